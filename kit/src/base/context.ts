@@ -1,0 +1,60 @@
+import { AsyncLocalStorage } from "node:async_hooks";
+import { type Clock, systemClock } from "./clock.ts";
+import { newSpanId, newTraceId } from "./ids.ts";
+import { callersMax, deadlineMsDefault, deadlineMsMax } from "./limits.ts";
+
+/**
+ * What travels with every call without being an argument: the trace, the time that is left, and who called on the way.
+ * It is information, never authority: a peer may write anything into it.
+ */
+export interface CallContext {
+  /** W3C trace id, 32 hex characters. Also the `requestId` of errors. */
+  readonly traceId: string;
+  /** The caller's span, 16 hex characters. */
+  readonly spanId: string;
+  /** On `Clock.monotonicMs` of this process: when the caller stops waiting. */
+  readonly deadlineAtMs: number;
+  /** Names of the services the call came through, first caller first. */
+  readonly callers: readonly string[];
+}
+
+/** What a caller may ask for. */
+export interface ContextRequest {
+  /** Milliseconds from now; it can only shorten what an enclosing context leaves. Default 10 s, at most 30 s. */
+  readonly timeoutMs?: number;
+  readonly traceId?: string;
+  readonly callers?: readonly string[];
+}
+
+const storage = new AsyncLocalStorage<CallContext | undefined>();
+
+/** The context of the call that is running, or undefined outside any. */
+export function currentContext(): CallContext | undefined {
+  return storage.getStore();
+}
+
+/** Runs `run`, and every call made in it, with a context derived from the current one. */
+export function withContext<T>(request: ContextRequest, run: () => T, clock: Clock = systemClock): T {
+  return storage.run(deriveContext(request, clock), run);
+}
+
+/** A context for `request` within the current one: the deadline never grows, the trace stays. */
+export function deriveContext(request: ContextRequest, clock: Clock): CallContext {
+  const outer = storage.getStore();
+  const timeoutMs = Math.min(Math.max(request.timeoutMs ?? deadlineMsDefault, 0), deadlineMsMax);
+  const asked = clock.monotonicMs() + timeoutMs;
+  return {
+    traceId: request.traceId ?? outer?.traceId ?? newTraceId(),
+    spanId: newSpanId(),
+    deadlineAtMs: outer ? Math.min(outer.deadlineAtMs, asked) : asked,
+    callers: (request.callers ?? outer?.callers ?? []).slice(0, callersMax),
+  };
+}
+
+/**
+ * Sets the context of the rest of this turn. Only for the transport, which must set it between capnweb's reading of a
+ * message and its dispatch (see transport/envelope.ts); everything else uses `withContext`.
+ */
+export function enterContext(context: CallContext | undefined): void {
+  storage.enterWith(context);
+}

@@ -1,0 +1,97 @@
+/**
+ * The closed set of error codes. The code says what the caller can do, not where it happened; the names are gRPC's.
+ * Class identity dies on the wire: match on `code`.
+ */
+export const errorCodes = {
+  invalid_argument: "the call is malformed; change it before calling again",
+  unauthenticated: "who is calling could not be established; log in again",
+  permission_denied: "the caller is known and may not do this",
+  not_found: "the thing named does not exist, or the caller may not know that it does",
+  already_exists: "the thing to be made exists already",
+  failed_precondition: "the state of the thing forbids this; look at it before calling again",
+  resource_exhausted: "a limit was reached; call less, or later",
+  deadline_exceeded: "time ran out; the call may or may not have had its effect",
+  unavailable: "the service cannot be reached now; the call did not run or is safe to repeat with its idempotency key",
+  aborted: "a concurrent call won; read again and retry",
+  unimplemented: "no such method is granted here",
+  internal: "a fault on the other side; quote the requestId",
+} as const;
+
+export type ErrorCode = keyof typeof errorCodes;
+
+const retryableByDefault: ReadonlySet<ErrorCode> = new Set(["unavailable", "aborted", "resource_exhausted"]);
+
+/** Longer messages are cut before they leave the process, so that no peer can make us carry its text. Characters. */
+const messageCharsMax = 1_000;
+const reasonCharsMax = 100;
+
+export interface ErrorDetail {
+  /** A domain word beside the code, such as `introduction_refused`: `[a-z0-9_]`, at most 100 characters. */
+  readonly reason?: string | undefined;
+  readonly retryable?: boolean | undefined;
+  /** The trace id of the request in which the error arose; what a user quotes to an operator. */
+  readonly requestId?: string | undefined;
+  /** Stays in this process, for the log. Never sent. */
+  readonly cause?: unknown;
+}
+
+/** The only error that leaves a process. Of it `code`, `message`, `reason`, `retryable` and `requestId` are sent. */
+export class FlotillaError extends Error {
+  readonly code: ErrorCode;
+  readonly reason: string | undefined;
+  readonly retryable: boolean;
+  readonly requestId: string | undefined;
+
+  constructor(code: ErrorCode, message: string, detail: ErrorDetail = {}) {
+    super(message.slice(0, messageCharsMax), detail.cause === undefined ? undefined : { cause: detail.cause });
+    this.name = code;
+    this.code = code;
+    this.reason = detail.reason;
+    this.retryable = detail.retryable ?? retryableByDefault.has(code);
+    this.requestId = detail.requestId;
+  }
+}
+
+export function isErrorCode(value: unknown): value is ErrorCode {
+  return typeof value === "string" && Object.hasOwn(errorCodes, value);
+}
+
+/** Whether `error` carries `code`, whichever side of the wire it was made on. */
+export function hasCode(error: unknown, code: ErrorCode): boolean {
+  return error instanceof Error && "code" in error && error.code === code;
+}
+
+/** The domain word beside the code, or undefined. */
+export function reasonOf(error: unknown): string | undefined {
+  return error instanceof Error && "reason" in error && typeof error.reason === "string" ? error.reason : undefined;
+}
+
+/**
+ * An error of any origin as one of ours. What already carries a code of the closed set keeps its allowed fields (that
+ * is how an error crosses several services); anything else becomes `internal` with nothing of its own in it, and stays
+ * as the `cause` for the log of this process.
+ */
+export function toFlotillaError(thrown: unknown, requestId?: string): FlotillaError {
+  if (thrown instanceof FlotillaError) {
+    if (thrown.requestId !== undefined || requestId === undefined) return thrown;
+    const { code, message, reason, retryable, cause } = thrown;
+    return new FlotillaError(code, message, { reason, retryable, requestId, cause });
+  }
+  const wire = fromWire(thrown);
+  if (wire) return wire;
+  return new FlotillaError("internal", "Internal error", { requestId, cause: thrown });
+}
+
+/** capnweb rebuilds a sent error as a plain `Error` with our fields as own properties. */
+function fromWire(thrown: unknown): FlotillaError | undefined {
+  if (!(thrown instanceof Error) || !("code" in thrown) || !("retryable" in thrown)) return undefined;
+  const { code, retryable, message } = thrown;
+  if (!isErrorCode(code) || typeof retryable !== "boolean") return undefined;
+  const reason = "reason" in thrown && isReason(thrown.reason) ? thrown.reason : undefined;
+  const requestId = "requestId" in thrown && isReason(thrown.requestId) ? thrown.requestId : undefined;
+  return new FlotillaError(code, message, { reason, retryable, requestId });
+}
+
+function isReason(value: unknown): value is string {
+  return typeof value === "string" && value.length <= reasonCharsMax && /^[a-z0-9_]+$/.test(value);
+}

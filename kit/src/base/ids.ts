@@ -1,0 +1,21 @@
+import { randomBytes } from "node:crypto";
+
+/** 144 bits: what an introduction is known by. Unguessable, 24 characters of base64url. */
+export function newNonce(): string {
+  return randomBytes(18).toString("base64url");
+}
+
+/** Names one run of one service, so that what an earlier run handed out is recognised as gone. 96 bits. */
+export function newInstanceId(): string {
+  return randomBytes(12).toString("base64url");
+}
+
+/** W3C trace context: 16 random bytes in hex. */
+export function newTraceId(): string {
+  return randomBytes(16).toString("hex");
+}
+
+/** W3C trace context: 8 random bytes in hex. */
+export function newSpanId(): string {
+  return randomBytes(8).toString("hex");
+}

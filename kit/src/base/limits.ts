@@ -1,0 +1,72 @@
+/**
+ * Every limit of the kit, with its unit and its reason. Limits are per class of peer: the edge is tight, a link between
+ * our own services carries many callers at once.
+ */
+export interface Limits {
+  /** Larger frames are refused before they are parsed. Our largest legitimate message, a 100-line order, is 14 KiB. */
+  readonly frameBytesMax: number;
+  /** Bytes that may wait for a peer that does not read; above it the session is cut, not buffered. */
+  readonly sendBufferBytesMax: number;
+  /** Values in one message: bounds the time the check before dispatch may take. */
+  readonly messageNodesMax: number;
+  /** Nesting of one message. */
+  readonly messageDepthMax: number;
+  /** Calls a peer may have started and not released: each costs us a table entry (measured 460 B and its object). */
+  readonly outstandingCallsMax: number;
+  /** Pipelined calls on top of each other without a result in between; capnweb is quadratic in it. */
+  readonly pipelineDepthMax: number;
+}
+
+export const edgeLimits: Limits = {
+  frameBytesMax: 256 * 1024,
+  sendBufferBytesMax: 4 * 1024 * 1024,
+  messageNodesMax: 20_000,
+  messageDepthMax: 64,
+  outstandingCallsMax: 1_000,
+  pipelineDepthMax: 32,
+};
+
+/** Between services one frame carries a whole event-loop turn of many callers, and the peer is authenticated. */
+export const linkLimits: Limits = {
+  frameBytesMax: 8 * 1024 * 1024,
+  sendBufferBytesMax: 64 * 1024 * 1024,
+  messageNodesMax: 20_000,
+  messageDepthMax: 64,
+  outstandingCallsMax: 100_000,
+  pipelineDepthMax: 32,
+};
+
+/** HTTP batch: a body above it is refused with 413. */
+export const batchBytesMax = 256 * 1024;
+/** HTTP batch: calls in one body; above it 429. A person's screen needs about ten. */
+export const batchCallsMax = 100;
+
+/** Time a call has when nobody said how long. Milliseconds. */
+export const deadlineMsDefault = 10_000;
+/** Nobody may ask for more: it bounds how long a hung call holds memory. Milliseconds. */
+export const deadlineMsMax = 30_000;
+
+/** Callers named in the context; a longer chain is cut, and is a loop. */
+export const callersMax = 16;
+
+/** A peer that answers no ping within `pongMsMax` is gone; with the interval it is noticed within 7 s. Milliseconds. */
+export const pingIntervalMs = 5_000;
+export const pongMsMax = 2_000;
+
+/** From the TCP connection to the authenticated session. Milliseconds. */
+export const handshakeMsMax = 5_000;
+/** How long a signed hello is good for, and how far clocks may differ. Milliseconds. */
+export const helloMsMax = 60_000;
+export const clockSkewMsMax = 30_000;
+/** Remembered hello nonces; above it new sessions are refused until old ones expire. At 24 B each, 5 MB. */
+export const helloNoncesMax = 200_000;
+
+/** Live introductions one gifter may have deposited at one home: one for each user who is logged in there. */
+export const depositsPerPeerMax = 50_000;
+/** Withdrawals of one recipient that wait for their deposit. */
+export const parkedPerPeerMax = 1_000;
+/** A deposit travels one hop and a withdrawal two, so this is far more than a healthy network needs. Milliseconds. */
+export const parkMsMax = 2_000;
+/** An introduction that nobody ended is ended by its home. Milliseconds. */
+export const introductionMsDefault = 15 * 60_000;
+export const introductionMsMax = 24 * 3_600_000;

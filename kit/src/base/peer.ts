@@ -1,0 +1,23 @@
+/**
+ * Who is at the other end of a session. A service proved its name by its key when the session opened; `anonymous` is
+ * everybody else. Authority may depend on it, because it comes from the session and never from an argument.
+ */
+export type Peer = ServicePeer | AnonymousPeer;
+
+export interface ServicePeer {
+  readonly kind: "service";
+  readonly name: string;
+  /** The run of that service that is connected; a restart has another. */
+  readonly instance: string;
+}
+
+export interface AnonymousPeer {
+  readonly kind: "anonymous";
+}
+
+export const anonymous: AnonymousPeer = { kind: "anonymous" };
+
+/** A name for logs and for the caller chain. */
+export function peerName(peer: Peer): string {
+  return peer.kind === "service" ? peer.name : "anonymous";
+}
