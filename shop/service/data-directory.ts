@@ -1,0 +1,44 @@
+import { chmodSync, mkdirSync, statSync } from "node:fs";
+import { resolve } from "node:path";
+import { FlotillaError } from "@flotilla/kit";
+
+/** Only the owner may enter: the directory holds password hashes and the keys by which services know each other. */
+const directoryMode = 0o700;
+const othersMask = 0o077;
+const stickyBit = 0o1000;
+
+/**
+ * The absolute path of the directory at `path`, which exists afterwards and is closed to everybody else. One of ours
+ * that is open to others is closed; one that belongs to somebody else, or that is shared as `/tmp` is, is refused with
+ * `failed_precondition`. Windows has no such modes: access lists are left to the operator there.
+ */
+export function openDataDirectory(path: string): string {
+  const directory = resolve(path);
+  make(directory);
+  if (process.platform === "win32") return directory;
+  const { uid, mode } = statSync(directory);
+  if ((mode & othersMask) === 0 && uid === process.getuid?.()) return directory;
+  if (uid !== process.getuid?.()) throw refusal(directory, "belongs to another user");
+  if ((mode & stickyBit) !== 0) throw refusal(directory, "is shared with other users");
+  chmodSync(directory, directoryMode);
+  return directory;
+}
+
+function make(directory: string): void {
+  try {
+    mkdirSync(directory, { recursive: true, mode: directoryMode });
+  } catch (cause) {
+    throw new FlotillaError("failed_precondition", `The data directory ${directory} cannot be made`, {
+      reason: "data_directory_refused",
+      cause,
+    });
+  }
+}
+
+function refusal(directory: string, why: string): FlotillaError {
+  return new FlotillaError(
+    "failed_precondition",
+    `The data directory ${directory} ${why}; name one inside it that does not exist yet`,
+    { reason: "data_directory_refused" },
+  );
+}

@@ -1,0 +1,162 @@
+import { chmodSync, closeSync, openSync } from "node:fs";
+import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
+import { FlotillaError } from "@flotilla/kit";
+import {
+  type Compilable,
+  type Dialect,
+  DummyDriver,
+  Kysely,
+  SqliteAdapter,
+  SqliteIntrospector,
+  SqliteQueryCompiler,
+} from "kysely";
+import { damageError, openError, storeError } from "./sqlite-error.ts";
+import { type Migration, migrate } from "./sqlite-migration.ts";
+
+/** How long opening waits for a predecessor that is closing. It blocks the event loop, so it is short. Milliseconds. */
+const busyMsMax = 1_000;
+/** Compiled statements kept; our queries have far fewer texts, except inserts of 1 to 100 rows. */
+const statementsMax = 256;
+
+/**
+ * LOCKING_MODE first: set before WAL is entered, one process has the file to itself until it closes or dies, and WAL
+ * needs no shared memory. SYNCHRONOUS: an acknowledged unit survives loss of power; FULLFSYNC says the same on a Mac.
+ * CELL_SIZE_CHECK finds a damaged page when it is read.
+ */
+const pragmas = `
+  PRAGMA locking_mode = EXCLUSIVE;
+  PRAGMA journal_mode = WAL;
+  PRAGMA synchronous = FULL;
+  PRAGMA fullfsync = ON;
+  PRAGMA foreign_keys = ON;
+  PRAGMA trusted_schema = OFF;
+  PRAGMA cell_size_check = ON;`;
+
+/** Runs one query within the unit it was given to, and returns its rows. It is of no use once that unit has ended. */
+export type Run = <Row>(query: Compilable<Row>) => Row[];
+
+/**
+ * One SQLite file, owned by this process.
+ *
+ * Kysely builds and types the queries; it does not run them. `DatabaseSync` blocks, so a unit of work is one
+ * synchronous function between BEGIN and COMMIT: there is no await inside it at which another unit could run on the
+ * same connection, and so no queue, pool or lock. It is also what group commit needs, to put many units into one sync.
+ */
+export interface Sqlite<Tables> {
+  /** For building queries; executing one of them throws. */
+  readonly build: Kysely<Tables>;
+  /**
+   * Runs `work` as one transaction and resolves when it is on disk. If it throws, nothing of it happened and the promise
+   * is rejected with that; `unavailable` when the file is locked, or the disk is full or failing.
+   */
+  unit<T>(work: (run: Run) => Settled<T>): Promise<T>;
+  /** Frees the file. Later units are rejected with `unavailable`. */
+  close(): void;
+}
+
+/** What is not a promise: a unit that awaited would commit before it was done. */
+type Settled<T> = T extends PromiseLike<unknown> ? never : T;
+
+/**
+ * Opens or makes `file`, readable by its owner only, and brings its schema up to the last of `migrations`. Throws
+ * `unavailable` when another process has it, and `failed_precondition` when it is damaged or not of this code. Reads the
+ * whole file once, to check it.
+ */
+export function openSqlite<Tables>(file: string, migrations: readonly Migration[]): Sqlite<Tables> {
+  let db: DatabaseSync | undefined;
+  try {
+    secureFile(file);
+    db = new DatabaseSync(file, { timeout: busyMsMax });
+    db.exec(pragmas);
+    checkIntegrity(db, file);
+    migrate(db, file, migrations);
+    return makeSqlite(db);
+  } catch (error) {
+    db?.close();
+    throw openError(error, file);
+  }
+}
+
+/** SQLite gives the journal beside it the same mode. */
+function secureFile(file: string): void {
+  try {
+    closeSync(openSync(file, "wx", 0o600));
+  } catch (error) {
+    if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) {
+      const message = `The store ${file} cannot be made`;
+      throw new FlotillaError("failed_precondition", message, { reason: "store", cause: error });
+    }
+    // By path: closing a descriptor of a file drops the locks that this process holds on it.
+    if (process.platform !== "win32") chmodSync(file, 0o600);
+  }
+}
+
+function checkIntegrity(db: DatabaseSync, file: string): void {
+  const findings = db.prepare("PRAGMA quick_check(10)").all();
+  if (findings.length !== 1 || findings[0]?.quick_check !== "ok") {
+    throw damageError(file, new Error(findings.map((finding) => finding.quick_check).join("; ")));
+  }
+}
+
+function makeSqlite<Tables>(db: DatabaseSync): Sqlite<Tables> {
+  const statements = new Map<string, StatementSync>();
+
+  function prepare(sql: string): StatementSync {
+    const known = statements.get(sql);
+    if (known) return known;
+    if (statements.size >= statementsMax) statements.clear();
+    const statement = db.prepare(sql);
+    statements.set(sql, statement);
+    return statement;
+  }
+
+  const run: Run = <Row>(query: Compilable<Row>): Row[] => {
+    if (!db.isTransaction) throw new Error("a query ran outside its unit of work");
+    const { sql, parameters } = query.compile();
+    return prepare(sql).all(...(parameters as SQLInputValue[])) as Row[];
+  };
+
+  return {
+    build: new Kysely<Tables>({ dialect: buildOnlyDialect }),
+    async unit(work) {
+      if (!db.isOpen) throw new FlotillaError("unavailable", "The store is closed", { reason: "store" });
+      try {
+        rollback(db);
+        db.exec("BEGIN IMMEDIATE");
+        const result = work(run);
+        db.exec("COMMIT");
+        return result;
+      } catch (error) {
+        rollback(db);
+        throw storeError(error);
+      }
+    },
+    close() {
+      statements.clear();
+      if (db.isOpen) db.close();
+    },
+  };
+}
+
+/** SQLite may have ended the transaction itself. If this fails too, the next unit tries again before it begins. */
+function rollback(db: DatabaseSync): void {
+  if (!db.isTransaction) return;
+  try {
+    db.exec("ROLLBACK");
+  } catch {
+    // The error that led here is the one to report.
+  }
+}
+
+class BuildOnlyDriver extends DummyDriver {
+  override async acquireConnection(): Promise<never> {
+    throw new Error("this query builder does not execute: give the query to the unit's run");
+  }
+}
+
+const buildOnlyDialect: Dialect = {
+  createAdapter: () => new SqliteAdapter(),
+  createDriver: () => new BuildOnlyDriver(),
+  createIntrospector: (db) => new SqliteIntrospector(db),
+  createQueryCompiler: () => new SqliteQueryCompiler(),
+};
