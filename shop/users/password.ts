@@ -1,0 +1,81 @@
+import { FlotillaError } from "@flotilla/kit";
+import { type Algorithm, hash, type Options, verify } from "@node-rs/argon2";
+
+/** Argon2id as OWASP advises: 19 MiB, two passes, one lane; 6 to 20 ms of one core. The hash carries them. */
+export const argonOptions: Options = {
+  algorithm: 2 satisfies Algorithm.Argon2id,
+  memoryCost: 19_456,
+  timeCost: 2,
+  parallelism: 1,
+};
+
+/** UTF-16 units. Far above any passphrase; it bounds what one call makes us read. */
+export const passwordCharsMax = 1_024;
+/** Two of libuv's four threads: files and name look-ups keep the others, and memory stays under 40 MiB. */
+const parallelDefault = 2;
+/** Above it callers are refused: 64 are worked off within a second, well before anybody's deadline. */
+const waitingMax = 64;
+
+/**
+ * What an unknown user's password is compared with, so that the time taken does not tell who exists. A hash of 256
+ * random bits that were thrown away, with the parameters above.
+ */
+export const dummyHash =
+  "$argon2id$v=19$m=19456,t=2,p=1$6YegiPEVH++KeawOuLQKZQ$PwqfvHe5JExaE4As3NReM0QX/kxWNu8e6y4pqS4G6TU";
+
+/**
+ * Hashes and compares passwords. Both throw `invalid_argument` for a password above `passwordCharsMax` and
+ * `resource_exhausted` when too many wait.
+ */
+export interface Passwords {
+  /** A salted hash that carries its own parameters. */
+  hash(password: string): Promise<string>;
+  /** Whether `password` is the one of `passwordHash`. For undefined, an unknown user: false, after the same time. */
+  verify(passwordHash: string | undefined, password: string): Promise<boolean>;
+}
+
+export function makePasswords({ parallel = parallelDefault }: { parallel?: number } = {}): Passwords {
+  const inTurn = makeBulkhead(parallel);
+  return {
+    async hash(password) {
+      const text = canonical(password);
+      return await inTurn(() => hash(text, argonOptions));
+    },
+    async verify(passwordHash, password) {
+      const text = canonical(password);
+      const same = await inTurn(() => verify(passwordHash ?? dummyHash, text));
+      return same && passwordHash !== undefined;
+    },
+  };
+}
+
+/** NFC, as RFC 8265 has it: keyboards spell the same accented letter in different ways. */
+function canonical(password: string): string {
+  if (password.length > passwordCharsMax) {
+    throw new FlotillaError("invalid_argument", `A password has at most ${passwordCharsMax} characters`);
+  }
+  return password.normalize("NFC");
+}
+
+/** Runs at most `parallel` at once, first come first served. */
+function makeBulkhead(parallel: number): <T>(work: () => Promise<T>) => Promise<T> {
+  const waiting: (() => void)[] = [];
+  let running = 0;
+  return async (work) => {
+    if (running < parallel) {
+      running++;
+    } else if (waiting.length < waitingMax) {
+      // Who finishes hands over its place, so `running` stays.
+      await new Promise<void>((resolve) => waiting.push(resolve));
+    } else {
+      throw new FlotillaError("resource_exhausted", "Too many people are logging in now; try again in a moment");
+    }
+    try {
+      return await work();
+    } finally {
+      const next = waiting.shift();
+      if (next) next();
+      else running--;
+    }
+  };
+}
