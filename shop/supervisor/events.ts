@@ -1,0 +1,20 @@
+import type { ServiceName } from "../topology.ts";
+
+/** What a system tells whoever shows it. */
+export type SystemEvent =
+  | { readonly type: "ready"; readonly service: ServiceName; readonly url: string; readonly afterMs: number }
+  /** One line a service wrote to its stderr: its log. */
+  | { readonly type: "line"; readonly service: ServiceName; readonly line: string }
+  | {
+      readonly type: "crashed";
+      readonly service: ServiceName;
+      /** Such as `exit code 1` or `killed by SIGSEGV`. */
+      readonly how: string;
+      readonly lastLines: readonly string[];
+      /** Crashes in a row, this one included. */
+      readonly crashes: number;
+      readonly restartInMs: number;
+    }
+  | { readonly type: "stopped"; readonly service: ServiceName; readonly how: string };
+
+export type Report = (event: SystemEvent) => void;

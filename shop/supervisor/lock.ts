@@ -1,0 +1,67 @@
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { StartError } from "./start-error.ts";
+
+export interface Lock {
+  /** Doing it twice does nothing. */
+  release(): void;
+}
+
+/**
+ * One system per data directory. The lock is the operating system's on an SQLite file, so it ends with the process
+ * however that ends, and no stale file can keep anybody out. Makes the directory (mode 0700) when it is not there.
+ * Throws `StartError` when another process holds it, naming that process.
+ */
+export function lockDataDirectory(dataDir: string): Lock {
+  const db = openLockFile(dataDir);
+  try {
+    // `IMMEDIATE` keeps out other writers but not readers, so whoever is refused can read the owner's process id.
+    // Nothing here has to survive a power cut.
+    db.exec("PRAGMA synchronous = OFF; BEGIN IMMEDIATE");
+    db.exec(`PRAGMA user_version = ${process.pid}; COMMIT; BEGIN IMMEDIATE`);
+  } catch (error) {
+    const owner = ownerOf(db);
+    db.close();
+    if (!isBusy(error)) throw cannotUse(dataDir, error);
+    throw new StartError(
+      "data_directory",
+      `Flotilla already runs on ${dataDir}${owner ? ` (process ${owner})` : ""}. ` +
+        "Stop it first, or choose another directory: FLOTILLA_DATA=/some/where npm start",
+    );
+  }
+  return {
+    release() {
+      if (db.isOpen) db.close();
+    },
+  };
+}
+
+function openLockFile(dataDir: string): DatabaseSync {
+  try {
+    mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+    return new DatabaseSync(join(dataDir, "supervisor.lock"), { timeout: 0 });
+  } catch (error) {
+    throw cannotUse(dataDir, error);
+  }
+}
+
+function ownerOf(db: DatabaseSync): number | undefined {
+  try {
+    const owner = db.prepare("PRAGMA user_version").get()?.user_version;
+    return typeof owner === "number" && owner > 0 ? owner : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+const sqliteBusy = 5;
+
+function isBusy(error: unknown): boolean {
+  return error instanceof Error && "errcode" in error && error.errcode === sqliteBusy;
+}
+
+function cannotUse(dataDir: string, error: unknown): StartError {
+  const why = error instanceof Error ? error.message : String(error);
+  return new StartError("data_directory", `The data directory ${dataDir} cannot be used: ${why}`);
+}

@@ -1,0 +1,156 @@
+import { type ChildProcessByStdio, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { createConnection, createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Readable } from "node:stream";
+import { fileURLToPath } from "node:url";
+import { afterEach, beforeEach, expect, test } from "vitest";
+
+type Supervisor = ChildProcessByStdio<null, Readable, Readable>;
+
+let dataDir = "";
+let running: Supervisor[] = [];
+beforeEach(() => {
+  dataDir = mkdtempSync(join(tmpdir(), "flotilla-run-"));
+});
+afterEach(() => {
+  for (const supervisor of running) supervisor.kill("SIGKILL");
+  running = [];
+  rmSync(dataDir, { recursive: true, force: true });
+});
+
+const anyPort = { FLOTILLA_GATEWAY_PORT: "0", FLOTILLA_USERS_PORT: "0", FLOTILLA_ORDERS_PORT: "0" };
+
+/** Runs `npm start` with stand-in services. `said` resolves when the output matches; `ended` with code and output. */
+function npmStart(env: Record<string, string> = {}, args: string[] = []) {
+  const entry = fileURLToPath(new URL("fixtures/start.ts", import.meta.url));
+  const supervisor: Supervisor = spawn(process.execPath, [entry, ...args], {
+    env: { ...process.env, ...anyPort, FLOTILLA_DATA: dataDir, ...env },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  running.push(supervisor);
+  let output = "";
+  const checks = new Set<() => void>();
+  for (const stream of [supervisor.stdout, supervisor.stderr]) {
+    stream.setEncoding("utf8").on("data", (text: string) => {
+      output += text;
+      for (const check of checks) check();
+    });
+  }
+  const ended = once(supervisor, "close").then(([code]) => ({ code, output }));
+  const said = (pattern: RegExp) =>
+    new Promise<string>((resolve, reject) => {
+      const check = () => pattern.test(output) && resolve(output);
+      checks.add(check);
+      check();
+      void ended.then(() => reject(new Error(`ended without saying ${pattern}:\n${output}`)));
+    });
+  return { supervisor, said, ended };
+}
+
+function portsIn(output: string): number[] {
+  return [...new Set([...output.matchAll(/ready +http:\/\/127\.0\.0\.1:(\d+)/g)].map((match) => Number(match[1])))];
+}
+
+/** Resolves when a connection to the port ends; an open service closes it only by dying. */
+function untilGone(port: number): Promise<void> {
+  return new Promise((resolve) => {
+    const socket = createConnection(port, "127.0.0.1");
+    socket.on("error", () => resolve()).on("close", () => resolve());
+  });
+}
+
+test("the output names every endpoint, the data directory and how to go on, without colour in a pipe", async () => {
+  const { supervisor, said, ended } = npmStart();
+  const output = await said(/Press Ctrl\+C to stop/);
+  expect(output).toMatch(/API Gateway +http:\/\/127\.0\.0\.1:\d+\/rpc\/batch\n +ws:\/\/127\.0\.0\.1:\d+\/rpc/);
+  expect(output).toContain(dataDir);
+  expect(output).toContain("alice (admin), bob, charlie; password: password");
+  expect(output).toContain("Try: npm run demo");
+  expect(output).not.toContain("\u001b");
+  expect(output).not.toContain("a banner nobody repeats");
+  supervisor.kill("SIGINT");
+  expect((await ended).code).toBe(0);
+});
+
+test("in production no password is shown", async () => {
+  const { said } = npmStart({ FLOTILLA_MODE: "production" });
+  expect(await said(/Press Ctrl\+C to stop/)).not.toMatch(/password/i);
+});
+
+test.skipIf(process.platform === "win32")(
+  "SIGTERM and SIGINT end the system in good order with exit code 0",
+  async () => {
+    for (const signal of ["SIGTERM", "SIGINT"] as const) {
+      const { supervisor, said, ended } = npmStart();
+      const ports = portsIn(await said(/Press Ctrl\+C to stop/));
+      supervisor.kill(signal);
+      const { code, output } = await ended;
+      expect(code).toBe(0);
+      expect(output).toMatch(/Stopped\.\n$/);
+      await Promise.all(ports.map(untilGone));
+    }
+  },
+);
+
+test.skipIf(process.platform === "win32")(
+  "a second Ctrl+C ends a system that does not drain, with exit code 130",
+  async () => {
+    const { supervisor, said, ended } = npmStart({ BEHAVIOUR: '{"orders":"deaf"}' });
+    const ports = portsIn(await said(/Press Ctrl\+C to stop/));
+    supervisor.kill("SIGINT");
+    await said(/gateway stopped/);
+    // A person's second key; the first 300 ms count as one key.
+    const again = setInterval(() => supervisor.kill("SIGINT"), 50);
+    const { code } = await ended;
+    clearInterval(again);
+    expect(code).toBe(130);
+    await Promise.all(ports.map(untilGone));
+  },
+);
+
+test("nothing is left after kill -9 of the supervisor", async () => {
+  const { supervisor, said } = npmStart({ BEHAVIOUR: '{"users":"deaf"}' });
+  const ports = portsIn(await said(/Press Ctrl\+C to stop/));
+  expect(ports).toHaveLength(3);
+  const gone = Promise.all(ports.map(untilGone));
+  supervisor.kill("SIGKILL");
+  await gone;
+  // The directory is free again, too.
+  await npmStart().said(/Press Ctrl\+C to stop/);
+});
+
+test("a taken port ends with exit code 2 and nothing left running", async () => {
+  const other = createServer().listen(0, "127.0.0.1");
+  await once(other, "listening");
+  const address = other.address();
+  const port = typeof address === "object" && address ? String(address.port) : "";
+  const { code, output } = await npmStart({ FLOTILLA_USERS_PORT: port }).ended;
+  other.close();
+  expect(code).toBe(2);
+  expect(output).toMatch(new RegExp(`Port ${port}.*User Service.*FLOTILLA_USERS_PORT=`));
+  expect(output).not.toContain("ready");
+});
+
+test("a second start on one data directory ends with exit code 2 and names the first", async () => {
+  const first = npmStart();
+  await first.said(/Press Ctrl\+C to stop/);
+  const { code, output } = await npmStart().ended;
+  expect(code).toBe(2);
+  expect(output).toContain(`already runs on ${dataDir} (process ${first.supervisor.pid})`);
+});
+
+test("a service that fails at the start ends with exit code 1 and its last words", async () => {
+  const { code, output } = await npmStart({ BEHAVIOUR: '{"orders":"fails"}' }).ended;
+  expect(code).toBe(1);
+  expect(output).toContain("[orders] refusing to start");
+  expect(output).toContain("orders ended before it was ready (exit code 3)");
+});
+
+test("settings that are wrong and arguments that are unknown end with exit code 2; help with 0", async () => {
+  expect(await npmStart({ FLOTILLA_MODE: "prod" }).ended).toMatchObject({ code: 2 });
+  expect(await npmStart({}, ["--prot"]).ended).toMatchObject({ code: 2 });
+  expect(await npmStart({}, ["--help"]).ended).toMatchObject({ code: 0, output: expect.stringContaining("Usage") });
+});

@@ -1,0 +1,175 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import type { ServiceName } from "../topology.ts";
+import { type Backoff, restartDelayMs } from "./backoff.ts";
+import type { Report } from "./events.ts";
+import { readLines } from "./lines.ts";
+import { untilReady } from "./readiness.ts";
+import type { Environment } from "./settings.ts";
+import { StartError } from "./start-error.ts";
+
+/** Of a service's stderr, what is shown again when it crashes. */
+const lastLinesMax = 10;
+
+export interface ServiceOptions {
+  readonly name: ServiceName;
+  /** Absolute path of the file Node runs. */
+  readonly entry: string;
+  /** The whole environment of the process. */
+  readonly env: Environment;
+  /** Where it answers `/readyz`. */
+  readonly url: string;
+  readonly backoff: Backoff;
+  readonly random: () => number;
+  readonly report: Report;
+}
+
+type State = "new" | "running" | "waiting" | "stopping" | "ended";
+
+/** One process that is kept running until it is stopped. Once stopped it does not start again. */
+export class Service {
+  readonly #options: ServiceOptions;
+  readonly #firstReady = Promise.withResolvers<void>();
+  readonly #ended = Promise.withResolvers<void>();
+  #state: State = "new";
+  #process: ChildProcess | undefined;
+  #restart: NodeJS.Timeout | undefined;
+  #wasReady = false;
+  #crashes = 0;
+  #drained = true;
+
+  constructor(options: ServiceOptions) {
+    this.#options = options;
+    this.#firstReady.promise.catch(() => undefined);
+  }
+
+  /** Resolves when the process ended for good, after `stop` or `kill` or a failed start. */
+  get ended(): Promise<void> {
+    return this.#ended.promise;
+  }
+
+  get name(): ServiceName {
+    return this.#options.name;
+  }
+
+  get wasReady(): boolean {
+    return this.#wasReady;
+  }
+
+  /** Whether it ended by itself when it was asked to. */
+  get drained(): boolean {
+    return this.#drained;
+  }
+
+  /** Resolves when the service is ready for the first time. Rejects with `StartError` when it ends before. */
+  start(): Promise<void> {
+    if (this.#state === "new") this.#spawn();
+    return this.#firstReady.promise;
+  }
+
+  /** Asks the process to drain and end. It may have been asked by the terminal already, so this is safe to repeat. */
+  stop(): void {
+    if (!this.#process) {
+      this.#end();
+      return;
+    }
+    this.#state = "stopping";
+    // Windows has no SIGTERM one can answer; there, as after our own death, the closed channel is the request.
+    if (process.platform !== "win32") this.#process.kill("SIGTERM");
+    else if (this.#process.connected) this.#process.disconnect();
+  }
+
+  /** Ends the process now. */
+  kill(): void {
+    if (!this.#process) {
+      this.#end();
+      return;
+    }
+    this.#state = "stopping";
+    this.#drained = false;
+    this.#process.kill("SIGKILL");
+  }
+
+  #spawn(): void {
+    const { name, entry, env, url, report } = this.#options;
+    this.#state = "running";
+    const startedMs = performance.now();
+    // The channel carries nothing we need; its end tells the service that we are gone, however we went.
+    const child = spawn(process.execPath, [entry], {
+      env,
+      stdio: ["ignore", "ignore", "pipe", "ipc"],
+      windowsHide: true,
+    });
+    this.#process = child;
+    const lastLines: string[] = [];
+    const onLine = (line: string): void => {
+      lastLines.push(line);
+      if (lastLines.length > lastLinesMax) lastLines.shift();
+      report({ type: "line", service: name, line });
+    };
+    if (child.stderr) readLines(child.stderr, onLine);
+    child.on("error", (error) => onLine(error.message));
+
+    const watch = new AbortController();
+    let readyMs: number | undefined;
+    void untilReady(url, watch.signal).then((ready) => {
+      if (!ready || this.#state !== "running") return;
+      readyMs = performance.now();
+      this.#wasReady = true;
+      report({ type: "ready", service: name, url, afterMs: readyMs - startedMs });
+      this.#firstReady.resolve();
+    });
+
+    // `close`, not `exit`: by then the last words of the process were read.
+    child.once("close", (code, signal) => {
+      watch.abort();
+      this.#process = undefined;
+      const exit: Exit = { code, signal, lastLines, upMs: readyMs === undefined ? 0 : performance.now() - readyMs };
+      if (this.#state === "stopping") this.#stopped(exit);
+      else if (this.#wasReady) this.#crashed(exit);
+      else this.#failed(exit);
+    });
+  }
+
+  #stopped({ code, signal }: Exit): void {
+    // A process that was still loading dies of the signal itself; it had nothing to drain.
+    if (code !== 0 && signal !== "SIGTERM" && signal !== "SIGINT") this.#drained = false;
+    this.#options.report({ type: "stopped", service: this.#options.name, how: describe({ code, signal }) });
+    this.#end();
+  }
+
+  #failed(exit: Exit): void {
+    const said = exit.lastLines.map((line) => `\n    ${line}`).join("");
+    this.#firstReady.reject(
+      new StartError("service_failed", `${this.#options.name} ended before it was ready (${describe(exit)})${said}`),
+    );
+    this.#end();
+  }
+
+  #crashed({ upMs, lastLines, ...exit }: Exit): void {
+    const { name, backoff, random, report } = this.#options;
+    this.#crashes = upMs >= backoff.forgiveMs ? 1 : this.#crashes + 1;
+    const restartInMs = restartDelayMs(this.#crashes, backoff, random);
+    this.#state = "waiting";
+    this.#restart = setTimeout(() => this.#spawn(), restartInMs);
+    report({ type: "crashed", service: name, how: describe(exit), lastLines, crashes: this.#crashes, restartInMs });
+  }
+
+  #end(): void {
+    clearTimeout(this.#restart);
+    this.#state = "ended";
+    this.#firstReady.reject(new StartError("stopped", `${this.#options.name} was stopped before it was ready`));
+    this.#ended.resolve();
+  }
+}
+
+interface Exit {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly lastLines: readonly string[];
+  /** Since it was ready; 0 when it never was. */
+  readonly upMs: number;
+}
+
+function describe({ code, signal }: Pick<Exit, "code" | "signal">): string {
+  return signal ? `killed by ${signal}` : `exit code ${code}`;
+}

@@ -1,0 +1,34 @@
+/**
+ * Why a system did not start, in words for the person at the terminal. Not a `FlotillaError`: it never crosses a wire,
+ * and the supervisor starts faster without loading the kit.
+ */
+export class StartError extends Error {
+  readonly reason: StartFailure;
+
+  constructor(reason: StartFailure, message: string) {
+    super(message);
+    this.name = "StartError";
+    this.reason = reason;
+  }
+}
+
+export type StartFailure =
+  /** A setting is malformed. */
+  | "bad_settings"
+  /** Another system runs on this data directory, or the directory cannot be used. */
+  | "data_directory"
+  /** A port is taken or may not be listened on. */
+  | "port"
+  /** A service ended before it was ready. */
+  | "service_failed"
+  /** A service was not ready in time. */
+  | "timed_out"
+  /** Somebody stopped the system before it was ready. */
+  | "stopped";
+
+const personsToFix: ReadonlySet<StartFailure> = new Set(["bad_settings", "data_directory", "port"]);
+
+/** 2: the person has to change something before starting again. 1: a service is at fault. */
+export function exitCodeOf(error: StartError): number {
+  return personsToFix.has(error.reason) ? 2 : 1;
+}

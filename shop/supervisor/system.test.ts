@@ -1,0 +1,158 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import type { ServiceName } from "../topology.ts";
+import type { SystemEvent } from "./events.ts";
+import { lockDataDirectory } from "./lock.ts";
+import { type System, type SystemOptions, startSystem } from "./system.ts";
+
+let dataDir = "";
+let systems: System[] = [];
+beforeEach(() => {
+  dataDir = mkdtempSync(join(tmpdir(), "flotilla-system-"));
+});
+afterEach(async () => {
+  await Promise.all(systems.map((system) => system.kill()));
+  systems = [];
+  rmSync(dataDir, { recursive: true, force: true });
+});
+
+const entry = fileURLToPath(new URL("fixtures/service.ts", import.meta.url));
+
+function start(behaviour: Partial<Record<ServiceName, string>> = {}, options: Partial<SystemOptions> = {}) {
+  const events: SystemEvent[] = [];
+  const waiting: { type: SystemEvent["type"]; nth: number; found: (event: SystemEvent) => void }[] = [];
+  const system = startSystem({
+    placement: { mode: "development", host: "127.0.0.1", ports: { users: 0, orders: 0, gateway: 0 }, dataDir },
+    env: { BEHAVIOUR: JSON.stringify(behaviour), FLOTILLA_ORDERS_URL: "http://elsewhere:1" },
+    entryOf: () => entry,
+    report(event) {
+      events.push(event);
+      for (const { type, nth, found } of waiting) {
+        const hit = events.filter((it) => it.type === type)[nth - 1];
+        if (hit) found(hit);
+      }
+    },
+    ...options,
+  });
+  systems.push(system);
+  /** Resolves with the `nth` event of a type. Ask before what causes it. */
+  const event = (type: SystemEvent["type"], nth = 1) =>
+    new Promise<SystemEvent>((found) => waiting.push({ type, nth, found }));
+  return { system, events, event };
+}
+
+async function ask(url: string, path: string): Promise<string> {
+  return (await fetch(`${url}${path}`)).text();
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}
+
+test("ready when all three services are, and after a stop nothing is left", async () => {
+  const { system, events } = start();
+  const { urls } = await system.ready;
+  expect(events.filter(({ type }) => type === "ready")).toHaveLength(3);
+  const pids = await Promise.all(Object.values(urls).map(async (url) => Number(await ask(url, "/pid"))));
+  expect(pids.every(isAlive)).toBe(true);
+  expect(await system.stop()).toEqual({ drained: true });
+  expect(pids.some(isAlive)).toBe(false);
+  lockDataDirectory(dataDir).release();
+});
+
+test("a service learns only the addresses of those it may reach, whatever our own environment says", async () => {
+  const { system } = start();
+  const { urls } = await system.ready;
+  const users = JSON.parse(await ask(urls.users, "/environment"));
+  expect(users).not.toHaveProperty("FLOTILLA_ORDERS_URL");
+  expect(JSON.parse(await ask(urls.gateway, "/environment"))).toMatchObject({
+    FLOTILLA_ORDERS_URL: urls.orders,
+    FLOTILLA_USERS_URL: urls.users,
+  });
+});
+
+test("a service that fails at the start stops the others and is shown with its last words", async () => {
+  const { system } = start({ orders: "fails" });
+  await expect(system.ready).rejects.toThrow(
+    /orders ended before it was ready \(exit code 3\)\s+the database is damaged\s+refusing to start/,
+  );
+  await system.done;
+  lockDataDirectory(dataDir).release();
+});
+
+test("a system that is not ready in time is stopped, naming who was late", async () => {
+  const { system } = start({ gateway: "never-ready" }, { startMs: 300 });
+  await expect(system.ready).rejects.toThrow(/Not ready after 0.3 s: .*gateway/);
+  expect(await system.done).toEqual({ drained: true });
+});
+
+test("a second system on the same data directory is refused and leaves the first alone", async () => {
+  const first = start();
+  const { urls } = await first.system.ready;
+  await expect(start().system.ready).rejects.toThrow(`already runs on ${dataDir}`);
+  expect(await ask(urls.gateway, "/pid")).toMatch(/^\d+$/);
+});
+
+test("a service that crashes is shown, restarted after its backoff, and ready again at the same address", async () => {
+  const { system, event } = start({}, { backoff: { firstMs: 2, longestMs: 8, forgiveMs: 60_000 }, random: () => 0.5 });
+  const { urls } = await system.ready;
+  const before = await ask(urls.orders, "/pid");
+  for (const [nth, restartInMs] of [2, 3, 6, 6].entries()) {
+    const [crashed, again] = [event("crashed", nth + 1), event("ready", 4 + nth)];
+    await ask(urls.orders, "/crash").catch(() => undefined);
+    const seen = { service: "orders", how: "exit code 1", lastLines: ["boom"], crashes: nth + 1, restartInMs };
+    expect(await crashed).toMatchObject(seen);
+    expect(await again).toMatchObject({ service: "orders", url: urls.orders });
+  }
+  expect(await ask(urls.orders, "/pid")).not.toBe(before);
+});
+
+test("a service that was up long enough starts counting its crashes anew", async () => {
+  const { system, event } = start({}, { backoff: { firstMs: 2, longestMs: 8, forgiveMs: 0 } });
+  const { urls } = await system.ready;
+  for (const nth of [1, 2]) {
+    const [crashed, again] = [event("crashed", nth), event("ready", 3 + nth)];
+    await ask(urls.users, "/crash").catch(() => undefined);
+    expect(await crashed).toMatchObject({ crashes: 1 });
+    await again;
+  }
+});
+
+test("a system stops while a crashed service waits for its restart", async () => {
+  const { system, event } = start({}, { backoff: { firstMs: 3_600_000, longestMs: 3_600_000, forgiveMs: 0 } });
+  const { urls } = await system.ready;
+  const crashed = event("crashed");
+  await ask(urls.users, "/crash").catch(() => undefined);
+  await crashed;
+  expect(await system.stop()).toEqual({ drained: true });
+});
+
+test("a service that does not end when asked is killed", async () => {
+  const { system } = start({ users: "deaf" }, { drainMs: 50 });
+  const { urls } = await system.ready;
+  const pid = Number(await ask(urls.users, "/pid"));
+  expect(await system.stop()).toEqual({ drained: false });
+  expect(isAlive(pid)).toBe(false);
+});
+
+test("a stop before it is ready ends the start", async () => {
+  const { system } = start({ gateway: "never-ready" });
+  const refused = expect(system.ready).rejects.toMatchObject({ reason: "stopped" });
+  await system.stop();
+  await refused;
+  lockDataDirectory(dataDir).release();
+});
+
+test("stopping twice, and after the end, does nothing", async () => {
+  const { system } = start();
+  await system.ready;
+  await Promise.all([system.stop(), system.stop()]);
+  expect(await system.stop()).toEqual({ drained: true });
+});

@@ -1,0 +1,36 @@
+import { expect, test } from "vitest";
+import { type Placement, serviceNames, topology, urlOf, variablesOf } from "./topology.ts";
+
+const at: Placement = {
+  mode: "development",
+  host: "127.0.0.1",
+  ports: { users: 1, orders: 2, gateway: 3 },
+  dataDir: "/data",
+};
+
+test("the ports are those of the specification", () => {
+  expect(serviceNames.map((name) => topology[name].port)).toEqual([8081, 8082, 8080]);
+});
+
+test("serviceNames is every service of the topology", () => {
+  expect([...serviceNames].sort()).toEqual(Object.keys(topology).sort());
+});
+
+test("a service is given its own port and the address of those it reaches, and of nobody else", () => {
+  const common = { FLOTILLA_MODE: "development", FLOTILLA_DATA: "/data", FLOTILLA_HOST: "127.0.0.1" };
+  const users = { FLOTILLA_USERS_URL: "http://127.0.0.1:1" };
+  expect(variablesOf("users", at)).toEqual({ ...common, FLOTILLA_USERS_PORT: "1" });
+  expect(variablesOf("orders", at)).toEqual({ ...common, FLOTILLA_ORDERS_PORT: "2", ...users });
+  expect(variablesOf("gateway", at)).toEqual({
+    ...common,
+    FLOTILLA_GATEWAY_PORT: "3",
+    ...users,
+    FLOTILLA_ORDERS_URL: "http://127.0.0.1:2",
+  });
+});
+
+test("a service that listens on every address is reached over loopback", () => {
+  expect(urlOf("users", { ...at, host: "0.0.0.0" })).toBe("http://127.0.0.1:1");
+  expect(urlOf("users", { ...at, host: "::" })).toBe("http://[::1]:1");
+  expect(urlOf("users", { ...at, host: "shop.example" })).toBe("http://shop.example:1");
+});
