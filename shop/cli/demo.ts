@@ -1,0 +1,11 @@
+// `npm run demo`: the ten steps of the specification, on the system that runs here or else on one of its own.
+import { runDemo } from "./run-demo.ts";
+
+for (const output of [process.stdout, process.stderr]) output.on("error", () => undefined);
+
+process.exitCode = await runDemo({
+  env: process.env,
+  out: process.stdout,
+  err: process.stderr,
+  exit: (code) => process.exit(code),
+});

@@ -1,0 +1,46 @@
+import { newHttpBatchRpcSession } from "capnweb";
+
+/** The six methods of the API Gateway, as the specification has them. */
+export interface GatewayClient {
+  login(username: string, password: string): Promise<Login>;
+  getUserProfile(token: string): Promise<Profile>;
+  listUsers(token: string): Promise<UserEntry[]>;
+  createOrder(token: string, items: Item[]): Promise<CreatedOrder>;
+  listOrders(token: string): Promise<OrderEntry[]>;
+  cancelOrder(token: string, orderId: string): Promise<CancelledOrder>;
+}
+
+export type Login = { token: string; userId: string; username: string; role: string };
+export type Profile = { userId: string; username: string; email: string; role: string };
+export type UserEntry = { id: string; username: string; role: string };
+export type Item = { name: string; quantity: number; price: number };
+export type OrderEntry = { orderId: string; total: number; status: string };
+export type CreatedOrder = OrderEntry & { items: Item[] };
+export type CancelledOrder = { orderId: string; status: string };
+
+/** A call that takes longer has failed: the gateway answers within its own deadline of 10 s. Milliseconds. */
+const callMsMax = 15_000;
+
+/**
+ * A client of the gateway at `url` on stock capnweb, nothing of ours in between: each call is an HTTP batch of its own.
+ * What the gateway refuses rejects with an error that has our `code`.
+ */
+export function makeGatewayClient(url: string): GatewayClient {
+  async function call<T>(run: (gateway: ReturnType<typeof openBatch>) => PromiseLike<T>): Promise<T> {
+    using gateway = openBatch(url);
+    return await run(gateway);
+  }
+  return {
+    login: (username, password) => call((gateway) => gateway.login(username, password)),
+    getUserProfile: (token) => call((gateway) => gateway.getUserProfile(token)),
+    listUsers: (token) => call((gateway) => gateway.listUsers(token)),
+    createOrder: (token, items) => call((gateway) => gateway.createOrder(token, items)),
+    listOrders: (token) => call((gateway) => gateway.listOrders(token)),
+    cancelOrder: (token, orderId) => call((gateway) => gateway.cancelOrder(token, orderId)),
+  };
+}
+
+function openBatch(url: string) {
+  const request = new Request(`${url}/rpc/batch`, { signal: AbortSignal.timeout(callMsMax) });
+  return newHttpBatchRpcSession<GatewayClient>(request);
+}

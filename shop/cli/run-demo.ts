@@ -1,0 +1,63 @@
+import { once } from "node:events";
+import type { Output } from "../supervisor/screen.ts";
+import type { Environment } from "../supervisor/settings.ts";
+import { onStopSignals, type StopSignal } from "../supervisor/stop-signals.ts";
+import type { SystemOptions } from "../supervisor/system.ts";
+import { isGateway } from "./find-gateway.ts";
+import { failure, messageOf } from "./format.ts";
+import { makeGatewayClient } from "./gateway-client.ts";
+import { type PrivateSystem, startPrivateSystem } from "./private-system.ts";
+import { runTenSteps } from "./ten-steps.ts";
+
+export interface DemoOptions extends Pick<SystemOptions, "entryOf"> {
+  readonly env: Environment;
+  readonly out: Output;
+  readonly err: Output;
+  /** Ends this process at once, for the person who presses Ctrl+C twice. */
+  readonly exit: (code: number) => void;
+}
+
+const gatewayUrlDefault = "http://127.0.0.1:8080";
+
+/** 128 and the number of the signal, as shells have it. */
+const exitCodes: Readonly<Record<StopSignal, number>> = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 };
+
+/** The whole of `npm run demo`. Resolves with the exit code when nothing of it is left running. */
+export async function runDemo({ env, out, err, exit, entryOf }: DemoOptions): Promise<number> {
+  const interrupted = new AbortController();
+  let own: PrivateSystem | undefined;
+  let exitCode = 0;
+  const off = onStopSignals({
+    first(signal) {
+      exitCode = exitCodes[signal];
+      interrupted.abort();
+    },
+    again(signal) {
+      void own?.kill();
+      exit(exitCodes[signal]);
+    },
+  });
+  try {
+    const given = (env.FLOTILLA_GATEWAY_URL || gatewayUrlDefault).replace(/\/+$/, "");
+    const steps = async (): Promise<void> => {
+      let url = given;
+      if (!(await isGateway(given))) {
+        if (interrupted.signal.aborted) return;
+        err.write(`No gateway at ${given}; starting a private one\n`);
+        own = startPrivateSystem(env, entryOf ? { entryOf } : {});
+        url = await own.url;
+      }
+      await runTenSteps(makeGatewayClient(url), (line) => {
+        if (!interrupted.signal.aborted) out.write(`${line}\n`);
+      });
+    };
+    await Promise.race([steps(), once(interrupted.signal, "abort")]);
+  } catch (error) {
+    err.write(`${failure(messageOf(error))}\n`);
+    exitCode = 1;
+  } finally {
+    await own?.stop();
+    off();
+  }
+  return exitCode;
+}
