@@ -1,5 +1,37 @@
-// For users of the kit.
+// For those who build services.
 export { type Cancel, type Clock, systemClock } from "./base/clock.ts";
 export { type CallContext, type ContextRequest, currentContext, withContext } from "./base/context.ts";
 export { type ErrorCode, type ErrorDetail, errorCodes, FlotillaError, hasCode, reasonOf } from "./base/errors.ts";
+export { edgeLimits, type Limits, linkLimits } from "./base/limits.ts";
 export { anonymous, type Peer, type ServicePeer } from "./base/peer.ts";
+export { expose } from "./capability/boundary.ts";
+export {
+  arg,
+  type Contract,
+  callback,
+  contract,
+  type Implementation,
+  optional,
+  type Param,
+} from "./capability/contract.ts";
+// For those who build on the kit's own layers: transports, harnesses, other stores of keys.
+export type { Env } from "./capability/env.ts";
+export { expiring } from "./capability/expiry.ts";
+export { type Home, type HomeOptions, type Introducible, introducible, makeHome } from "./introduction/home.ts";
+export {
+  accept,
+  type Gift,
+  type Gifted,
+  type HomeLink,
+  type IntroduceOptions,
+  introduce,
+} from "./introduction/introduce.ts";
+export { type Introduction, introductionTo } from "./introduction/introduction.ts";
+export { type Connection, type ConnectOptions, connect } from "./session/connect.ts";
+export { type Identity, openIdentity } from "./session/identity.ts";
+export { type ServeOptions, type Server, serve } from "./session/serve.ts";
+export { openSession, type Session, type SessionOptions } from "./session/session.ts";
+export { onShutdownSignal } from "./session/shutdown.ts";
+export type { Channel, ChannelEvents, Framing } from "./transport/channel.ts";
+export type { CallerPolicy } from "./transport/envelope.ts";
+export { type MemoryLink, makeMemoryLink } from "./transport/memory.ts";

@@ -51,6 +51,11 @@ export function deriveContext(request: ContextRequest, clock: Clock): CallContex
   };
 }
 
+/** Runs `run` outside any call: for what outlives the call that happened to start it, such as a connection. */
+export function outsideContext<T>(run: () => T): T {
+  return storage.run(undefined, run);
+}
+
 /**
  * Sets the context of the rest of this turn. Only for the transport, which must set it between capnweb's reading of a
  * message and its dispatch (see transport/envelope.ts); everything else uses `withContext`.

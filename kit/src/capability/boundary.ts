@@ -1,0 +1,216 @@
+import { RpcPromise, RpcTarget } from "capnweb";
+import { type CallContext, currentContext, withContext } from "../base/context.ts";
+import { FlotillaError, toFlotillaError } from "../base/errors.ts";
+import type { Contract, Implementation, Method } from "./contract.ts";
+import { assertData } from "./data.ts";
+import type { Env } from "./env.ts";
+import { expiresAt } from "./expiry.ts";
+
+/** A class per contract, made once: its prototype has the contract's methods and nothing else. */
+type BoundaryClass = new (contract: Contract<RpcTarget>, implementation: object, env: Env) => RpcTarget;
+const classes = new WeakMap<Contract<RpcTarget>, BoundaryClass>();
+
+/** How many boundaries stand around an implementation: capnweb's disposal of one is no sign that nobody holds another. */
+const holders = new WeakMap<object, number>();
+
+/**
+ * Wraps `implementation` for one peer: what the contract lists can be called, with arguments that passed its schemas,
+ * within the call's deadline; errors leave as coded errors. Nothing else of the object is reachable.
+ *
+ * When the last boundary around `implementation` is released (by its peer, or because the session ended) its
+ * `[Symbol.dispose]` is called, if it has one.
+ */
+export function expose<I>(contract: Contract<I>, implementation: Implementation<I>, env: Env): RpcTarget {
+  const erased = contract as unknown as Contract<RpcTarget>;
+  let boundary = classes.get(erased);
+  if (!boundary) {
+    boundary = makeClass(erased);
+    classes.set(erased, boundary);
+  }
+  return new boundary(erased, implementation, env);
+}
+
+function makeClass(contract: Contract<RpcTarget>): BoundaryClass {
+  class Boundary extends RpcTarget {
+    readonly #contract: Contract<RpcTarget>;
+    readonly #implementation: object;
+    readonly #env: Env;
+    #isReleased = false;
+
+    constructor(own: Contract<RpcTarget>, implementation: object, env: Env) {
+      super();
+      this.#contract = own;
+      this.#implementation = implementation;
+      this.#env = env;
+      holders.set(implementation, (holders.get(implementation) ?? 0) + 1);
+    }
+
+    static invoke(target: Boundary, name: string, method: Method, args: unknown[]): unknown {
+      return invoke({
+        contract: target.#contract,
+        implementation: target.#implementation,
+        env: target.#env,
+        name,
+        method,
+        args,
+      });
+    }
+
+    [Symbol.dispose](): void {
+      if (this.#isReleased) return;
+      this.#isReleased = true;
+      const left = (holders.get(this.#implementation) ?? 1) - 1;
+      if (left > 0) {
+        holders.set(this.#implementation, left);
+        return;
+      }
+      holders.delete(this.#implementation);
+      disposeQuietly(this.#implementation, this.#env);
+    }
+  }
+  for (const [name, method] of contract.methods) {
+    const run = {
+      [name](this: Boundary, ...args: unknown[]) {
+        return Boundary.invoke(this, name, method, args);
+      },
+    }[name] as object;
+    // A method can be read over the wire like a property; its name and length are nobody's business there.
+    Reflect.deleteProperty(run, "name");
+    Reflect.deleteProperty(run, "length");
+    Object.defineProperty(Boundary.prototype, name, { value: run });
+  }
+  Object.freeze(Boundary.prototype);
+  return Boundary;
+}
+
+interface Invocation {
+  readonly contract: Contract<RpcTarget>;
+  readonly implementation: object;
+  readonly env: Env;
+  readonly name: string;
+  readonly method: Method;
+  readonly args: readonly unknown[];
+}
+
+/** The one path into an implementation. */
+function invoke(call: Invocation): unknown {
+  const context = currentContext();
+  if (context) return invokeIn(call, context);
+  // Called in this process, not by a peer: the same rules hold, with a deadline of its own.
+  return withContext({}, () => invokeIn(call, currentContext()!), call.env.clock);
+}
+
+function invokeIn(call: Invocation, context: CallContext): unknown {
+  const borrowed: Disposable[] = [];
+  let isPending = false;
+  try {
+    const remainingMs = context.deadlineAtMs - call.env.clock.monotonicMs();
+    if (remainingMs <= 0) throw deadlineExceeded();
+    assertNotExpired(call);
+    const result = run(call, receiveArguments(call, borrowed));
+    if (!isPromise(result)) return leave(call, result);
+    isPending = true;
+    return settle(call, result, { context, remainingMs, borrowed });
+  } catch (thrown) {
+    throw normalise(call, thrown, context);
+  } finally {
+    if (!isPending) release(borrowed);
+  }
+}
+
+function run({ method, contract, implementation, env, name }: Invocation, args: unknown[]): unknown {
+  if (method.builtIn) return method.builtIn({ contract, implementation, env }, ...(args as never[]));
+  return (implementation as Record<string, (...args: unknown[]) => unknown>)[name]?.(...args);
+}
+
+interface Pending {
+  readonly context: CallContext;
+  readonly remainingMs: number;
+  readonly borrowed: readonly Disposable[];
+}
+
+/** Waits for the result, at most until the deadline; a result that comes later is disposed. */
+async function settle(call: Invocation, result: PromiseLike<unknown>, pending: Pending): Promise<unknown> {
+  const { context, remainingMs, borrowed } = pending;
+  const tooLate = Promise.withResolvers<never>();
+  let isLate = false;
+  const cancel = call.env.clock.after(remainingMs, () => {
+    isLate = true;
+    tooLate.reject(deadlineExceeded());
+  });
+  const settled = Promise.resolve(result).finally(() => release(borrowed));
+  try {
+    return leave(call, await Promise.race([settled, tooLate.promise]));
+  } catch (thrown) {
+    if (isLate) settled.then((value) => disposeQuietly(value, call.env)).catch(() => {});
+    throw normalise(call, thrown, context);
+  } finally {
+    cancel();
+  }
+}
+
+/** What a result becomes on its way out: a capability behind its own contract, or data that is proven to be data. */
+function leave({ contract, name, method, env }: Invocation, result: unknown): unknown {
+  if (method.builtIn) return result;
+  const where = `${contract.name}.${name}`;
+  if (!method.returns) {
+    assertData(result, where);
+    return result;
+  }
+  if (result === null || (typeof result !== "object" && typeof result !== "function")) {
+    throw new TypeError(`${where} returned no capability`);
+  }
+  return expose(method.returns, result as Implementation<RpcTarget>, env);
+}
+
+function receiveArguments({ method, args, env }: Invocation, borrowed: Disposable[]): unknown[] {
+  const { params } = method;
+  if (args.length > params.length) {
+    throw new FlotillaError("invalid_argument", `Takes at most ${params.length} arguments`);
+  }
+  return params.map((param, index) => {
+    if (index >= args.length && !param.isOptional)
+      throw new FlotillaError("invalid_argument", `${param.name} is missing`);
+    const value = param.receive(args[index], env);
+    if (isDisposable(value)) borrowed.push(value);
+    return value;
+  });
+}
+
+function assertNotExpired({ implementation, env }: Invocation): void {
+  const endMs = expiresAt(implementation);
+  if (endMs !== undefined && env.clock.now() >= endMs) {
+    throw new FlotillaError("permission_denied", "The capability has expired", { reason: "expired" });
+  }
+}
+
+function normalise(call: Invocation, thrown: unknown, context: CallContext): FlotillaError {
+  const error = toFlotillaError(thrown, context.traceId);
+  if (error.code === "internal") call.env.onFault?.(error.cause ?? error);
+  return error;
+}
+
+function deadlineExceeded(): FlotillaError {
+  return new FlotillaError("deadline_exceeded", "The call took longer than its deadline");
+}
+
+function release(borrowed: readonly Disposable[]): void {
+  for (const value of borrowed) value[Symbol.dispose]();
+}
+
+/** A disposer that throws would end the process inside capnweb (measured). */
+function disposeQuietly(value: unknown, env: Env): void {
+  try {
+    if (isDisposable(value)) value[Symbol.dispose]();
+  } catch (fault) {
+    env.onFault?.(fault);
+  }
+}
+
+function isDisposable(value: unknown): value is Disposable {
+  return value !== null && (typeof value === "object" || typeof value === "function") && Symbol.dispose in value;
+}
+
+function isPromise(value: unknown): value is PromiseLike<unknown> {
+  return value instanceof Promise || value instanceof RpcPromise;
+}

@@ -1,0 +1,182 @@
+import { RpcStub, type RpcTarget } from "capnweb";
+import type { Static, TSchema } from "typebox";
+import { Compile } from "typebox/compile";
+import { FlotillaError } from "../base/errors.ts";
+import type { Env } from "./env.ts";
+
+declare const carries: unique symbol;
+
+/** One parameter of a method: its name for error messages, and how a received value becomes what the method gets. */
+export interface Param<T> {
+  readonly name: string;
+  readonly isOptional: boolean;
+  /** Throws a coded error that names the parameter. What it returns is disposed after the call if it is disposable. */
+  receive(value: unknown, env: Env): unknown;
+  /** Only for the type checker: what the schema lets through is assignable to what the interface declares. */
+  readonly [carries]?: T;
+}
+
+/** A method as the boundary runs it. */
+export interface Method {
+  readonly params: readonly Param<unknown>[];
+  /** Set when the method returns a capability, which then leaves wrapped by this contract; otherwise it returns data. */
+  readonly returns: Contract<RpcTarget> | undefined;
+  /** Set for the methods that the kit itself adds; otherwise the implementation's method of that name runs. */
+  readonly builtIn: BuiltIn | undefined;
+}
+
+export type BuiltIn = (call: BuiltInCall, ...args: never[]) => unknown;
+
+export interface BuiltInCall {
+  readonly contract: Contract<RpcTarget>;
+  readonly implementation: object;
+  readonly env: Env;
+}
+
+/** What may be called on a capability, and with what. Whatever is not in it does not exist for a peer. */
+export interface Contract<I> {
+  readonly name: string;
+  readonly methods: ReadonlyMap<string, Method>;
+  readonly [carries]?: I;
+}
+
+/** Names that the kit, capnweb or JavaScript gives a meaning of its own. */
+const reservedNames: ReadonlySet<string> = new Set([
+  ...["deposit", "withdraw", "cancelDeposit"],
+  ...["then", "catch", "finally", "map", "dup", "onRpcBroken", "constructor", "toJSON"],
+]);
+type BuiltInName = "deposit" | "withdraw" | "cancelDeposit";
+
+type Callable = (...args: never[]) => unknown;
+type MethodName<I> = {
+  [K in keyof I]-?: [I[K]] extends [never]
+    ? never
+    : I[K] extends Callable
+      ? K extends BuiltInName
+        ? never
+        : K
+      : never;
+}[keyof I];
+
+/** The parameters in order; with them, for a method that returns a capability, that capability's contract. */
+type MethodSpec<F> = F extends (...args: infer P) => infer R
+  ? { readonly params: ParamsOf<Required<P>> } & ReturnSpec<Awaited<R>>
+  : never;
+type ParamsOf<P> = { readonly [K in keyof P]: Param<P[K]> };
+type ReturnSpec<R> = [R] extends [RpcTarget] ? { readonly returns: Contract<R> } : { readonly returns?: never };
+type Methods<I> = { readonly [K in MethodName<I>]: MethodSpec<I[K]> };
+
+/** A class that does what interface `I` says, on this side of the boundary. It extends nothing and knows no RPC. */
+export type Implementation<I> = {
+  readonly [K in MethodName<I>]: I[K] extends (...args: infer P) => infer R
+    ? (...args: P) => Returned<Awaited<R>> | Promise<Returned<Awaited<R>>>
+    : never;
+};
+type Returned<R> = [R] extends [RpcTarget] ? Implementation<R> : R;
+
+/**
+ * Writes down what interface `I` grants. The type checker holds it against `I`: a missing method, a parameter whose
+ * schema lets more through than `I` takes, or a capability without its contract do not compile.
+ *
+ * @param name for error messages and logs.
+ * @throws TypeError for a method name that is reserved, or an object schema that would let unknown keys through.
+ */
+export function contract<I extends RpcTarget>(name: string, methods: Methods<I>): Contract<I> {
+  const specs = Object.entries(methods) as [string, { params: Param<unknown>[]; returns?: Contract<RpcTarget> }][];
+  const table = new Map<string, Method>();
+  for (const [method, { params, returns }] of specs) {
+    if (reservedNames.has(method) || method in Object.prototype) throw new TypeError(`${name}: ${method} is reserved`);
+    table.set(method, { params, returns, builtIn: undefined });
+  }
+  return { name, methods: table };
+}
+
+/** `base` and methods of the kit's own on top; memoised by the callers. */
+export function withBuiltIns(
+  base: Contract<RpcTarget>,
+  builtIns: Record<string, Omit<Method, "returns">>,
+): Contract<RpcTarget> {
+  const added = Object.entries(builtIns).map(([name, method]) => [name, { ...method, returns: undefined }] as const);
+  return { name: base.name, methods: new Map([...base.methods, ...added]) };
+}
+
+/**
+ * A parameter that is data, checked by `schema` before the method runs; anything else is `invalid_argument` and the
+ * message names the field. No stub ever passes, because every schema asks for a concrete shape.
+ */
+export function arg<S extends TSchema>(name: string, schema: S): Param<Static<S>> {
+  assertStrict(name, schema);
+  const validator = Compile(schema);
+  return {
+    name,
+    isOptional: false,
+    receive(value) {
+      if (validator.Check(value)) return value;
+      const [first] = validator.Errors(value);
+      throw new FlotillaError(
+        "invalid_argument",
+        `${fieldName(name, first?.instancePath)} ${first?.message ?? "is malformed"}`,
+      );
+    },
+  };
+}
+
+/** The same, for a trailing parameter that may be left out. */
+export function optional<T>(param: Param<T>): Param<T | undefined> {
+  return {
+    name: param.name,
+    isOptional: true,
+    receive: (value, env) => (value === undefined ? undefined : param.receive(value, env)),
+  };
+}
+
+/**
+ * A parameter that is a live object of the caller's, such as a callback. It is data, never a source of authority:
+ * nobody knows who hosts it. The method borrows the stub until it returns; to keep it, `dup()` it.
+ */
+export function callback<T extends RpcTarget>(name: string): Param<RpcStub<T>> {
+  return {
+    name,
+    isOptional: false,
+    receive(value) {
+      if (!(value instanceof RpcStub)) throw new FlotillaError("invalid_argument", `${name} must be a capability`);
+      // capnweb delivers a stub that came home to its own session as a promise that cannot be passed on; a stub around
+      // it can (measured).
+      return new RpcStub(value as unknown as RpcTarget);
+    },
+  };
+}
+
+/** `items` and `/0/quantity` become `items[0].quantity`. */
+function fieldName(name: string, instancePath = ""): string {
+  const fieldCharsMax = 100;
+  const path = instancePath.replace(/\/(\d+)/g, "[$1]").replaceAll("/", ".");
+  return `${name}${path}`.slice(0, fieldCharsMax);
+}
+
+/** SECURITY: an object schema that lets unknown keys through is mass assignment waiting to happen. */
+function assertStrict(name: string, schema: TSchema): void {
+  for (const part of walk(schema)) {
+    if ("type" in part && part.type === "object" && !("additionalProperties" in part)) {
+      throw new TypeError(`${name}: object schemas say additionalProperties: false (or what the extra ones must be)`);
+    }
+    if (Object.keys(part).length === 0) throw new TypeError(`${name}: a schema that takes anything is no check`);
+  }
+}
+
+function* walk(schema: unknown): Generator<object> {
+  if (schema === null || typeof schema !== "object") return;
+  if (!Array.isArray(schema) && !isPropertyMap(schema)) yield schema;
+  for (const [key, child] of Object.entries(schema)) {
+    if (key !== "enum" && key !== "const" && key !== "required") yield* walk(child);
+  }
+}
+
+/** The value of `properties`: its keys are field names, so it is no schema itself. */
+function isPropertyMap(value: object): boolean {
+  const children = Object.values(value);
+  return (
+    children.length > 0 &&
+    children.every((child) => child !== null && typeof child === "object" && !Array.isArray(child))
+  );
+}

@@ -1,0 +1,43 @@
+import type { RpcStub, RpcTarget } from "capnweb";
+import type { Clock } from "../base/clock.ts";
+import type { Peer } from "../base/peer.ts";
+import type { Contract } from "./contract.ts";
+
+/** What a boundary knows beside its contract: for whom it was made, and where it can be deposited. */
+export interface Env {
+  readonly peer: Peer;
+  readonly clock: Clock;
+  /** Absent where nothing is introduced from. Implemented by introduction/home.ts, which this layer does not know. */
+  readonly home?: HomePort | undefined;
+  /** Hears of faults inside implementations that no peer is told of, such as a disposer that throws. */
+  readonly onFault?: ((fault: unknown) => void) | undefined;
+}
+
+export interface HomePort {
+  deposit(offer: DepositOffer): { readonly deposit: RpcTarget; readonly lifetimeMs: number };
+  withdraw(claim: WithdrawClaim): Promise<RpcStub<RpcTarget>>;
+  cancel(claim: CancelClaim): void;
+}
+
+export interface DepositOffer {
+  readonly nonce: string;
+  /** The service that may withdraw it. */
+  readonly recipient: string;
+  readonly lifetimeMs: number;
+  readonly contract: Contract<RpcTarget>;
+  readonly implementation: object;
+  readonly env: Env;
+}
+
+export interface WithdrawClaim {
+  readonly nonce: string;
+  /** Who, says the recipient, gave it the introduction: the authenticated peer of the session it arrived on. */
+  readonly gifter: string;
+  readonly peer: Peer;
+}
+
+export interface CancelClaim {
+  readonly nonce: string;
+  readonly recipient: string;
+  readonly peer: Peer;
+}

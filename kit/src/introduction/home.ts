@@ -1,0 +1,142 @@
+import { type RpcStub, RpcTarget } from "capnweb";
+import { Type } from "typebox";
+import { type Clock, systemClock } from "../base/clock.ts";
+import { newInstanceId } from "../base/ids.ts";
+import { introductionMsMax } from "../base/limits.ts";
+import type { Peer } from "../base/peer.ts";
+import { expose } from "../capability/boundary.ts";
+import { arg, type BuiltInCall, type Contract, type Implementation, withBuiltIns } from "../capability/contract.ts";
+import type { Env, HomePort } from "../capability/env.ts";
+import { type DepositLimits, makeDeposits } from "./deposits.ts";
+import { refused } from "./introduction.ts";
+
+/** A capability that its holder may introduce to others: the deposit is a method of the capability itself. */
+export interface Introducible extends RpcTarget {
+  /** Leaves this capability for one named recipient. Called by `introduce`, not by hand. */
+  deposit(nonce: string, recipient: string, lifetimeMs: number): DepositReceipt;
+}
+
+export interface DepositReceipt {
+  /** Released, it ends the deposit. */
+  readonly deposit: RpcTarget;
+  /** What the home granted; less than was asked for when the capability itself ends sooner. */
+  readonly lifetimeMs: number;
+}
+
+/** What every authenticated peer can ask of the main object of a home. Called by `accept` and `introduce`. */
+export interface HomeMain extends RpcTarget {
+  withdraw(nonce: string, gifter: string): RpcTarget;
+  cancelDeposit(nonce: string, recipient: string): void;
+}
+
+export interface HomeOptions {
+  /** The service's name, as its key says it. */
+  readonly name: string;
+  readonly clock?: Clock;
+  readonly limits?: DepositLimits;
+  readonly onFault?: (fault: unknown) => void;
+}
+
+/** One run of a service as the place where its capabilities live. */
+export interface Home {
+  readonly name: string;
+  readonly instance: string;
+  /** The main object for one session: `implementation` behind `contract`, and what introductions need. */
+  main<I>(contract: Contract<I>, implementation: Implementation<I>, peer: Peer): RpcTarget;
+  /** Live deposits, and withdrawals that wait for theirs. */
+  counts(): { deposits: number; parked: number };
+}
+
+export function makeHome({ name, clock = systemClock, limits, onFault }: HomeOptions): Home {
+  const deposits = makeDeposits(clock, limits);
+  const port: HomePort = {
+    deposit(offer) {
+      const { end, lifetimeMs } = deposits.put(offer);
+      return { deposit: new DepositHandle(end), lifetimeMs };
+    },
+    withdraw: (claim) => deposits.take(claim) as Promise<RpcStub<RpcTarget>>,
+    cancel: (claim) => deposits.cancel(claim),
+  };
+  return {
+    name,
+    instance: newInstanceId(),
+    main(contract, implementation, peer) {
+      const env: Env = { peer, clock, home: port, onFault };
+      return expose(withHomeMethods(contract), implementation as Implementation<RpcTarget>, env);
+    },
+    counts: () => deposits.counts(),
+  };
+}
+
+/** The gifter's hold on its deposit: released, or its session gone, the deposit ends. */
+class DepositHandle extends RpcTarget {
+  readonly #end: () => void;
+
+  constructor(end: () => void) {
+    super();
+    this.#end = end;
+  }
+
+  [Symbol.dispose](): void {
+    this.#end();
+  }
+}
+
+const nonce = arg("nonce", Type.String({ pattern: "^[A-Za-z0-9_-]{24}$" }));
+const serviceName = (name: string) => arg(name, Type.String({ pattern: "^[a-z][a-z0-9-]{0,63}$" }));
+
+/**
+ * The contract of `base` with the right to introduce. A method that returns it grants that right with the capability;
+ * a method that returns `base` alone does not.
+ */
+export function introducible<I extends RpcTarget>(base: Contract<I>): Contract<I & Introducible> {
+  return derive(introducibles, base, {
+    deposit: {
+      params: [
+        nonce,
+        serviceName("recipient"),
+        arg("lifetimeMs", Type.Integer({ minimum: 1, maximum: introductionMsMax })),
+      ],
+      builtIn({ contract, implementation, env }: BuiltInCall, nonce: string, recipient: string, lifetimeMs: number) {
+        return homeOf(env).deposit({ nonce, recipient, lifetimeMs, contract, implementation, env });
+      },
+    },
+  }) as Contract<I & Introducible>;
+}
+
+function withHomeMethods(base: Contract<unknown>): Contract<RpcTarget> {
+  return derive(mains, base, {
+    withdraw: {
+      params: [nonce, serviceName("gifter")],
+      builtIn: ({ env }: BuiltInCall, nonce: string, gifter: string) =>
+        homeOf(env).withdraw({ nonce, gifter, peer: env.peer }),
+    },
+    cancelDeposit: {
+      params: [nonce, serviceName("recipient")],
+      builtIn: ({ env }: BuiltInCall, nonce: string, recipient: string) =>
+        homeOf(env).cancel({ nonce, recipient, peer: env.peer }),
+    },
+  });
+}
+
+const introducibles = new WeakMap<Contract<unknown>, Contract<RpcTarget>>();
+const mains = new WeakMap<Contract<unknown>, Contract<RpcTarget>>();
+
+/** Made once per contract, so that the boundary's class is made once too. */
+function derive(
+  memo: WeakMap<Contract<unknown>, Contract<RpcTarget>>,
+  base: Contract<unknown>,
+  builtIns: Parameters<typeof withBuiltIns>[1],
+): Contract<RpcTarget> {
+  let derived = memo.get(base);
+  if (!derived) {
+    derived = withBuiltIns(base as Contract<RpcTarget>, builtIns);
+    memo.set(base, derived);
+  }
+  return derived;
+}
+
+function homeOf(env: Env): HomePort {
+  if (!env.home) throw refused("Nothing is introduced from here");
+  return env.home;
+}

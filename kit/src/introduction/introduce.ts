@@ -1,0 +1,129 @@
+import { RpcPromise, type RpcStub, type RpcTarget } from "capnweb";
+import { type Cancel, type Clock, systemClock } from "../base/clock.ts";
+import { FlotillaError } from "../base/errors.ts";
+import { newNonce } from "../base/ids.ts";
+import { introductionMsDefault } from "../base/limits.ts";
+import type { Connection } from "../session/connect.ts";
+import type { HomeMain, Introducible } from "./home.ts";
+import { gifterOf, type Introduction, refused } from "./introduction.ts";
+
+/** Something that reaches a home: a `Connection`, or in a test a session over memory. */
+export type HomeLink = Pick<Connection<RpcTarget>, "name" | "instance" | "main" | "opened">;
+
+/** A capability of type `T` that may be introduced, or the promise of one that nobody waited for. */
+export type Gift<T extends RpcTarget> = RpcPromise<T & Introducible> | RpcStub<T & Introducible>;
+
+export interface IntroduceOptions {
+  /** The link to the capability's home. */
+  readonly from: HomeLink;
+  /** The name of the service that may withdraw it. */
+  readonly to: string;
+  /** Milliseconds after which the home ends it by itself. Default 15 minutes, at most 24 hours. */
+  readonly lifetimeMs?: number;
+  /** Called once when the introduction is over: refused, run out, or disposed. */
+  onEnd?(): void;
+  readonly clock?: Clock;
+}
+
+/** The gifter's side of an introduction. Disposing it ends it: no new withdrawal, but what was withdrawn stays. */
+export interface Gifted<T extends RpcTarget> extends Disposable {
+  /** To be sent to the recipient, as often as wanted. */
+  readonly value: Introduction<T>;
+  /** The run of the home that holds the deposit. */
+  readonly instance: string;
+  /**
+   * The answer to a call that carries this introduction. If the home refuses the deposit (the token was bad, say), its
+   * error instead, without waiting for the recipient to find out.
+   */
+  answer<R>(call: PromiseLike<R>): Promise<R>;
+}
+
+/**
+ * Introduces `capability` to another service, without waiting for anything: the deposit at the home and the call that
+ * carries `value` leave in the same turn, and a withdrawal that overtakes its deposit is parked there. After Cap'n
+ * Proto's three-party handoff. Borrows `capability` (a promise of it may be disposed as soon as this returns).
+ *
+ * @throws FlotillaError `unavailable` when `from` is not connected: an introduction names the run of its home.
+ */
+export function introduce<T extends RpcTarget>(capability: Gift<T>, options: IntroduceOptions): Gifted<T> {
+  const { from, to, lifetimeMs = introductionMsDefault, clock = systemClock } = options;
+  const { instance } = from;
+  if (instance === undefined) throw new FlotillaError("unavailable", `${from.name} is not connected`);
+  const nonce = newNonce();
+  const giver = capability as unknown as RpcStub<Introducible>;
+  const deposit = giver.deposit(nonce, to, Math.max(1, Math.floor(lifetimeMs)));
+
+  /** Who waits for an answer while nobody knows yet whether the home takes the deposit. */
+  const undecided = new Set<(reason: unknown) => void>();
+  let refusal: { readonly reason: unknown } | undefined;
+  let isDecided = false;
+  let isOver = false;
+  let cancelExpiry: Cancel = () => {};
+  deposit.then(onDeposited, onRefused);
+
+  return { value: { introduction: nonce, home: from.name, instance }, instance, answer, [Symbol.dispose]: end };
+
+  function onDeposited(receipt: { readonly lifetimeMs: number }): void {
+    isDecided = true;
+    undecided.clear();
+    if (!isOver) cancelExpiry = clock.after(receipt.lifetimeMs, end);
+  }
+
+  function onRefused(reason: unknown): void {
+    isDecided = true;
+    refusal = { reason };
+    // The recipient may wait at the home for what will never come: let it know now.
+    (from.main as unknown as RpcStub<HomeMain>).cancelDeposit(nonce, to).catch(() => {});
+    for (const reject of undecided) reject(reason);
+    undecided.clear();
+    end();
+  }
+
+  function end(): void {
+    if (isOver) return;
+    isOver = true;
+    cancelExpiry();
+    deposit[Symbol.dispose]();
+    options.onEnd?.();
+  }
+
+  async function answer<R>(call: PromiseLike<R>): Promise<R> {
+    const { promise, resolve, reject } = Promise.withResolvers<R>();
+    if (refusal) reject(refusal.reason);
+    else if (!isDecided) undecided.add(reject);
+    call.then(resolve, reject);
+    try {
+      return await promise;
+    } finally {
+      undecided.delete(reject);
+    }
+  }
+}
+
+/**
+ * Withdraws what `introduction` introduces, over this service's own link to the home: so it is hosted there, whatever
+ * the gifter says, and later calls go straight. The caller owns the promise: `using buyer = accept(user, { from: users })`.
+ *
+ * @throws FlotillaError `permission_denied` for anything the boundary did not make (parameters are declared with
+ *   `introductionTo`), or when it names another home than `from`. The promise rejects with `permission_denied`, reason
+ *   `introduction_refused`, when the home refuses, and with `unavailable` when it is away or was restarted since.
+ */
+export function accept<T extends RpcTarget>(
+  introduction: Introduction<T>,
+  { from }: { from: HomeLink },
+): RpcPromise<T> {
+  const gifter = gifterOf(introduction);
+  if (!gifter || introduction.home !== from.name) throw refused();
+  const { introduction: nonce, instance } = introduction;
+  if (from.instance !== undefined) return withdraw();
+  return new RpcPromise<RpcTarget>(
+    from.opened().then(withdraw) as unknown as Promise<RpcTarget>,
+  ) as unknown as RpcPromise<T>;
+
+  function withdraw(): RpcPromise<T> {
+    if (from.instance !== instance) {
+      throw new FlotillaError("unavailable", `${from.name} was restarted since`, { reason: "home_restarted" });
+    }
+    return (from.main as unknown as RpcStub<HomeMain>).withdraw(nonce, gifter!.name) as unknown as RpcPromise<T>;
+  }
+}

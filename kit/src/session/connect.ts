@@ -1,0 +1,192 @@
+import { RpcPromise, type RpcStub, type RpcTarget } from "capnweb";
+import { WebSocket } from "ws";
+import { type Cancel, type Clock, systemClock } from "../base/clock.ts";
+import { outsideContext } from "../base/context.ts";
+import { FlotillaError } from "../base/errors.ts";
+import { handshakeMsMax, type Limits, linkLimits } from "../base/limits.ts";
+import { makeWebSocketChannel, subprotocol } from "../transport/websocket.ts";
+import { checkReply, helloHeader, replyHeader, type Self, sayHello } from "./hello.ts";
+import type { Identity } from "./identity.ts";
+import { openSession, type Session } from "./session.ts";
+
+export interface ConnectOptions {
+  /** The service to reach; with `as`, the one whose key it must prove. */
+  readonly name: string;
+  /** `http://host:port` of it. */
+  readonly url: string;
+  /** Who we are. Without it the connection is anonymous, in both directions. */
+  readonly as?: { readonly identity: Identity; readonly instance: string } | undefined;
+  readonly limits?: Limits;
+  readonly clock?: Clock;
+  /** 0 to 1, for the jitter of reconnection. */
+  readonly random?: () => number;
+  readonly onFrame?: ((direction: "in" | "out", frame: string) => void) | undefined;
+}
+
+/** A connection that opens when it is first used and comes back by itself. */
+export interface Connection<T extends RpcTarget> extends Disposable {
+  readonly name: string;
+  /**
+   * The peer's main object, of the session that is open now. Borrowed: never dispose it. While the first session opens,
+   * calls wait for it; while the peer is away they reject at once with `unavailable`.
+   */
+  readonly main: RpcStub<T>;
+  /** The run of the service that is connected; undefined while none is, and on anonymous connections. */
+  readonly instance: string | undefined;
+  /** Resolves when a session is open. Rejects with `unavailable` while the peer is away. */
+  opened(): Promise<void>;
+  readonly isOpen: boolean;
+  stats(): { imports: number; exports: number };
+  close(): void;
+}
+
+/** Reconnection: the first wait, and the longest. Milliseconds. */
+const backoffMsMin = 50;
+const backoffMsMax = 2_000;
+
+interface Link {
+  readonly session: Session;
+  readonly instance: string | undefined;
+}
+
+type State =
+  | { readonly at: "idle" }
+  | { readonly at: "opening"; readonly link: Promise<Link> }
+  | { readonly at: "open"; readonly link: Link }
+  | { readonly at: "away"; readonly reason: FlotillaError }
+  | { readonly at: "closed"; readonly reason: FlotillaError };
+
+/**
+ * Connects to a service, lazily. It does not matter which of the two starts first, nor how often either restarts: the
+ * connection is tried again with growing, jittered waits for as long as it is not closed.
+ */
+export function connect<T extends RpcTarget>(options: ConnectOptions): Connection<T> {
+  const { name, clock = systemClock, random = Math.random } = options;
+  const self: Self | undefined = options.as && { ...options.as, clock };
+  let state: State = { at: "idle" };
+  let failures = 0;
+  let cancelRetry: Cancel = () => {};
+
+  const connection: Connection<T> = {
+    name,
+    get main() {
+      return mainStub() as RpcStub<T>;
+    },
+    get instance() {
+      return state.at === "open" ? state.link.instance : undefined;
+    },
+    get isOpen() {
+      return state.at === "open";
+    },
+    async opened() {
+      await currentLink();
+    },
+    stats: () => (state.at === "open" ? state.link.session.stats() : { imports: 0, exports: 0 }),
+    close,
+    [Symbol.dispose]: close,
+  };
+  return connection;
+
+  function mainStub(): RpcStub<RpcTarget> {
+    if (state.at === "open") return state.link.session.remoteMain;
+    // A promise can be called like a stub: the calls go out when it resolves, or reject with it. It owns what it
+    // resolves to, so that is a dup.
+    const main = currentLink().then(({ session }) => session.remoteMain.dup());
+    return new RpcPromise<RpcTarget>(main as unknown as Promise<RpcTarget>) as unknown as RpcStub<RpcTarget>;
+  }
+
+  async function currentLink(): Promise<Link> {
+    switch (state.at) {
+      case "idle":
+        return open();
+      case "opening":
+      case "open":
+        return state.link;
+      case "away":
+      case "closed":
+        throw state.reason;
+      default:
+        throw state satisfies never;
+    }
+  }
+
+  function open(): Promise<Link> {
+    const link = outsideContext(dial);
+    // While the peer is known to be away, calls go on failing fast; only the first attempt of all is waited for.
+    if (state.at === "idle") state = { at: "opening", link };
+    link.then(onOpen, onFailure);
+    return link;
+  }
+
+  function onOpen(link: Link): void {
+    if (state.at === "closed") {
+      link.session.close(state.reason);
+      return;
+    }
+    failures = 0;
+    state = { at: "open", link };
+    void link.session.closed.then(onFailure);
+  }
+
+  function onFailure(reason: FlotillaError): void {
+    if (state.at === "closed") return;
+    state = {
+      at: "away",
+      reason: new FlotillaError("unavailable", `${name} cannot be reached`, { reason: reason.reason, cause: reason }),
+    };
+    const waitMs = Math.min(backoffMsMin * 2 ** failures, backoffMsMax) * (0.5 + random() / 2);
+    failures += 1;
+    cancelRetry = clock.after(waitMs, () => void open().catch(() => {}));
+  }
+
+  function close(): void {
+    if (state.at === "closed") return;
+    cancelRetry();
+    const reason = new FlotillaError("unavailable", `The connection to ${name} was closed`);
+    const before = state;
+    state = { at: "closed", reason };
+    if (before.at === "open") before.link.session.close(reason);
+  }
+
+  async function dial(): Promise<Link> {
+    const hello = self && sayHello(self, name);
+    const socket = new WebSocket(`${options.url.replace(/^http/, "ws")}/rpc`, [subprotocol], {
+      headers: hello ? { [helloHeader]: hello.header } : {},
+      maxPayload: (options.limits ?? linkLimits).frameBytesMax,
+      perMessageDeflate: false,
+      handshakeTimeout: handshakeMsMax,
+    });
+    const { promise, resolve, reject } = Promise.withResolvers<Link>();
+    let instance: string | undefined;
+    socket.once("upgrade", (response) => {
+      if (!self || !hello) return;
+      try {
+        const reply = response.headers[replyHeader];
+        instance = checkReply(
+          typeof reply === "string" ? reply : undefined,
+          { name, nonce: hello.nonce },
+          self,
+        ).instance;
+      } catch (error) {
+        // SECURITY: before anything is sent. A false service gets a hello that is of use to nobody else, and no call.
+        reject(error as FlotillaError);
+        socket.terminate();
+      }
+    });
+    socket.once("open", () => {
+      if (socket.readyState !== socket.OPEN) return;
+      // Our own services name us in the chain of callers by the key we proved; what they send us has no chain of its own.
+      const callers = { keepCallers: self !== undefined, peerName: self ? name : undefined };
+      const session = openSession(makeWebSocketChannel(socket, clock), {
+        limits: options.limits ?? linkLimits,
+        callers,
+        clock,
+        onFrame: options.onFrame,
+      });
+      resolve({ session, instance });
+    });
+    socket.on("error", (cause) => reject(new FlotillaError("unavailable", `${name} cannot be reached`, { cause })));
+    socket.once("close", () => reject(new FlotillaError("unavailable", `${name} closed the connection`)));
+    return promise;
+  }
+}

@@ -1,0 +1,43 @@
+import type { ServerResponse } from "node:http";
+import type { Duplex } from "node:stream";
+import type { ErrorCode, FlotillaError } from "../base/errors.ts";
+
+const statuses: Readonly<Record<ErrorCode, number>> = {
+  invalid_argument: 400,
+  unauthenticated: 401,
+  permission_denied: 403,
+  not_found: 404,
+  already_exists: 409,
+  failed_precondition: 409,
+  resource_exhausted: 429,
+  deadline_exceeded: 504,
+  unavailable: 503,
+  aborted: 409,
+  unimplemented: 501,
+  internal: 500,
+};
+
+export function httpStatus(code: ErrorCode, reason?: string): number {
+  return reason === "body_too_large" ? 413 : statuses[code];
+}
+
+/** Does nothing when the answer was begun, or the client is gone. */
+export function answerJson(response: ServerResponse, status: number, body: object): void {
+  if (response.headersSent || response.destroyed) return;
+  const headers = { "content-type": "application/json", "cache-control": "no-store" };
+  // What the client still sends is not read: the connection ends with the answer.
+  if (status >= 400) Object.assign(headers, { connection: "close" });
+  response.writeHead(status, headers).end(`${JSON.stringify(body)}\n`);
+}
+
+/** An upgrade that is refused gets a plain HTTP answer, and its socket is closed. */
+export function refuseUpgrade(socket: Duplex, { code, message, reason }: FlotillaError): void {
+  const body = `${JSON.stringify({ code, message, reason })}\n`;
+  const head = [
+    `HTTP/1.1 ${httpStatus(code, reason)} ${code}`,
+    "content-type: application/json",
+    `content-length: ${Buffer.byteLength(body)}`,
+    "connection: close",
+  ];
+  socket.end(`${head.join("\r\n")}\r\n\r\n${body}`);
+}

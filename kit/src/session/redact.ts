@@ -1,0 +1,66 @@
+import { currentContext } from "../base/context.ts";
+import { FlotillaError, isErrorCode, toFlotillaError } from "../base/errors.ts";
+
+/** Hears of every error that is sent as `internal`, with what the peer is not told. For the log of this process. */
+export type OnHiddenError = (error: FlotillaError) => void;
+
+/**
+ * capnweb's own complaints, by the code a caller should see. Everything an application throws was made one of ours at
+ * the boundary, so what else reaches `onSendError` comes from capnweb itself.
+ */
+const capnwebErrors: readonly (readonly [RegExp, "unimplemented" | "invalid_argument" | "unavailable", string])[] = [
+  [
+    /is not a function\.$|^Attempted to access property|^Cannot read properties of|Can't dup an RpcTarget/,
+    "unimplemented",
+    "No such method",
+  ],
+  [
+    /^bad RPC message|^unknown special value|^no such (entry|export)|^refcount|exceed|^Unknown bytes|^Invalid /,
+    "invalid_argument",
+    "Malformed message",
+  ],
+  [
+    /shut down by disposing|was canceled because|after it (has been|was) disposed/,
+    "unavailable",
+    "The session or the capability was closed",
+  ],
+];
+
+/**
+ * For capnweb's `onSendError`, which sees every error that is about to leave: thrown, returned, nested in a value, in an
+ * argument, a cause, or the reason of an abort. What leaves has the code as its name (clients in other languages look
+ * there), a message and the allowed fields: no cause, no stack, no property of a driver. Never throws, because a throw
+ * there would end the session.
+ */
+export function makeRedact(onHidden: OnHiddenError = () => {}): (error: Error) => Error {
+  return (error) => {
+    try {
+      const ours = translate(error);
+      if (ours.code === "internal") onHidden(ours);
+      return wireError(ours);
+    } catch {
+      return wireError(new FlotillaError("internal", "Internal error"));
+    }
+  };
+}
+
+function translate(error: Error): FlotillaError {
+  const requestId = currentContext()?.traceId;
+  if (error instanceof FlotillaError || ("code" in error && isErrorCode(error.code))) {
+    return toFlotillaError(error, requestId);
+  }
+  for (const [pattern, code, message] of capnwebErrors) {
+    if (pattern.test(error.message)) return new FlotillaError(code, message, { requestId });
+  }
+  return toFlotillaError(error, requestId);
+}
+
+/** The allow-list. A fresh object each time: capnweb sends every own enumerable property, and the stack if there is one. */
+function wireError(error: FlotillaError): Error {
+  const { code, message, reason, retryable, requestId } = error;
+  const fields = { code, retryable, ...(reason && { reason }), ...(requestId && { requestId }) };
+  const wire = Object.assign(new Error(message), fields);
+  wire.name = code;
+  Object.defineProperty(wire, "stack", { value: undefined });
+  return wire;
+}

@@ -1,0 +1,26 @@
+/**
+ * Runs `stop` once on SIGTERM or SIGINT, and ends the process when it is done: with 0 after a clean stop, with 1 when
+ * `stop` failed, and at once with 130 on the second signal.
+ *
+ * @returns stops listening.
+ */
+export function onShutdownSignal(stop: (signal: NodeJS.Signals) => Promise<void>): () => void {
+  let isStopping = false;
+  const onSignal = (signal: NodeJS.Signals) => {
+    if (isStopping) process.exit(130);
+    isStopping = true;
+    stop(signal).then(
+      () => process.exit(0),
+      (error: unknown) => {
+        process.stderr.write(`The stop failed: ${error instanceof Error ? error.message : "unknown"}\n`);
+        process.exit(1);
+      },
+    );
+  };
+  process.on("SIGTERM", onSignal);
+  process.on("SIGINT", onSignal);
+  return () => {
+    process.off("SIGTERM", onSignal);
+    process.off("SIGINT", onSignal);
+  };
+}

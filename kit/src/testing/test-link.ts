@@ -1,0 +1,65 @@
+import type { RpcStub, RpcTarget } from "capnweb";
+import type { Clock } from "../base/clock.ts";
+import { linkLimits } from "../base/limits.ts";
+import type { Peer } from "../base/peer.ts";
+import type { HomeLink } from "../introduction/introduce.ts";
+import { openSession, type Session } from "../session/session.ts";
+import type { Framing } from "../transport/channel.ts";
+import { makeMemoryLink } from "../transport/memory.ts";
+
+export interface TestLinkOptions {
+  readonly clock: Clock;
+  readonly delayMs?: number;
+  readonly framing?: Framing;
+  /** The end that calls. `anonymous` for an outside client. */
+  readonly from: Peer;
+  readonly to: { readonly name: string; readonly instance: string; readonly main: RpcTarget };
+}
+
+/** A session between two services in one process, with what went over it. */
+export interface TestLink extends HomeLink {
+  readonly main: RpcStub<RpcTarget>;
+  /** Cap'n Web messages in the order in which they were sent, as `>` (to the called side) or `<` and their text. */
+  readonly messages: string[];
+  readonly frames: string[];
+  readonly near: Session;
+  readonly far: Session;
+  cut(): void;
+}
+
+export function makeTestLink({ clock, delayMs = 0, framing = "flotilla.v1", from, to }: TestLinkOptions): TestLink {
+  const link = makeMemoryLink({ framing, delayMs, clock });
+  const messages: string[] = [];
+  const frames: string[] = [];
+  const isService = from.kind === "service";
+  const common = { limits: linkLimits, clock };
+  const far = openSession(link.right, {
+    ...common,
+    localMain: to.main,
+    callers: { keepCallers: isService, peerName: isService ? from.name : undefined },
+    onFrame: (direction, frame) => record(direction === "in" ? ">" : "<", frame, direction === "out"),
+  });
+  const near = openSession(link.left, {
+    ...common,
+    callers: { keepCallers: true, peerName: to.name },
+    onFrame: (direction, frame) => record(">", frame, direction === "out"),
+  });
+  return {
+    name: to.name,
+    instance: to.instance,
+    main: near.remoteMain,
+    opened: async () => {},
+    messages,
+    frames,
+    near,
+    far,
+    cut: () => link.cut(),
+  };
+
+  /** Each end records what it sends, so that a message counts once and at the time it was sent. */
+  function record(arrow: string, frame: string, isSent: boolean): void {
+    if (!isSent) return;
+    frames.push(`${arrow}${frame}`);
+    for (const line of frame.split("\n")) if (!line.startsWith("{")) messages.push(`${arrow}${line}`);
+  }
+}

@@ -1,0 +1,29 @@
+import type { FlotillaError } from "../base/errors.ts";
+
+/**
+ * How messages are put into frames, chosen by the WebSocket subprotocol when the session opens.
+ * `flotilla.v1`: newline-joined messages with context lines (docs/protocol.md). `capnweb`: one message per frame, what
+ * any stock Cap'n Web peer speaks.
+ */
+export type Framing = "flotilla.v1" | "capnweb";
+
+export interface ChannelEvents {
+  frame(text: string): void;
+  /** Once, whatever the reason; nothing comes after it. */
+  closed(reason: FlotillaError): void;
+}
+
+/** A duplex of text frames in order: a WebSocket, or two ends in one process. */
+export interface Channel {
+  readonly framing: Framing;
+  /** Set once, before the first frame can arrive. */
+  listen(events: ChannelEvents): void;
+  /** After close it does nothing. */
+  send(frame: string): void;
+  /** Bytes accepted by `send` that the peer's side has not taken. */
+  bufferedBytes(): number;
+  /** Sends what is buffered, then closes; a peer that does not answer is cut. Idempotent. */
+  close(code: number, reason: string): void;
+  /** Cuts at once. Idempotent. */
+  terminate(): void;
+}

@@ -1,0 +1,200 @@
+import { type Clock, systemClock } from "../base/clock.ts";
+import { type CallContext, currentContext, deriveContext, enterContext } from "../base/context.ts";
+import { FlotillaError } from "../base/errors.ts";
+import { newTraceId } from "../base/ids.ts";
+import { deadlineMsDefault, type Limits } from "../base/limits.ts";
+import type { Channel } from "./channel.ts";
+import { checkMessage, makePeerBudget, violation } from "./check.ts";
+import { makeDeadlines } from "./deadlines.ts";
+import { type CallerPolicy, carryContext, readContext, receivedContext, writeContext } from "./envelope.ts";
+
+export interface TransportOptions {
+  readonly limits: Limits;
+  readonly callers: CallerPolicy;
+  readonly clock?: Clock;
+  /** The context of calls that bring none: of a batch, from its headers. Default: a fresh one for each call. */
+  readonly callContext?: CallContext | undefined;
+  /** Hears every frame in both directions; for recordings in tests and for counting. */
+  readonly onFrame?: ((direction: "in" | "out", frame: string) => void) | undefined;
+}
+
+/** What `capnweb`'s RpcSession takes, at the encoding level at which we parse and serialise ourselves, once. */
+export interface Transport {
+  readonly encodingLevel: "jsonCompatible";
+  send(message: unknown): number;
+  receive(): Promise<unknown>;
+  abort(reason: unknown): void;
+  /** Ends the session from our side; every outstanding call rejects with `reason`. */
+  close(code: number, reason: FlotillaError): void;
+}
+
+/** A frame is sent when it reaches this many characters, so that coalescing never builds one that a peer must refuse. */
+const frameCharsTarget = 64 * 1024;
+
+/**
+ * Messages over a channel, guarded: every message is parsed once and checked before dispatch, calls carry their context
+ * and end by their deadline, and what is sent in one event-loop turn leaves as one frame when the peer is one of ours
+ * (measured 2.2 to 2.8 times the throughput of a frame per message).
+ * Owns `channel`.
+ */
+export function makeTransport(channel: Channel, options: TransportOptions): Transport {
+  const { limits, clock = systemClock, onFrame } = options;
+  const ours = channel.framing === "flotilla.v1";
+  const budget = makePeerBudget();
+  const deadlines = makeDeadlines(clock, deliver);
+
+  let received: unknown[] = [];
+  let read = 0;
+  let waiting: { resolve(message: unknown): void; reject(reason: unknown): void } | undefined;
+  let failure: FlotillaError | undefined;
+
+  let unsent: string[] = [];
+  let unsentChars = 0;
+  let unsentContext: CallContext | undefined;
+  let flushing = false;
+
+  channel.listen({ frame: onChannelFrame, closed: fail });
+
+  return { encodingLevel: "jsonCompatible", send, receive, abort, close };
+
+  function onChannelFrame(frame: string): void {
+    if (failure) return;
+    onFrame?.("in", frame);
+    try {
+      if (ours) readLines(frame);
+      else readMessage(frame, undefined);
+    } catch (error) {
+      fail(error instanceof FlotillaError ? error : violation("not JSON"));
+    }
+  }
+
+  function readLines(frame: string): void {
+    let context: CallContext | undefined;
+    for (const line of frame.split("\n")) {
+      if (line.startsWith("{")) context = readContext(line, options.callers, clock);
+      else readMessage(line, context);
+    }
+  }
+
+  function readMessage(text: string, context: CallContext | undefined): void {
+    const message: unknown = JSON.parse(text);
+    checkMessage(message, budget, limits);
+    const [operation, id] = message as [string, number];
+    if (operation === "push") {
+      // A call without a context (a stock peer) gets a fresh one here, so that no call runs without trace and deadline.
+      deliver(carryContext(message as unknown[], context ?? options.callContext ?? freshContext()));
+      return;
+    }
+    if (operation === "resolve" || operation === "reject") deadlines.settled(id);
+    deliver(message);
+  }
+
+  function freshContext(): CallContext {
+    return receivedContext(newTraceId(), deadlineMsDefault, { ...options.callers, via: [], clock });
+  }
+
+  function deliver(message: unknown): void {
+    if (waiting) {
+      const { resolve } = waiting;
+      waiting = undefined;
+      resolve(message);
+    } else {
+      received.push(message);
+    }
+  }
+
+  function receive(): Promise<unknown> {
+    // capnweb calls this right after it dispatched a message: what that message set must not reach the next.
+    enterContext(undefined);
+    if (read < received.length) {
+      const message = received[read];
+      read += 1;
+      if (read === received.length) {
+        received = [];
+        read = 0;
+      }
+      return Promise.resolve(message);
+    }
+    if (failure) return Promise.reject(failure);
+    return new Promise((resolve, reject) => {
+      waiting = { resolve, reject };
+    });
+  }
+
+  function send(message: unknown): number {
+    if (failure && !isAbort(message)) return 0;
+    const [operation, id] = message as [string, number];
+    const context = operation === "push" ? (currentContext() ?? deriveContext({}, clock)) : undefined;
+    if (context) deadlines.started(context);
+    else if (operation === "pull") deadlines.pulled(id);
+    else if (operation === "release") deadlines.settled(id);
+
+    const text = JSON.stringify(message);
+    if (!ours) {
+      sendFrame(text);
+      return text.length;
+    }
+    if (context && context !== unsentContext) {
+      append(writeContext(context, clock));
+      unsentContext = context;
+    }
+    append(text);
+    if (unsentChars > frameCharsTarget) flush();
+    else if (!flushing) {
+      flushing = true;
+      setImmediate(flush);
+    }
+    return text.length;
+  }
+
+  function append(line: string): void {
+    unsent.push(line);
+    unsentChars += line.length + 1;
+  }
+
+  function flush(): void {
+    flushing = false;
+    if (unsent.length === 0) return;
+    const frame = unsent.join("\n");
+    unsent = [];
+    unsentChars = 0;
+    unsentContext = undefined;
+    sendFrame(frame);
+  }
+
+  function sendFrame(frame: string): void {
+    if (channel.bufferedBytes() + frame.length > limits.sendBufferBytesMax) {
+      channel.terminate();
+      fail(
+        new FlotillaError("resource_exhausted", "The peer does not read what it asked for", { reason: "slow_reader" }),
+      );
+      return;
+    }
+    onFrame?.("out", frame);
+    channel.send(frame);
+  }
+
+  /** capnweb's word that the session is over; its abort message, if any, was given to `send` before. */
+  function abort(reason: unknown): void {
+    const error = reason instanceof FlotillaError ? reason : violation("the session was aborted");
+    close(error.code === "unavailable" ? 1000 : 1008, error);
+  }
+
+  function close(code: number, reason: FlotillaError): void {
+    flush();
+    channel.close(code, reason.code);
+    fail(reason);
+  }
+
+  function fail(reason: FlotillaError): void {
+    if (failure) return;
+    failure = reason;
+    deadlines.clear();
+    waiting?.reject(reason);
+    waiting = undefined;
+  }
+}
+
+function isAbort(message: unknown): boolean {
+  return Array.isArray(message) && message[0] === "abort";
+}
