@@ -60,7 +60,8 @@ type Settled<T> = T extends PromiseLike<unknown> ? never : T;
 /**
  * Opens or makes `file`, readable by its owner only, and brings its schema up to the last of `migrations`. Throws
  * `unavailable` when another process has it, and `failed_precondition` when it is damaged or not of this code. Reads the
- * whole file once, to check it.
+ * whole file once, to check its structure: measured 45 ms for 100,000 orders. SQLite keeps no checksums, so a flipped
+ * bit within a value is not found.
  */
 export function openSqlite<Tables>(file: string, migrations: readonly Migration[]): Sqlite<Tables> {
   let db: DatabaseSync | undefined;

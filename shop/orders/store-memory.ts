@@ -1,0 +1,59 @@
+import { cancel, type Order, orderId, orderNumber } from "./order.ts";
+import { type Idempotency, idempotencyMsMin, listMax, type OrderStore, recordsPurgedMax, refusals } from "./store.ts";
+
+interface Acknowledged {
+  readonly requestHash: string;
+  readonly order: Order;
+}
+
+/** An `OrderStore` for tests: it forgets everything with the process. */
+export function makeMemoryOrderStore(): OrderStore {
+  const orders = new Map<string, Order>();
+  const acknowledged = new Map<string, Acknowledged>();
+
+  function purge(nowMs: number): void {
+    let left = recordsPurgedMax;
+    for (const [key, { order }] of acknowledged) {
+      if (left === 0) return;
+      if (order.createdAtMs >= nowMs - idempotencyMsMin) continue;
+      acknowledged.delete(key);
+      left--;
+    }
+  }
+
+  return {
+    async place({ idempotency, lines, ...rest }) {
+      const key = keyOf(idempotency);
+      const earlier = acknowledged.get(key);
+      if (earlier && earlier.requestHash !== idempotency.requestHash) throw refusals.keyUsed();
+      if (earlier) return { order: earlier.order, replayed: true };
+      const id = orderId(orders.size + 1);
+      const order: Order = { ...rest, id, lines: structuredClone(lines), status: "pending" };
+      orders.set(id, order);
+      purge(order.createdAtMs);
+      acknowledged.set(key, { requestHash: idempotency.requestHash, order });
+      return { order, replayed: false };
+    },
+    byId: async (id) => orders.get(id),
+    async listByUser(userId, { limit = listMax, before } = {}) {
+      if (!Number.isInteger(limit) || limit < 1 || limit > listMax) throw refusals.limit();
+      const end = before === undefined ? Number.POSITIVE_INFINITY : orderNumber(before);
+      if (end === undefined) throw refusals.before();
+      const own = [...orders.values()].filter((order) => order.userId === userId && orderNumber(order.id)! < end);
+      return own.slice(-limit).map(({ lines: _, ...summary }) => summary);
+    },
+    async cancel(id) {
+      const order = orders.get(id);
+      if (!order) return undefined;
+      const cancelled = cancel(order);
+      orders.set(id, cancelled);
+      return cancelled;
+    },
+    count: async () => orders.size,
+    close() {},
+  };
+}
+
+function keyOf({ scope, key }: Idempotency): string {
+  return JSON.stringify([scope, key]);
+}

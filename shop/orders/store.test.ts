@@ -1,0 +1,195 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { linesMax, type OrderLine } from "./order.ts";
+import { idempotencyMsMin, listMax, type NewOrder, type OrderStore } from "./store.ts";
+import { makeMemoryOrderStore } from "./store-memory.ts";
+import { openSqliteOrderStore } from "./store-sqlite.ts";
+
+const lines: OrderLine[] = [
+  { name: "Laptop", quantity: 1, priceMinor: 99_999 },
+  { name: "Mouse \u{1f42d}\0'\"", quantity: 2, priceMinor: 2_999 },
+];
+
+/** An order of bob's under `key`, whose request hash is the key's unless said otherwise. */
+function orderOf(key: string, change: Partial<NewOrder> = {}, requestHash = `hash of ${key}`): NewOrder {
+  const idempotency = { key, scope: change.userId ?? "user2", requestHash };
+  return { userId: "user2", lines, totalMinor: 105_997, createdAtMs: 1_000, idempotency, ...change };
+}
+
+const placedAs = (id: string) => ({
+  id,
+  userId: "user2",
+  lines,
+  totalMinor: 105_997,
+  status: "pending",
+  createdAtMs: 1_000,
+});
+
+let directory = "";
+let file = "";
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), "flotilla-orders-"));
+  file = join(directory, "orders.db");
+});
+afterEach(() => rmSync(directory, { recursive: true }));
+
+const kinds: Record<string, () => OrderStore> = {
+  memory: makeMemoryOrderStore,
+  sqlite: () => openSqliteOrderStore(file),
+};
+
+describe.each(Object.entries(kinds))("an order store in %s", (_, open) => {
+  let store: OrderStore;
+  beforeEach(() => {
+    store = open();
+  });
+  afterEach(() => store.close());
+
+  const ids = async (userId: string, options?: { limit?: number; before?: string }) =>
+    (await store.listByUser(userId, options)).map((order) => order.id);
+
+  it("numbers orders as they are placed and gives them back whole", async () => {
+    expect(await store.place(orderOf("a"))).toEqual({ order: placedAs("order1"), replayed: false });
+    expect((await store.place(orderOf("b"))).order.id).toBe("order2");
+    expect(await store.byId("order1")).toEqual(placedAs("order1"));
+    expect(await store.count()).toBe(2);
+  });
+
+  it("keeps an order of the most lines, in their sequence", async () => {
+    const many = Array.from({ length: linesMax }, (_, n) => ({ name: `${n}`, quantity: 10_000, priceMinor: 1e8 }));
+    await store.place(orderOf("a", { lines: many, totalMinor: 1e14 }));
+    expect(await store.byId("order1")).toMatchObject({ lines: many, totalMinor: 1e14 });
+  });
+
+  it("keeps an order as it was when placed, whatever becomes of the caller's lines", async () => {
+    const own = structuredClone(lines) as { -readonly [K in keyof OrderLine]: OrderLine[K] }[];
+    const { order } = await store.place(orderOf("a", { lines: own }));
+    own[0]!.priceMinor = 1;
+    own.pop();
+    expect(order).toEqual(placedAs("order1"));
+    expect(await store.byId("order1")).toEqual(placedAs("order1"));
+  });
+
+  it("has no other order", async () => {
+    await store.place(orderOf("a"));
+    for (const id of ["order0", "order2", "order01", "1", ""]) {
+      expect(await store.byId(id)).toBeUndefined();
+      expect(await store.cancel(id)).toBeUndefined();
+    }
+  });
+
+  it("places one order for fifty equal requests at once, and all get the same answer", async () => {
+    const answers = await Promise.all(Array.from({ length: 50 }, () => store.place(orderOf("a"))));
+    expect(new Set(answers.map((answer) => answer.order.id))).toEqual(new Set(["order1"]));
+    expect(answers.filter((answer) => !answer.replayed)).toHaveLength(1);
+    expect(await store.count()).toBe(1);
+  });
+
+  it("refuses a key that was used for another request, and places nothing", async () => {
+    await store.place(orderOf("a"));
+    const other = store.place(orderOf("a", {}, "another hash"));
+    await expect(other).rejects.toMatchObject({ code: "invalid_argument", reason: "idempotency_mismatch" });
+    expect(await store.count()).toBe(1);
+  });
+
+  it("keeps the keys of different scopes apart", async () => {
+    await store.place(orderOf("a"));
+    const other = await store.place(orderOf("a", { userId: "user3" }, "another hash"));
+    expect(other).toMatchObject({ order: { id: "order2" }, replayed: false });
+    const glued = { key: "c", scope: "a,b", requestHash: "1" };
+    await store.place(orderOf("", { idempotency: glued }));
+    const shifted = await store.place(orderOf("", { idempotency: { ...glued, key: "b,c", scope: "a" } }));
+    expect(shifted.replayed).toBe(false);
+  });
+
+  it("answers a repetition as it did first, though the order was cancelled meanwhile", async () => {
+    await store.place(orderOf("a"));
+    await store.cancel("order1");
+    const again = await store.place(orderOf("a", { createdAtMs: 2_000 }));
+    expect(again).toEqual({ order: placedAs("order1"), replayed: true });
+    expect((await store.byId("order1"))?.status).toBe("cancelled");
+  });
+
+  it("recognises a repetition for a day, and forgets keys only after it", async () => {
+    await store.place(orderOf("a"));
+    await store.place(orderOf("b", { createdAtMs: 1_000 + idempotencyMsMin }));
+    expect((await store.place(orderOf("a"))).replayed).toBe(true);
+    await store.place(orderOf("c", { createdAtMs: 1_001 + idempotencyMsMin }));
+    expect(await store.place(orderOf("a"))).toMatchObject({ order: { id: "order4" }, replayed: false });
+    expect((await store.place(orderOf("b"))).replayed).toBe(true);
+  });
+
+  it("cancels an order once; again changes nothing", async () => {
+    await store.place(orderOf("a"));
+    const cancelled = { ...placedAs("order1"), status: "cancelled" };
+    expect(await store.cancel("order1")).toEqual(cancelled);
+    expect(await store.cancel("order1")).toEqual(cancelled);
+    expect(await store.byId("order1")).toEqual(cancelled);
+    expect(await store.listByUser("user2")).toMatchObject([{ id: "order1", status: "cancelled" }]);
+  });
+
+  it("lists a user's own orders, newest last, without their lines", async () => {
+    await store.place(orderOf("a"));
+    await store.place(orderOf("b", { userId: "user3" }));
+    await store.place(orderOf("c"));
+    expect(await ids("user2")).toEqual(["order1", "order3"]);
+    expect(await ids("user9")).toEqual([]);
+    const { lines: _, ...summary } = placedAs("order1");
+    expect((await store.listByUser("user2"))[0]).toEqual(summary);
+  });
+
+  it("lists the newest first when there are many, page by page", async () => {
+    for (let n = 1; n <= 11; n++) await store.place(orderOf(`${n}`));
+    expect(await ids("user2", { limit: 2 })).toEqual(["order10", "order11"]);
+    expect(await ids("user2", { limit: 2, before: "order10" })).toEqual(["order8", "order9"]);
+    expect(await ids("user2", { before: "order2" })).toEqual(["order1"]);
+    expect(await ids("user2", { before: "order1" })).toEqual([]);
+  });
+
+  it.each([
+    { limit: 0 },
+    { limit: -1 },
+    { limit: 1.5 },
+    { limit: listMax + 1 },
+    { limit: Number.NaN },
+    { before: "x" },
+  ])("refuses to list with %o", async (options) => {
+    await expect(store.listByUser("user2", options)).rejects.toMatchObject({ code: "invalid_argument" });
+  });
+});
+
+describe("an order store in sqlite", () => {
+  it("keeps orders, lines and keys over a restart, and never gives an id twice", async () => {
+    const before = openSqliteOrderStore(file);
+    await before.place(orderOf("a"));
+    await before.place(orderOf("b"));
+    await before.cancel("order2");
+    before.close();
+    const after = openSqliteOrderStore(file);
+    expect(await after.byId("order1")).toEqual(placedAs("order1"));
+    expect((await after.byId("order2"))?.status).toBe("cancelled");
+    expect((await after.place(orderOf("a"))).replayed).toBe(true);
+    expect((await after.place(orderOf("c"))).order.id).toBe("order3");
+    after.close();
+  });
+
+  it.each([
+    ["a user's list", "SELECT * FROM orders WHERE user_id = ? AND number < ? ORDER BY number DESC LIMIT ?"],
+    ["a key", "SELECT * FROM idempotency_records WHERE scope = ? AND key = ?"],
+    ["old keys", "SELECT * FROM idempotency_records WHERE created_at_ms < ? ORDER BY created_at_ms LIMIT 10"],
+    ["an order's lines", "SELECT * FROM order_lines WHERE order_number = ? ORDER BY position"],
+  ])("finds %s by an index, without sorting", async (_, sql) => {
+    openSqliteOrderStore(file).close();
+    const db = new DatabaseSync(file, { readOnly: true });
+    const plan = db
+      .prepare(`EXPLAIN QUERY PLAN ${sql}`)
+      .all()
+      .map((row) => String(row.detail));
+    db.close();
+    expect(plan).toHaveLength(1);
+    expect(plan[0]).toMatch(/^SEARCH \w+ USING (INDEX|PRIMARY KEY)/);
+  });
+});
