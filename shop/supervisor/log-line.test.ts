@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { prettyLogLine } from "./log-line.ts";
+import { prettyLogLine, visible } from "./log-line.ts";
 
 test("a JSON log line becomes time, level, message and the other fields", () => {
   const line = JSON.stringify({
@@ -16,4 +16,10 @@ test("a JSON log line becomes time, level, message and the other fields", () => 
 
 test("what is no JSON object stays as it is", () => {
   for (const line of ["{broken", "plain", "[1]"]) expect(prettyLogLine(line)).toBe(line);
+});
+
+test("control characters in a log do not reach the terminal", () => {
+  const line = JSON.stringify({ level: 30, msg: "login of \u001b[2Jbob\r\nfake" });
+  expect(visible(prettyLogLine(line))).toBe("info login of \\x1b[2Jbob\\x0d\\x0afake");
+  expect(visible("zwölf\t✓")).toBe("zwölf\t✓");
 });

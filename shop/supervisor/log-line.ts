@@ -35,3 +35,8 @@ function parse(line: string): Record<string, unknown> | undefined {
 function clockTime(date: Date): string {
   return Number.isNaN(date.getTime()) ? "" : date.toTimeString().slice(0, 8);
 }
+
+/** SECURITY: a log quotes strangers, whose control characters would command the terminal. They are shown as `\x1b`. */
+export function visible(text: string): string {
+  return text.replace(/\p{Cc}/gu, (c) => (c === "\t" ? c : `\\x${c.charCodeAt(0).toString(16).padStart(2, "0")}`));
+}

@@ -1,7 +1,7 @@
 import pc from "picocolors";
 import { type Placement, type ServiceName, serviceNames, topology } from "../topology.ts";
 import type { SystemEvent } from "./events.ts";
-import { prettyLogLine } from "./log-line.ts";
+import { prettyLogLine, visible } from "./log-line.ts";
 import type { Ready } from "./system.ts";
 
 /** Where text goes. `isTTY` decides on colour and on how a log line looks. */
@@ -63,8 +63,9 @@ export function makeScreen({ out, err, env }: ScreenOptions): Screen {
 /** A JSON line is the service's own log: as it is for a program to read, short and readable on a terminal. */
 function logLine(service: ServiceName, line: string, { pretty, c }: { pretty: boolean; c: Colours }): string {
   const prefix = c.cyan(`[${service}]`);
-  if (!line.startsWith("{")) return `${prefix} ${line}`;
-  return pretty ? `${prefix} ${prettyLogLine(line)}` : line;
+  const isJson = line.startsWith("{");
+  if (pretty) return `${prefix} ${visible(isJson ? prettyLogLine(line) : line)}`;
+  return isJson ? line : `${prefix} ${line}`;
 }
 
 function crashText(
@@ -72,7 +73,7 @@ function crashText(
   c: Colours,
 ): string {
   const times = crashes > 1 ? `, ${crashes} times in a row` : "";
-  const said = lastLines.map((line) => `    ${c.dim(line)}\n`).join("");
+  const said = lastLines.map((line) => `    ${c.dim(visible(line))}\n`).join("");
   return `${c.red("✗")} ${padded(service)} crashed   (${how}${times}); restarting in ${restartInMs} ms\n${said}`;
 }
 

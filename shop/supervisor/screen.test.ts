@@ -1,0 +1,40 @@
+import { expect, test } from "vitest";
+import { makeScreen } from "./screen.ts";
+
+function screenOn({ isTTY = false, env = {} }: { isTTY?: boolean; env?: Record<string, string> }) {
+  const written = { out: "", err: "" };
+  const output = (name: "out" | "err") => ({ isTTY, write: (text: string) => (written[name] += text) });
+  return { written, screen: makeScreen({ out: output("out"), err: output("err"), env }) };
+}
+
+const json = '{"level":30,"msg":"hello","service":"orders"}';
+const crash = { type: "crashed", service: "orders", how: "killed by SIGKILL", lastLines: ["boom"] } as const;
+
+test("in a pipe a JSON line stays as it is and any other is told by its prefix", () => {
+  const { written, screen } = screenOn({});
+  screen.show({ type: "line", service: "orders", line: json });
+  screen.show({ type: "line", service: "orders", line: "a warning" });
+  expect(written).toEqual({ out: "", err: `${json}\n[orders] a warning\n` });
+});
+
+test("on a terminal a JSON line is made readable, without colour when NO_COLOR is set", () => {
+  const { written, screen } = screenOn({ isTTY: true, env: { NO_COLOR: "1" } });
+  screen.show({ type: "line", service: "orders", line: json });
+  expect(written.err).toBe("[orders] info hello\n");
+});
+
+test("a terminal gets colour", () => {
+  const { written, screen } = screenOn({ isTTY: true });
+  screen.showError("no");
+  expect(written.err).toContain("\u001b[31m");
+});
+
+test("a crash names the service, what ended it, its last words and when it is back; a loop is called one", () => {
+  const { written, screen } = screenOn({});
+  screen.show({ ...crash, crashes: 1, restartInMs: 80 });
+  screen.show({ ...crash, crashes: 4, restartInMs: 700 });
+  expect(written.err).toBe(
+    "✗ orders  crashed   (killed by SIGKILL); restarting in 80 ms\n    boom\n" +
+      "✗ orders  crashed   (killed by SIGKILL, 4 times in a row); restarting in 700 ms\n    boom\n",
+  );
+});
