@@ -6,7 +6,7 @@ export async function isGateway(url: string): Promise<boolean> {
   try {
     const response = await fetch(`${url}/readyz`, { signal: AbortSignal.timeout(probeMsMax), redirect: "error" });
     const body: unknown = await response.json();
-    return response.status === 200 && typeof body === "object" && body !== null;
+    return response.ok && typeof body === "object" && body !== null && "service" in body && body.service === "gateway";
   } catch {
     return false;
   }

@@ -33,13 +33,16 @@ async function serve(listener: RequestListener): Promise<string> {
   return `http://127.0.0.1:${typeof address === "object" && address ? address.port : 0}`;
 }
 
+/** What a gateway of ours says at `/readyz`. */
+const ready = '{"status":"ready","service":"gateway"}';
+
 /** An address nobody listens on. */
 const nobody = "http://127.0.0.1:1";
 
 test("a gateway that answers is used, over stock HTTP batches", async () => {
   const gateway = new MemoryGateway();
   const url = await serve((request, response) => {
-    if (request.url === "/readyz") response.end("{}");
+    if (request.url === "/readyz") response.end(ready);
     else void nodeHttpBatchRpcResponse(request, response, gateway);
   });
   const { code, out, err } = await npmRunDemo({ FLOTILLA_GATEWAY_URL: `${url}/` }).ended;
@@ -56,11 +59,15 @@ test("without a gateway a private system is started, and nothing of it is left",
   expect(readdirSync(tmp)).toEqual([]);
 });
 
-test("something else on the gateway's port is left alone", async () => {
+test.each([
+  ["a web server", 200, "<h1>It works!</h1>"],
+  ["another service of the shop", 200, '{"status":"ready","service":"users"}'],
+  ["a gateway that is not ready", 503, '{"status":"starting","service":"gateway"}'],
+])("%s on the gateway's port is left alone", async (_what, status, body) => {
   const asked: (string | undefined)[] = [];
   const url = await serve((request, response) => {
     asked.push(request.url);
-    response.end("<h1>It works!</h1>");
+    response.writeHead(status).end(body);
   });
   const { code, err } = await npmRunDemo({ FLOTILLA_GATEWAY_URL: url }).ended;
   expect({ code, err }).toEqual({ code: 0, err: `No gateway at ${url}; starting a private one\n` });
@@ -69,7 +76,7 @@ test("something else on the gateway's port is left alone", async () => {
 
 test("a step that fails is shown on stderr with exit code 1", async () => {
   const url = await serve((request, response) => {
-    if (request.url === "/readyz") response.end("{}");
+    if (request.url === "/readyz") response.end(ready);
     else response.writeHead(500).end();
   });
   const { code, err } = await npmRunDemo({ FLOTILLA_GATEWAY_URL: url }).ended;
