@@ -12,8 +12,11 @@ test("the ports are those of the specification", () => {
   expect(serviceNames.map((name) => topology[name].port)).toEqual([8081, 8082, 8080]);
 });
 
-test("serviceNames is every service of the topology", () => {
+test("serviceNames is every service of the topology, each after those it reaches", () => {
   expect([...serviceNames].sort()).toEqual(Object.keys(topology).sort());
+  for (const [i, name] of serviceNames.entries()) {
+    expect(serviceNames.slice(0, i)).toEqual(expect.arrayContaining([...topology[name].reaches]));
+  }
 });
 
 test("a service is given its own port and the address of those it reaches, and of nobody else", () => {

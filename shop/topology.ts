@@ -25,6 +25,7 @@ export interface Placement {
   readonly dataDir: string;
 }
 
+/** Each after those it reaches; they are stopped the other way round. */
 export const serviceNames: readonly ServiceName[] = ["users", "orders", "gateway"];
 
 /** Of each service the whole configuration: its own place, and the address of whoever it may reach. Nothing else. */

@@ -29,6 +29,7 @@ function npmStart(env: Record<string, string> = {}, args: string[] = []) {
   const supervisor: Supervisor = spawn(process.execPath, [entry, ...args], {
     env: { ...process.env, ...anyPort, FLOTILLA_DATA: dataDir, ...env },
     stdio: ["ignore", "pipe", "pipe"],
+    detached: process.platform !== "win32",
   });
   running.push(supervisor);
   let output = "";
@@ -108,6 +109,18 @@ test.skipIf(process.platform === "win32")(
     clearInterval(again);
     expect(code).toBe(130);
     await Promise.all(ports.map(untilGone));
+  },
+);
+
+test.skipIf(process.platform === "win32")(
+  "Ctrl+C reaches every process of the terminal, and the services still drain",
+  async () => {
+    const { supervisor, said, ended } = npmStart({ BEHAVIOUR: '{"orders":"impatient","users":"impatient"}' });
+    await said(/Press Ctrl\+C to stop/);
+    // The supervisor leads a process group of its own, as a shell makes it for a command.
+    if (supervisor.pid) process.kill(-supervisor.pid, "SIGINT");
+    const { code, output } = await ended;
+    expect({ code, impatient: output.includes("exit code 130") }).toEqual({ code: 0, impatient: false });
   },
 );
 

@@ -66,12 +66,13 @@ export class Service {
     return this.#firstReady.promise;
   }
 
-  /** Asks the process to drain and end. It may have been asked by the terminal already, so this is safe to repeat. */
+  /** Asks the process to drain and end. Once: a service takes a second request for impatience. */
   stop(): void {
     if (!this.#process) {
       this.#end();
       return;
     }
+    if (this.#state === "stopping") return;
     this.#state = "stopping";
     // Windows has no SIGTERM one can answer; there, as after our own death, the closed channel is the request.
     if (process.platform !== "win32") this.#process.kill("SIGTERM");
@@ -97,6 +98,8 @@ export class Service {
     const child = spawn(process.execPath, [entry], {
       env,
       stdio: ["ignore", "ignore", "pipe", "ipc"],
+      // Out of our process group: Ctrl+C in the terminal is for us alone, who stop the services in order.
+      detached: process.platform !== "win32",
       windowsHide: true,
     });
     this.#process = child;

@@ -134,12 +134,30 @@ test("a system stops while a crashed service waits for its restart", async () =>
   expect(await system.stop()).toEqual({ drained: true });
 });
 
-test("a service that does not end when asked is killed", async () => {
-  const { system } = start({ users: "deaf" }, { drainMs: 50 });
-  const { urls } = await system.ready;
-  const pid = Number(await ask(urls.users, "/pid"));
+test("who reaches a service is stopped before it", async () => {
+  const { system, events } = start();
+  await system.ready;
+  await system.stop();
+  const stopped = events.filter((event) => event.type === "stopped");
+  expect(stopped.map(({ service }) => service)).toEqual(["gateway", "orders", "users"]);
+});
+
+test("a service that does not end when asked is killed, and the others are asked all the same", async () => {
+  const { system, events } = start({ gateway: "deaf" }, { drainMs: 1_000 });
+  await system.ready;
   expect(await system.stop()).toEqual({ drained: false });
-  expect(isAlive(pid)).toBe(false);
+  expect(events.slice(-3)).toEqual([
+    { type: "stopped", service: "orders", how: "exit code 0" },
+    { type: "stopped", service: "users", how: "exit code 0" },
+    { type: "stopped", service: "gateway", how: "killed by SIGKILL" },
+  ]);
+});
+
+test("a service is asked to end only once, for it takes the second time for impatience", async () => {
+  const { system, events } = start({ gateway: "impatient", orders: "impatient", users: "impatient" });
+  await system.ready;
+  await Promise.all([system.stop(), system.stop()]);
+  expect(events.slice(-3).map((event) => "how" in event && event.how)).toEqual(Array(3).fill("exit code 0"));
 });
 
 test("a stop before it is ready ends the start", async () => {

@@ -14,6 +14,9 @@ const startMsDefault = 30_000;
 /** A service drains in at most 5 s; whatever is there after this is killed. Milliseconds. */
 const drainMsDefault = 6_000;
 
+/** The part of `drainMs` after which the others are asked to end although one has not. */
+const hurryAt = 0.9;
+
 export interface SystemOptions {
   readonly placement: Placement;
   /** What the services inherit besides their configuration. Default: nothing. */
@@ -35,7 +38,7 @@ export interface System {
   readonly ready: Promise<Ready>;
   /** Resolves when everything ended, for whatever cause. Never rejects. */
   readonly done: Promise<Outcome>;
-  /** Asks every service to drain and end, and kills what has not after `drainMs`. Doing it again does nothing. */
+  /** Asks each service in turn to drain and end; what is there after `drainMs` is killed. Doing it again does nothing. */
   stop(): Promise<Outcome>;
   /** Ends everything now. */
   kill(): Promise<Outcome>;
@@ -121,10 +124,20 @@ class ShopSystem implements System {
     return new StartError("timed_out", `Not ready after ${startMs / 1_000} s: ${missing.join(", ")}`);
   }
 
-  #stopAll(): Promise<Outcome> {
-    for (const service of this.#services) service.stop();
-    const killLater = setTimeout(() => void this.kill(), this.#options.drainMs ?? drainMsDefault);
-    return this.done.finally(() => clearTimeout(killLater));
+  /** Who reaches a service ends before it, so that calls under way are answered by everybody they need. */
+  async #stopAll(): Promise<Outcome> {
+    const { drainMs = drainMsDefault } = this.#options;
+    const killLater = setTimeout(() => void this.kill(), drainMs);
+    const hurry = Promise.withResolvers<void>();
+    const hurryLater = setTimeout(hurry.resolve, drainMs * hurryAt);
+    for (const service of this.#services.toReversed()) {
+      service.stop();
+      await Promise.race([service.ended, hurry.promise]);
+    }
+    return this.done.finally(() => {
+      clearTimeout(killLater);
+      clearTimeout(hurryLater);
+    });
   }
 
   async #ended(): Promise<Outcome> {
