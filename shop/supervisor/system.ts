@@ -11,11 +11,11 @@ import { StartError } from "./start-error.ts";
 /** A system that is not ready by then is not going to be. Milliseconds. */
 const startMsDefault = 30_000;
 
-/** A service drains in at most 5 s; whatever is there after this is killed. Milliseconds. */
-const drainMsDefault = 6_000;
+/** A service drains in at most 5 s; the others are asked to end after this although one has not. Milliseconds. */
+const drainMsDefault = 5_500;
 
-/** The part of `drainMs` after which the others are asked to end although one has not. */
-const hurryAt = 0.9;
+/** What those others are given; then whatever is there is killed. Milliseconds. */
+const lastMsDefault = 500;
 
 export interface SystemOptions {
   readonly placement: Placement;
@@ -26,6 +26,7 @@ export interface SystemOptions {
   readonly entryOf?: (name: ServiceName) => string;
   readonly startMs?: number;
   readonly drainMs?: number;
+  readonly lastMs?: number;
   readonly backoff?: Backoff;
   readonly random?: () => number;
 }
@@ -38,7 +39,7 @@ export interface System {
   readonly ready: Promise<Ready>;
   /** Resolves when everything ended, for whatever cause. Never rejects. */
   readonly done: Promise<Outcome>;
-  /** Asks each service in turn to drain and end; what is there after `drainMs` is killed. Doing it again does nothing. */
+  /** Asks each service in turn to drain and end; what is there after `drainMs` and `lastMs` is killed. Doing it again does nothing. */
   stop(): Promise<Outcome>;
   /** Ends everything now. */
   kill(): Promise<Outcome>;
@@ -126,10 +127,10 @@ class ShopSystem implements System {
 
   /** Who reaches a service ends before it, so that calls under way are answered by everybody they need. */
   async #stopAll(): Promise<Outcome> {
-    const { drainMs = drainMsDefault } = this.#options;
-    const killLater = setTimeout(() => void this.kill(), drainMs);
+    const { drainMs = drainMsDefault, lastMs = lastMsDefault } = this.#options;
     const hurry = Promise.withResolvers<void>();
-    const hurryLater = setTimeout(hurry.resolve, drainMs * hurryAt);
+    const hurryLater = setTimeout(hurry.resolve, drainMs);
+    const killLater = setTimeout(() => void this.kill(), drainMs + lastMs);
     for (const service of this.#services.toReversed()) {
       service.stop();
       await Promise.race([service.ended, hurry.promise]);
