@@ -39,8 +39,8 @@ export const linesMax = 100;
 export const quantityMax = 10_000;
 /** 1,000,000.00 for one piece. */
 export const priceMinorMax = 100_000_000;
-/** UTF-16 units: 100 lines of it are 20 KB, within a frame. */
-export const nameCharsMax = 200;
+/** UTF-16 units: 100 lines of it are 10 KB, within a frame. */
+export const nameCharsMax = 100;
 
 /** The lines and exact total of `items`. Throws `invalid_argument`, naming the field, for what cannot be ordered. */
 export function priceOrder(items: readonly NewItem[]): { lines: OrderLine[]; totalMinor: number } {

@@ -121,8 +121,8 @@ export function arg<S extends TSchema>(name: string, schema: S): Param<Static<S>
   };
 }
 
-/** The same, for a trailing parameter that may be left out. */
-export function optional<T>(param: Param<T>): Param<T | undefined> {
+/** The same, for a trailing parameter that may be left out; the method then gets undefined. */
+export function optional<T>(param: Param<T>): Param<T> {
   return {
     name: param.name,
     isOptional: true,

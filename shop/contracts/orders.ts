@@ -1,0 +1,86 @@
+import { arg, contract, type Introduction, introductionTo, optional } from "@flotilla/kit";
+import type { RpcTarget } from "capnweb";
+import { Type } from "typebox";
+import type { User } from "./users.ts";
+
+export interface Item {
+  /** 1 to 100 characters. */
+  readonly name: string;
+  /** 1 to 10,000. */
+  readonly quantity: number;
+  /** Of one piece, 0 to 1,000,000, at most two decimals. */
+  readonly price: number;
+}
+
+export interface OrderEntry {
+  readonly orderId: string;
+  readonly total: number;
+  readonly status: string;
+}
+
+export interface CreatedOrder extends OrderEntry {
+  readonly items: Item[];
+}
+
+export interface CancelledOrder {
+  readonly orderId: string;
+  readonly status: string;
+}
+
+/** One order. */
+export interface Order extends RpcTarget {
+  getId(): string;
+  getUserId(): string;
+  getTotal(): number;
+  getStatus(): string;
+  /** Needs `order.cancel` of the user it is given, and may cancel anybody's order, as specified. */
+  cancel(user: Introduction<User>): CancelledOrder;
+}
+
+/** What the gateway is given. Who acts is always an introduction: never a token, never an id. */
+export interface OrderService extends RpcTarget {
+  /** Needs `order.create`. Repeated with the same key it is the same order. */
+  createOrder(user: Introduction<User>, items: Item[], idempotencyKey?: string): CreatedOrder;
+  /** Needs `order.view`: the user's own orders, oldest first, at most the newest 1,000. */
+  listOrders(user: Introduction<User>): OrderEntry[];
+  /** Needs `order.cancel`, checked before the order is looked for. Cancelling twice is no error. */
+  cancelOrder(id: string, user: Introduction<User>): CancelledOrder;
+  /** Throws `not_found`. */
+  getOrder(id: string): Order;
+}
+
+export const Items = arg(
+  "items",
+  Type.Array(
+    Type.Object(
+      {
+        name: Type.String({ minLength: 1, maxLength: 100 }),
+        quantity: Type.Integer({ minimum: 1, maximum: 10_000 }),
+        price: Type.Number({ minimum: 0, maximum: 1_000_000 }),
+      },
+      { additionalProperties: false },
+    ),
+    { minItems: 1, maxItems: 100 },
+  ),
+);
+
+export const OrderId = arg("orderId", Type.String({ minLength: 1, maxLength: 32 }));
+/** Chosen by the client, so that a call whose answer was lost can be repeated. Printable ASCII without spaces. */
+export const IdempotencyKey = arg("idempotencyKey", Type.String({ pattern: "^[!-~]{1,128}$" }));
+
+const Buyer = introductionTo<User>("user");
+
+export const OrderContract = contract<Order>("Order", {
+  getId: { params: [] },
+  getUserId: { params: [] },
+  getTotal: { params: [] },
+  getStatus: { params: [] },
+  cancel: { params: [Buyer] },
+});
+
+export const OrderServiceContract = contract<OrderService>("OrderService", {
+  createOrder: { params: [Buyer, Items, optional(IdempotencyKey)] },
+  listOrders: { params: [Buyer] },
+  cancelOrder: { params: [OrderId, Buyer] },
+  getOrder: { params: [OrderId], returns: OrderContract },
+});

@@ -1,0 +1,55 @@
+// The API Gateway as a process: the only reader of its environment.
+import { systemClock as clock, connect, expose, serve } from "@flotilla/kit";
+import { GatewayContract } from "../contracts/gateway.ts";
+import type { OrderService } from "../contracts/orders.ts";
+import type { UserService } from "../contracts/users.ts";
+import { runService } from "../service/run-service.ts";
+import { makeIntroductions } from "./introductions.ts";
+import { GatewayTarget } from "./service.ts";
+
+await runService("gateway", process.env, async ({ placement, identity, home, log, urlOf }) => {
+  const { host, ports } = placement;
+  const as = { identity, instance: home.instance };
+  const users = connect<UserService>({ name: "users", url: urlOf("users"), as });
+  const orders = connect<OrderService>({ name: "orders", url: urlOf("orders"), as });
+  const introductions = makeIntroductions({ users, to: "orders", clock });
+  const target = new GatewayTarget({ users, orders, introductions });
+  const server = await serve({
+    name: home.name,
+    instance: home.instance,
+    host,
+    port: ports.gateway,
+    main: (peer) =>
+      expose(GatewayContract, target, { peer, clock, onFault: (err) => log.error({ err }, "a fault in the service") }),
+    isReady: () => users.isOpen && orders.isOpen,
+    onHiddenError: (err) => log.error({ err, requestId: err.requestId }, "a call failed"),
+  });
+  users.opened().catch(() => {});
+  orders.opened().catch(() => {});
+  return {
+    url: server.url,
+    banner: [
+      `🌐 API Gateway running on ${server.url}`,
+      `   Endpoint: ${server.url}/rpc/batch`,
+      "",
+      "Backend services:",
+      `   User Service:  ${urlOf("users")}`,
+      `   Order Service: ${urlOf("orders")}`,
+      "",
+      "Run client with: npm run demo",
+      "Press Ctrl+C to stop",
+    ],
+    stats: () => ({
+      server: server.stats(),
+      users: users.stats(),
+      orders: orders.stats(),
+      introductions: introductions.size,
+    }),
+    async stop() {
+      await server.drain();
+      introductions[Symbol.dispose]();
+      users.close();
+      orders.close();
+    },
+  };
+});

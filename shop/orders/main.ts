@@ -1,0 +1,42 @@
+// The Order Service as a process: the only reader of its environment.
+import { join } from "node:path";
+import { systemClock as clock, connect, serve } from "@flotilla/kit";
+import type { UserServiceForPeers } from "../contracts/users.ts";
+import { runService } from "../service/run-service.ts";
+import { orderServiceFor } from "./service.ts";
+import { openSqliteOrderStore } from "./store-sqlite.ts";
+
+await runService("orders", process.env, async ({ placement, identity, home, log, urlOf }) => {
+  const { host, ports, dataDir } = placement;
+  const store = openSqliteOrderStore(join(dataDir, "orders.db"));
+  const as = { identity, instance: home.instance };
+  const users = connect<UserServiceForPeers>({ name: "users", url: urlOf("users"), as });
+  const server = await serve({
+    name: home.name,
+    instance: home.instance,
+    identity,
+    host,
+    port: ports.orders,
+    main: (peer) => orderServiceFor(peer, home, { clock, store, users }),
+    isReady: () => users.isOpen,
+    onHiddenError: (err) => log.error({ err, requestId: err.requestId }, "a call failed"),
+  });
+  // The first order should not wait for it; while users is not there yet, the connection tries on by itself.
+  users.opened().catch(() => {});
+  return {
+    url: server.url,
+    banner: [
+      `📦 Order Service running on ${server.url}`,
+      `   Endpoint: ${server.url}/rpc/batch`,
+      `   User Service: ${urlOf("users")}/rpc/batch`,
+      "",
+      "Press Ctrl+C to stop",
+    ],
+    stats: () => ({ server: server.stats(), home: home.counts(), users: users.stats() }),
+    async stop() {
+      await server.drain();
+      users.close();
+      store.close();
+    },
+  };
+});

@@ -1,0 +1,164 @@
+import { createHash, randomUUID } from "node:crypto";
+import {
+  accept,
+  type Clock,
+  FlotillaError,
+  type Home,
+  type HomeLink,
+  type Implementation,
+  type Introduction,
+  type Peer,
+} from "@flotilla/kit";
+import type { RpcTarget } from "capnweb";
+import {
+  type CancelledOrder,
+  type CreatedOrder,
+  type Item,
+  type Order as OrderCapability,
+  type OrderEntry,
+  type OrderService,
+  OrderServiceContract,
+} from "../contracts/orders.ts";
+import type { User } from "../contracts/users.ts";
+import { toMajor } from "./money.ts";
+import { type Order, type OrderLine, type OrderSummary, priceOrder } from "./order.ts";
+import type { OrderStore } from "./store.ts";
+
+export interface OrderDeps {
+  readonly clock: Clock;
+  readonly store: OrderStore;
+  /** The link to the home of the users who are introduced. */
+  readonly users: HomeLink;
+}
+
+/** Only the gateway is served: it introduces, and it may look at an order by its id. */
+export function orderServiceFor(peer: Peer, home: Home, deps: OrderDeps): RpcTarget | undefined {
+  if (peer.kind !== "service" || peer.name !== "gateway") return undefined;
+  return home.main(OrderServiceContract, new OrderServiceTarget(deps), peer);
+}
+
+class OrderServiceTarget implements Implementation<OrderService> {
+  readonly #deps: OrderDeps;
+
+  constructor(deps: OrderDeps) {
+    this.#deps = deps;
+  }
+
+  async createOrder(user: Introduction<User>, items: Item[], idempotencyKey?: string): Promise<CreatedOrder> {
+    const { clock, store, users } = this.#deps;
+    // Before anything is asked of anybody: what is wrong with the items is wrong for everyone.
+    const { lines, totalMinor } = priceOrder(items);
+    const userId = await authorise(user, users, {
+      permission: "order.create",
+      refusal: "You don't have permission to create orders",
+    });
+    const { order } = await store.place({
+      userId,
+      lines,
+      totalMinor,
+      createdAtMs: clock.now(),
+      idempotency: {
+        key: idempotencyKey ?? randomUUID(),
+        scope: `${userId} createOrder`,
+        requestHash: hashOf(lines),
+      },
+    });
+    return { ...toEntry(order), items: order.lines.map(toItem) };
+  }
+
+  async listOrders(user: Introduction<User>): Promise<OrderEntry[]> {
+    const { store, users } = this.#deps;
+    const userId = await authorise(user, users, {
+      permission: "order.view",
+      refusal: "You don't have permission to view orders",
+    });
+    return (await store.listByUser(userId)).map(toEntry);
+  }
+
+  cancelOrder(id: string, user: Introduction<User>): Promise<CancelledOrder> {
+    return cancelOrder(id, user, this.#deps);
+  }
+
+  async getOrder(id: string): Promise<OrderTarget> {
+    const order = await this.#deps.store.byId(id);
+    if (!order) throw notFound();
+    return new OrderTarget(order, this.#deps);
+  }
+}
+
+/** The Order capability. */
+class OrderTarget implements Implementation<OrderCapability> {
+  readonly #order: Order;
+  readonly #deps: OrderDeps;
+
+  constructor(order: Order, deps: OrderDeps) {
+    this.#order = order;
+    this.#deps = deps;
+  }
+
+  getId(): string {
+    return this.#order.id;
+  }
+
+  getUserId(): string {
+    return this.#order.userId;
+  }
+
+  getTotal(): number {
+    return toMajor(this.#order.totalMinor);
+  }
+
+  async getStatus(): Promise<string> {
+    const order = await this.#deps.store.byId(this.#order.id);
+    if (!order) throw notFound();
+    return order.status;
+  }
+
+  cancel(user: Introduction<User>): Promise<CancelledOrder> {
+    return cancelOrder(this.#order.id, user, this.#deps);
+  }
+}
+
+/** The permission comes first, so that nobody learns by it which orders exist. */
+async function cancelOrder(id: string, user: Introduction<User>, { store, users }: OrderDeps): Promise<CancelledOrder> {
+  await authorise(user, users, {
+    permission: "order.cancel",
+    refusal: "You don't have permission to cancel orders",
+  });
+  const order = await store.cancel(id);
+  if (!order) throw notFound();
+  return { orderId: order.id, status: order.status };
+}
+
+/**
+ * Asks the User Service, over our own link to it, whether the introduced user may do this.
+ * @returns the user's id, in the User Service's words and nobody else's.
+ */
+async function authorise(
+  user: Introduction<User>,
+  users: HomeLink,
+  { permission, refusal }: { readonly permission: string; readonly refusal: string },
+): Promise<string> {
+  using buyer = accept(user, { from: users });
+  const [id, isAllowed] = await Promise.all([buyer.getId(), buyer.hasPermission(permission)]);
+  if (!isAllowed) throw new FlotillaError("permission_denied", refusal);
+  return id;
+}
+
+function notFound(): FlotillaError {
+  return new FlotillaError("not_found", "Order not found");
+}
+
+function toEntry({ id, totalMinor, status }: OrderSummary): OrderEntry {
+  return { orderId: id, total: toMajor(totalMinor), status };
+}
+
+function toItem({ name, quantity, priceMinor }: OrderLine): Item {
+  return { name, quantity, price: toMajor(priceMinor) };
+}
+
+/** Of what was asked for, in one spelling: `1` and `1.00` are the same request. */
+function hashOf(lines: readonly OrderLine[]): string {
+  const spelled = lines.map(({ name, quantity, priceMinor }) => [name, quantity, priceMinor]);
+  return createHash("sha256").update(JSON.stringify(spelled)).digest("base64url");
+}

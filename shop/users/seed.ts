@@ -1,0 +1,45 @@
+import { randomBytes } from "node:crypto";
+import type { Clock } from "@flotilla/kit";
+import type { Mode } from "../topology.ts";
+import type { Passwords } from "./password.ts";
+import type { Role } from "./role.ts";
+import type { UserStore } from "./store.ts";
+
+/** The people of the specification's demo. */
+const demoUsers: readonly { username: string; role: Role }[] = [
+  { username: "alice", role: "admin" },
+  { username: "bob", role: "user" },
+  { username: "charlie", role: "user" },
+];
+
+/** SECURITY: everybody knows it, so it is given to nobody outside development mode. */
+const demoPassword = "password";
+
+export interface SeedDeps {
+  readonly mode: Mode;
+  readonly clock: Clock;
+  readonly store: UserStore;
+  readonly passwords: Passwords;
+}
+
+/**
+ * Fills an empty store: in development mode with the demo's three users, in production with one administrator, `admin`.
+ *
+ * @returns the administrator's random password when one was made now; it is shown once and kept nowhere.
+ */
+export async function seedUsers({ mode, clock, store, passwords }: SeedDeps): Promise<string | undefined> {
+  if ((await store.count()) > 0) return undefined;
+  const createdAtMs = clock.now();
+  if (mode === "production") {
+    const password = randomBytes(18).toString("base64url");
+    const passwordHash = await passwords.hash(password);
+    await store.addAccount({ username: "admin", email: "admin@localhost", role: "admin", passwordHash, createdAtMs });
+    return password;
+  }
+  const passwordHashes = await Promise.all(demoUsers.map(() => passwords.hash(demoPassword)));
+  for (const [i, { username, role }] of demoUsers.entries()) {
+    const passwordHash = passwordHashes[i]!;
+    await store.addAccount({ username, email: `${username}@example.com`, role, passwordHash, createdAtMs });
+  }
+  return undefined;
+}
