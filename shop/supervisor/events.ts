@@ -15,6 +15,8 @@ export type SystemEvent =
       readonly crashes: number;
       readonly restartInMs: number;
     }
+  /** What a service wants its person to see once, such as a password it made. It is in no log. */
+  | { readonly type: "notice"; readonly service: ServiceName; readonly text: string }
   | { readonly type: "stopped"; readonly service: ServiceName; readonly how: string };
 
 export type Report = (event: SystemEvent) => void;

@@ -31,3 +31,8 @@ test("a host that is not of this machine is refused in words", async () => {
   const chosen = choosePorts({ host: "192.0.2.1", ports: { users: 0, orders: 0, gateway: 0 } });
   await expect(chosen).rejects.toThrow("FLOTILLA_HOST=192.0.2.1 is not an address of this machine");
 });
+
+test("two services cannot be given one port", async () => {
+  const chosen = choosePorts({ host, ports: { users: 8081, orders: 8081, gateway: 0 } });
+  await expect(chosen).rejects.toThrow("FLOTILLA_ORDERS_PORT: 8081 is the port of the User Service already");
+});

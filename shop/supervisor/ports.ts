@@ -8,6 +8,8 @@ import { StartError } from "./start-error.ts";
  * service that finds its port taken all the same says so and ends.
  */
 export async function choosePorts({ host, ports }: Pick<Placement, "host" | "ports">): Promise<Ports> {
+  const twice = serviceNames.flatMap((name, i) => sharedWith(name, serviceNames.slice(0, i), ports));
+  if (twice.length > 0) throw new StartError("port", twice.join("\n"));
   const probes = await Promise.all(serviceNames.map((name) => listen(name, host, ports[name])));
   const chosen: Record<ServiceName, number> = { ...ports };
   const problems: string[] = [];
@@ -19,6 +21,11 @@ export async function choosePorts({ host, ports }: Pick<Placement, "host" | "por
   await Promise.all(probes.map((probe) => "server" in probe && close(probe.server)));
   if (problems.length > 0) throw new StartError("port", problems.join("\n"));
   return chosen;
+}
+
+function sharedWith(name: ServiceName, others: readonly ServiceName[], ports: Ports): string[] {
+  const other = others.find((it) => ports[it] !== 0 && ports[it] === ports[name]);
+  return other ? [`${portVariable(name)}: ${ports[name]} is the port of the ${topology[other].title} already`] : [];
 }
 
 type Probe = { name: ServiceName; server: Server; port: number } | { problem: string };

@@ -76,6 +76,11 @@ test("the output names every endpoint, the data directory and how to go on, with
   expect((await ended).code).toBe(0);
 });
 
+test("what a service has to tell its person once is shown", async () => {
+  const { said } = npmStart({ BEHAVIOUR: '{"users":"tells"}' });
+  expect(await said(/Press Ctrl\+C to stop/)).toContain("! users   the password is swordfish\n");
+});
+
 test("in production no password is shown", async () => {
   const { said } = npmStart({ FLOTILLA_MODE: "production" });
   expect(await said(/Press Ctrl\+C to stop/)).not.toMatch(/password/i);

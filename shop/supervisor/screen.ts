@@ -42,6 +42,9 @@ export function makeScreen({ out, err, env }: ScreenOptions): Screen {
         case "line":
           err.write(`${logLine(event.service, event.line, { pretty: err.isTTY === true, c: onErr })}\n`);
           break;
+        case "notice":
+          out.write(`${onOut.yellow("!")} ${padded(event.service)} ${visible(event.text)}\n`);
+          break;
         case "crashed":
           err.write(crashText(event, onErr));
           break;

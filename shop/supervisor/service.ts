@@ -94,7 +94,7 @@ export class Service {
     const { name, entry, env, url, report } = this.#options;
     this.#state = "running";
     const startedMs = performance.now();
-    // The channel carries nothing we need; its end tells the service that we are gone, however we went.
+    // The channel carries notices; its end tells the service that we are gone, however we went.
     const child = spawn(process.execPath, [entry], {
       env,
       stdio: ["ignore", "ignore", "pipe", "ipc"],
@@ -111,6 +111,10 @@ export class Service {
     };
     if (child.stderr) readLines(child.stderr, onLine);
     child.on("error", (error) => onLine(error.message));
+    child.on("message", (message) => {
+      const text = noticeIn(message);
+      if (text !== undefined) report({ type: "notice", service: name, text });
+    });
 
     const watch = new AbortController();
     let readyMs: number | undefined;
@@ -171,6 +175,12 @@ interface Exit {
   readonly lastLines: readonly string[];
   /** Since it was ready; 0 when it never was. */
   readonly upMs: number;
+}
+
+/** The text of `{ type: "notice", text }`; a service may send other messages, which are not for us. */
+function noticeIn(message: unknown): string | undefined {
+  if (typeof message !== "object" || message === null || !("type" in message) || !("text" in message)) return undefined;
+  return message.type === "notice" && typeof message.text === "string" ? message.text : undefined;
 }
 
 function describe({ code, signal }: Pick<Exit, "code" | "signal">): string {

@@ -29,13 +29,3 @@ test("everything that is wrong is told at once", () => {
   expect(read).toThrow(/FLOTILLA_USERS_PORT.*"0x10"/);
   expect(read).toThrow(/FLOTILLA_ORDERS_PORT.*"-1"/);
 });
-
-test("two services cannot be given one port, but both may have any", () => {
-  expect(() => readPlacement({ FLOTILLA_ORDERS_PORT: "8081" })).toThrow(
-    /FLOTILLA_ORDERS_PORT: 8081 is the port of the User/,
-  );
-  expect(readPlacement({ FLOTILLA_ORDERS_PORT: "0", FLOTILLA_USERS_PORT: "0" }).ports).toMatchObject({
-    users: 0,
-    orders: 0,
-  });
-});

@@ -45,10 +45,6 @@ function readPorts(env: Environment, problems: string[]): Ports {
         `${portVariable(name)}: expected a port from 0 (any free one) to 65535, got ${JSON.stringify(text)}`,
       );
   }
-  for (const [i, name] of serviceNames.entries()) {
-    const same = serviceNames.slice(0, i).find((other) => ports[other] !== 0 && ports[other] === ports[name]);
-    if (same) problems.push(`${portVariable(name)}: ${ports[name]} is the port of the ${topology[same].title} already`);
-  }
   return ports;
 }
 
