@@ -52,3 +52,6 @@ export function urlOf(name: ServiceName, at: Placement): string {
   const host = at.host === "0.0.0.0" ? "127.0.0.1" : at.host === "::" ? "::1" : at.host;
   return `http://${host.includes(":") ? `[${host}]` : host}:${at.ports[name]}`;
 }
+
+/** Where a client looks for the gateway when nobody says otherwise. */
+export const gatewayUrlDefault = `http://127.0.0.1:${topology.gateway.port}`;

@@ -1,4 +1,4 @@
-import type { OrderEntry } from "./gateway-client.ts";
+import type { OrderEntry } from "../contracts/orders.ts";
 
 /** Orders shown of a long list: the newest. */
 const ordersShownMax = 10;

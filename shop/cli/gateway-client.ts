@@ -1,22 +1,17 @@
 import { newHttpBatchRpcSession } from "capnweb";
+import type { Gateway, Profile } from "../contracts/gateway.ts";
+import type { CancelledOrder, CreatedOrder, Item, OrderEntry } from "../contracts/orders.ts";
+import type { Login, UserSummary } from "../contracts/users.ts";
 
-/** The six methods of the API Gateway, as the specification has them. */
+/** The gateway's methods as a client has them: each call is a promise. */
 export interface GatewayClient {
   login(username: string, password: string): Promise<Login>;
   getUserProfile(token: string): Promise<Profile>;
-  listUsers(token: string): Promise<UserEntry[]>;
+  listUsers(token: string): Promise<UserSummary[]>;
   createOrder(token: string, items: Item[]): Promise<CreatedOrder>;
   listOrders(token: string): Promise<OrderEntry[]>;
   cancelOrder(token: string, orderId: string): Promise<CancelledOrder>;
 }
-
-export type Login = { token: string; userId: string; username: string; role: string };
-export type Profile = { userId: string; username: string; email: string; role: string };
-export type UserEntry = { id: string; username: string; role: string };
-export type Item = { name: string; quantity: number; price: number };
-export type OrderEntry = { orderId: string; total: number; status: string };
-export type CreatedOrder = OrderEntry & { items: Item[] };
-export type CancelledOrder = { orderId: string; status: string };
 
 /** A call that takes longer has failed: the gateway answers within its own deadline of 10 s. Milliseconds. */
 const callMsMax = 15_000;
@@ -42,5 +37,5 @@ export function makeGatewayClient(url: string): GatewayClient {
 
 function openBatch(url: string) {
   const request = new Request(`${url}/rpc/batch`, { signal: AbortSignal.timeout(callMsMax) });
-  return newHttpBatchRpcSession<GatewayClient>(request);
+  return newHttpBatchRpcSession<Gateway>(request);
 }

@@ -3,6 +3,7 @@ import type { Output } from "../supervisor/screen.ts";
 import type { Environment } from "../supervisor/settings.ts";
 import { onStopSignals, type StopSignal } from "../supervisor/stop-signals.ts";
 import type { SystemOptions } from "../supervisor/system.ts";
+import { gatewayUrlDefault } from "../topology.ts";
 import { isGateway } from "./find-gateway.ts";
 import { failure, messageOf } from "./format.ts";
 import { makeGatewayClient } from "./gateway-client.ts";
@@ -16,8 +17,6 @@ export interface DemoOptions extends Pick<SystemOptions, "entryOf"> {
   /** Ends this process at once, for the person who presses Ctrl+C twice. */
   readonly exit: (code: number) => void;
 }
-
-const gatewayUrlDefault = "http://127.0.0.1:8080";
 
 /** 128 and the number of the signal, as shells have it. */
 const exitCodes: Readonly<Record<StopSignal, number>> = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 };

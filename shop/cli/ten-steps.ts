@@ -1,5 +1,7 @@
+import type { Item } from "../contracts/orders.ts";
+import type { Login } from "../contracts/users.ts";
 import { money, orderLines, shortened, success } from "./format.ts";
-import type { GatewayClient, Item, Login } from "./gateway-client.ts";
+import type { GatewayClient } from "./gateway-client.ts";
 
 /** Every demo account has it; there are no demo accounts in production. */
 const password = "password";

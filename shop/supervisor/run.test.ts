@@ -69,7 +69,7 @@ test("the output names every endpoint, the data directory and how to go on, with
   expect(output).toMatch(/API Gateway +http:\/\/127\.0\.0\.1:\d+\/rpc\/batch\n +ws:\/\/127\.0\.0\.1:\d+\/rpc/);
   expect(output).toContain(dataDir);
   expect(output).toContain("alice (admin), bob, charlie; password: password");
-  expect(output).toContain("Try: npm run demo");
+  expect(output).toMatch(/Try: FLOTILLA_GATEWAY_URL=http:\/\/127\.0\.0\.1:\d+ npm run demo\n/);
   expect(output).not.toContain("\u001b");
   expect(output).not.toContain("a banner nobody repeats");
   supervisor.kill("SIGINT");
@@ -81,9 +81,9 @@ test("what a service has to tell its person once is shown", async () => {
   expect(await said(/Press Ctrl\+C to stop/)).toContain("! users   the password is swordfish\n");
 });
 
-test("in production no password is shown", async () => {
+test("in production neither a password nor the demo is shown", async () => {
   const { said } = npmStart({ FLOTILLA_MODE: "production" });
-  expect(await said(/Press Ctrl\+C to stop/)).not.toMatch(/password/i);
+  expect(await said(/Press Ctrl\+C to stop/)).not.toMatch(/password|demo/i);
 });
 
 test.skipIf(process.platform === "win32")(

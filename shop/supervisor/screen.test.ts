@@ -38,3 +38,12 @@ test("a crash names the service, what ended it, its last words and when it is ba
       "✗ orders  crashed   (killed by SIGKILL, 4 times in a row); restarting in 700 ms\n    boom\n",
   );
 });
+
+test("with the gateway at its default address the demo needs no setting", () => {
+  const { written, screen } = screenOn({});
+  const ports = { users: 8081, orders: 8082, gateway: 8080 };
+  const urls = { users: "http://127.0.0.1:8081", orders: "http://127.0.0.1:8082", gateway: "http://127.0.0.1:8080" };
+  screen.showReady({ urls }, { mode: "development", host: "127.0.0.1", ports, dataDir: "/data" }, 1_234);
+  expect(written.out).toContain("Flotilla is ready (development, 1.23 s)\n");
+  expect(written.out).toContain("\nTry: npm run demo\nPress Ctrl+C to stop\n");
+});

@@ -1,5 +1,12 @@
 import pc from "picocolors";
-import { type Placement, type ServiceName, serviceNames, topology } from "../topology.ts";
+import {
+  gatewayUrlDefault,
+  type Placement,
+  type ServiceName,
+  serviceNames,
+  topology,
+  urlVariable,
+} from "../topology.ts";
 import type { SystemEvent } from "./events.ts";
 import { prettyLogLine, visible } from "./log-line.ts";
 import type { Ready } from "./system.ts";
@@ -97,7 +104,15 @@ function readyText({ ready: { urls }, placement, tookMs, c }: ReadyBlock): strin
   ];
   if (placement.mode === "development") rows.push(["Logins", "alice (admin), bob, charlie; password: password"]);
   const table = rows.map(([title, value]) => `  ${title.padEnd(16)}${value}\n`).join("");
-  return `\n${c.green("Flotilla is ready")} (${placement.mode}, ${seconds(tookMs)})\n\n${table}\nTry: npm run demo\nPress Ctrl+C to stop\n`;
+  const title = `${c.green("Flotilla is ready")} (${placement.mode}, ${seconds(tookMs)})`;
+  return `\n${title}\n\n${table}\n${demoHint(urls.gateway, placement)}Press Ctrl+C to stop\n`;
+}
+
+/** The demo's accounts are there in development mode only, and it looks for the gateway where that is by default. */
+function demoHint(gatewayUrl: string, { mode }: Placement): string {
+  if (mode !== "development") return "";
+  const variable = gatewayUrl === gatewayUrlDefault ? "" : `${urlVariable("gateway")}=${gatewayUrl} `;
+  return `Try: ${variable}npm run demo\n`;
 }
 
 const nameWidth = Math.max(...serviceNames.map((name) => name.length));
