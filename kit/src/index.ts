@@ -4,7 +4,7 @@ export { type CallContext, type ContextRequest, currentContext, withContext } fr
 export { type ErrorCode, type ErrorDetail, errorCodes, FlotillaError, hasCode, reasonOf } from "./base/errors.ts";
 export { edgeLimits, type Limits, linkLimits } from "./base/limits.ts";
 export { anonymous, type Peer, type ServicePeer } from "./base/peer.ts";
-export { expose } from "./capability/boundary.ts";
+export { type ExposeOptions, expose } from "./capability/boundary.ts";
 export {
   arg,
   type Contract,

@@ -20,7 +20,7 @@ await runService("gateway", process.env, async ({ placement, identity, home, log
     host,
     port: ports.gateway,
     main: (peer) =>
-      expose(GatewayContract, target, { peer, clock, onFault: (err) => log.error({ err }, "a fault in the service") }),
+      expose(GatewayContract, target, { peer, onFault: (err) => log.error({ err }, "a fault in the service") }),
     isReady: () => users.isOpen && orders.isOpen,
     onHiddenError: (err) => log.error({ err, requestId: err.requestId }, "a call failed"),
   });

@@ -80,7 +80,7 @@ function endWithUs({ log }: ServiceHost, service: RunningService): void {
   // After a fault that nobody expected the state is not to be trusted: say so, answer what can be answered, and end.
   const onFatal = (fault: unknown) => {
     log.fatal({ err: fault }, "the service ends because of a fault");
-    service.stop().finally(() => process.exit(exitFailure));
+    void service.stop().finally(() => process.exit(exitFailure));
   };
   process.once("uncaughtException", onFatal);
   process.once("unhandledRejection", onFatal);

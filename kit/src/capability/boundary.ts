@@ -1,4 +1,5 @@
 import { RpcPromise, RpcTarget } from "capnweb";
+import { systemClock } from "../base/clock.ts";
 import { type CallContext, currentContext, withContext } from "../base/context.ts";
 import { FlotillaError, toFlotillaError } from "../base/errors.ts";
 import type { Contract, Implementation, Method } from "./contract.ts";
@@ -7,8 +8,11 @@ import type { Env } from "./env.ts";
 import { expiresAt } from "./expiry.ts";
 
 /** A class per contract, made once: its prototype has the contract's methods and nothing else. */
-type BoundaryClass = new (contract: Contract<RpcTarget>, implementation: object, env: Env) => RpcTarget;
+type BoundaryClass = new (contract: Contract<RpcTarget>, implementation: object, env: Env) => RpcTarget & Disposable;
 const classes = new WeakMap<Contract<RpcTarget>, BoundaryClass>();
+
+/** What a boundary is made for. Without a clock it follows the system's. */
+export type ExposeOptions = Omit<Env, "clock"> & Partial<Pick<Env, "clock">>;
 
 /** How many boundaries stand around an implementation: capnweb's disposal of one is no sign that nobody holds another. */
 const holders = new WeakMap<object, number>();
@@ -20,14 +24,14 @@ const holders = new WeakMap<object, number>();
  * When the last boundary around `implementation` is released (by its peer, or because the session ended) its
  * `[Symbol.dispose]` is called, if it has one.
  */
-export function expose<I>(contract: Contract<I>, implementation: Implementation<I>, env: Env): RpcTarget {
+export function expose<I>(contract: Contract<I>, implementation: Implementation<I>, env: Env): RpcTarget & Disposable {
   const erased = contract as unknown as Contract<RpcTarget>;
   let boundary = classes.get(erased);
   if (!boundary) {
     boundary = makeClass(erased);
     classes.set(erased, boundary);
   }
-  return new boundary(erased, implementation, env);
+  return new boundary(erased, implementation, { ...env, clock: env.clock ?? systemClock });
 }
 
 function makeClass(contract: Contract<RpcTarget>): BoundaryClass {

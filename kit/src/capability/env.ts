@@ -1,7 +1,6 @@
 import type { RpcStub, RpcTarget } from "capnweb";
 import type { Clock } from "../base/clock.ts";
 import type { Peer } from "../base/peer.ts";
-import type { Contract } from "./contract.ts";
 
 /** What a boundary knows beside its contract: for whom it was made, and where it can be deposited. */
 export interface Env {
@@ -24,9 +23,11 @@ export interface DepositOffer {
   /** The service that may withdraw it. */
   readonly recipient: string;
   readonly lifetimeMs: number;
-  readonly contract: Contract<RpcTarget>;
-  readonly implementation: object;
-  readonly env: Env;
+  readonly gifter: Peer;
+  /** When the capability itself ends, in milliseconds since the epoch, if it does. */
+  readonly endsAtMs: number | undefined;
+  /** The capability behind a boundary of its own for `peer`. */
+  exposeFor(peer: Peer): RpcTarget & Disposable;
 }
 
 export interface WithdrawClaim {

@@ -3,10 +3,7 @@ import type { Cancel, Clock } from "../base/clock.ts";
 import { FlotillaError } from "../base/errors.ts";
 import { depositsPerPeerMax, introductionMsMax, parkedPerPeerMax, parkMsMax } from "../base/limits.ts";
 import type { Peer, ServicePeer } from "../base/peer.ts";
-import { expose } from "../capability/boundary.ts";
-import type { Contract, Implementation } from "../capability/contract.ts";
 import type { CancelClaim, DepositOffer, WithdrawClaim } from "../capability/env.ts";
-import { expiresAt } from "../capability/expiry.ts";
 import { refused } from "./introduction.ts";
 
 /** What lies at its home for one recipient. */
@@ -49,21 +46,21 @@ export function makeDeposits(clock: Clock, limits: DepositLimits = { depositsPer
   return { put, take, cancel, counts };
 
   function put(offer: DepositOffer): { lifetimeMs: number; end: () => void } {
-    const { nonce, env } = offer;
+    const { nonce } = offer;
     const lifetimeMs = grantedMs(offer);
-    const gifter = asService(env.peer);
+    const gifter = asService(offer.gifter);
     if (deposits.has(nonce)) throw new FlotillaError("already_exists", "The introduction was deposited before");
     if (depositsOf.count(gifter.name) >= limits.depositsPerPeerMax) throw tooMany("live introductions");
     const deposit: Deposit = {
       gifter: gifter.name,
       offer,
-      hold: exposeFor(offer, env.peer) as RpcTarget & Disposable,
+      hold: offer.exposeFor(gifter),
       cancelExpiry: clock.after(lifetimeMs, () => end(nonce, deposit)),
     };
     deposits.set(nonce, deposit);
     depositsOf.add(gifter.name);
     for (const waiting of unpark(nonce)) {
-      if (isFor(deposit, waiting.claim)) waiting.resolve(exposeFor(offer, waiting.recipient));
+      if (isFor(deposit, waiting.claim)) waiting.resolve(offer.exposeFor(waiting.recipient));
       else waiting.reject(refused());
     }
     return { lifetimeMs, end: () => end(nonce, deposit) };
@@ -82,7 +79,7 @@ export function makeDeposits(clock: Clock, limits: DepositLimits = { depositsPer
     const deposit = deposits.get(claim.nonce);
     if (!deposit) return park(claim, recipient);
     if (!isFor(deposit, claim)) throw refused();
-    return exposeFor(deposit.offer, recipient);
+    return deposit.offer.exposeFor(recipient);
   }
 
   function park(claim: WithdrawClaim, recipient: ServicePeer): Promise<RpcTarget> {
@@ -121,19 +118,14 @@ export function makeDeposits(clock: Clock, limits: DepositLimits = { depositsPer
     return { deposits: deposits.size, parked: [...parked.values()].reduce((sum, list) => sum + list.length, 0) };
   }
 
-  function grantedMs({ implementation, lifetimeMs: asked }: DepositOffer): number {
-    const endMs = expiresAt(implementation) ?? Number.POSITIVE_INFINITY;
-    return Math.max(0, Math.min(asked, introductionMsMax, endMs - clock.now()));
+  function grantedMs({ lifetimeMs, endsAtMs = Number.POSITIVE_INFINITY }: DepositOffer): number {
+    return Math.max(0, Math.min(lifetimeMs, introductionMsMax, endsAtMs - clock.now()));
   }
 }
 
 /** SECURITY: both ends count. A stolen introduction comes from another gifter, a leaked one to another recipient. */
 function isFor(deposit: Deposit, claim: WithdrawClaim): boolean {
   return deposit.offer.recipient === asService(claim.peer).name && deposit.gifter === claim.gifter;
-}
-
-function exposeFor({ contract, implementation, env }: DepositOffer, peer: Peer): RpcTarget {
-  return expose(contract as Contract<RpcTarget>, implementation as Implementation<RpcTarget>, { ...env, peer });
 }
 
 function asService(peer: Peer): ServicePeer {

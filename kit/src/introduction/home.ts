@@ -7,6 +7,7 @@ import type { Peer } from "../base/peer.ts";
 import { expose } from "../capability/boundary.ts";
 import { arg, type BuiltInCall, type Contract, type Implementation, withBuiltIns } from "../capability/contract.ts";
 import type { Env, HomePort } from "../capability/env.ts";
+import { expiresAt } from "../capability/expiry.ts";
 import { type DepositLimits, makeDeposits } from "./deposits.ts";
 import { refused } from "./introduction.ts";
 
@@ -98,7 +99,14 @@ export function introducible<I extends RpcTarget>(base: Contract<I>): Contract<I
         arg("lifetimeMs", Type.Integer({ minimum: 1, maximum: introductionMsMax })),
       ],
       builtIn({ contract, implementation, env }: BuiltInCall, nonce: string, recipient: string, lifetimeMs: number) {
-        return homeOf(env).deposit({ nonce, recipient, lifetimeMs, contract, implementation, env });
+        return homeOf(env).deposit({
+          nonce,
+          recipient,
+          lifetimeMs,
+          gifter: env.peer,
+          endsAtMs: expiresAt(implementation),
+          exposeFor: (peer) => expose(contract, implementation as Implementation<RpcTarget>, { ...env, peer }),
+        });
       },
     },
   }) as Contract<I & Introducible>;

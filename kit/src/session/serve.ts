@@ -5,6 +5,7 @@ import type { RpcTarget } from "capnweb";
 import { WebSocketServer } from "ws";
 import { type Clock, systemClock } from "../base/clock.ts";
 import { FlotillaError, toFlotillaError } from "../base/errors.ts";
+import { newInstanceId } from "../base/ids.ts";
 import { edgeLimits, type Limits, linkLimits } from "../base/limits.ts";
 import { anonymous, type Peer, peerName } from "../base/peer.ts";
 import type { CallerPolicy } from "../transport/envelope.ts";
@@ -19,8 +20,8 @@ import { openSession, type Session } from "./session.ts";
 export interface ServeOptions {
   /** The service's name; with `identity`, the one its key stands for. */
   readonly name: string;
-  /** This run of it; `makeHome` makes one. */
-  readonly instance: string;
+  /** This run of it: that of its `Home`. Default: a new one. */
+  readonly instance?: string;
   /** What `peer` may call, or undefined to refuse it. Asked once per session; the session owns the answer. */
   main(peer: Peer): RpcTarget | undefined;
   /** With it, peers that prove a service's key are told apart; without it everybody is anonymous. */
@@ -62,7 +63,11 @@ const paths = { session: "/rpc", batch: "/rpc/batch", health: "/healthz", ready:
  */
 export async function serve(options: ServeOptions): Promise<Server> {
   const { host = "127.0.0.1", clock = systemClock } = options;
-  const self: Self | undefined = options.identity && { identity: options.identity, instance: options.instance, clock };
+  const self: Self | undefined = options.identity && {
+    identity: options.identity,
+    instance: options.instance ?? newInstanceId(),
+    clock,
+  };
   const helloGuard = self && makeHelloGuard(self);
   const sessions = new Set<Session>();
   const batches = new Set<Promise<void>>();

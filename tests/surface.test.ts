@@ -1,0 +1,52 @@
+import * as kit from "@flotilla/kit";
+import * as testing from "@flotilla/kit/testing";
+import { expect, test } from "vitest";
+
+/** What others build on. A name that goes, or comes, is a decision: change it here on purpose. */
+test("the kit exports these values", () => {
+  expect(Object.keys(kit).sort()).toMatchInlineSnapshot(`
+    [
+      "FlotillaError",
+      "accept",
+      "anonymous",
+      "arg",
+      "callback",
+      "connect",
+      "contract",
+      "currentContext",
+      "edgeLimits",
+      "errorCodes",
+      "expiring",
+      "expose",
+      "hasCode",
+      "introduce",
+      "introducible",
+      "introductionTo",
+      "linkLimits",
+      "makeHome",
+      "makeMemoryLink",
+      "onShutdownSignal",
+      "openIdentity",
+      "openSession",
+      "optional",
+      "reasonOf",
+      "serve",
+      "systemClock",
+      "withContext",
+    ]
+  `);
+});
+
+test("the kit's testing exports these values", () => {
+  expect(Object.keys(testing).sort()).toMatchInlineSnapshot(`
+    [
+      "expectNoLeaks",
+      "makeTestLink",
+      "makeTrio",
+      "makeVirtualClock",
+      "servicePeer",
+      "tablesAtRest",
+      "trioNames",
+    ]
+  `);
+});

@@ -1,0 +1,159 @@
+import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { dirname, join, relative } from "node:path";
+import { fileURLToPath } from "node:url";
+import { describe, expect, test } from "vitest";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+
+/** The kit's layers: a file imports its own folder or an earlier one. */
+const layers = ["base", "transport", "session", "capability", "introduction", "testing"];
+/** See nothing but `base` (and themselves). */
+const asideOfBase = ["resilience", "telemetry"];
+/** What a service's folder may import beside itself and packages. */
+const sharedByServices = ["shop/contracts", "shop/service", "shop/topology.ts"];
+const services = ["users", "orders", "gateway"];
+
+const sourceLinesMax = 300;
+const testLinesMax = 500;
+
+interface Source {
+  readonly path: string;
+  readonly text: string;
+  /** Repository paths of what it imports of ours. */
+  readonly imports: readonly string[];
+  readonly packages: readonly string[];
+}
+
+const sources: readonly Source[] = execFileSync("git", ["ls-files", "-co", "--exclude-standard", "*.ts"], {
+  cwd: root,
+  encoding: "utf8",
+})
+  .split("\n")
+  .filter((path) => path !== "" && !path.startsWith("node_modules"))
+  .map(read);
+
+function read(path: string): Source {
+  const text = readFileSync(join(root, path), "utf8");
+  const specifiers = [
+    ...text.matchAll(/(?:^|\n)\s*(?:import|export)\b[^;"']*?["']([^"']+)["']|\bimport\(\s*["']([^"']+)["']/g),
+  ]
+    .map((match) => match[1] ?? match[2] ?? "")
+    .filter((specifier) => specifier !== "");
+  const isOurs = (specifier: string) => specifier.startsWith(".");
+  return {
+    path,
+    text,
+    imports: specifiers.filter(isOurs).map((specifier) => join(dirname(path), specifier)),
+    packages: specifiers.filter((specifier) => !isOurs(specifier)),
+  };
+}
+
+const isTest = ({ path }: Source) => /\.test\.ts$|\/fixtures\/|\.child\.ts$|^tests\//.test(path);
+const kit = sources.filter(({ path }) => path.startsWith("kit/src/"));
+const folderOf = (path: string) => relative("kit/src", path).split("/")[0] ?? "";
+
+test("the scan sees the repository", () => {
+  expect(kit.length).toBeGreaterThan(20);
+  expect(sources.some(({ imports }) => imports.includes("shop/contracts/users.ts"))).toBe(true);
+  expect(sources.some(({ packages }) => packages.includes("capnweb"))).toBe(true);
+});
+
+describe("the kit", () => {
+  test("has only folders that the list of layers knows", () => {
+    const folders = new Set(kit.map(({ path }) => folderOf(path)).filter((folder) => !folder.endsWith(".ts")));
+    expect([...folders].filter((folder) => ![...layers, ...asideOfBase].includes(folder))).toEqual([]);
+  });
+
+  test("imports downwards only", () => {
+    const wrong = kit
+      .filter((source) => !isTest(source) && folderOf(source.path) !== "index.ts")
+      .flatMap(upwardImports);
+    expect(wrong).toEqual([]);
+  });
+
+  test("knows nothing of the shop", () => {
+    const wrong = kit.filter(({ imports, packages }) =>
+      [...imports, ...packages].some((to) => /(^|\/)shop(\/|$)/.test(to)),
+    );
+    expect(wrong.map(({ path }) => path)).toEqual([]);
+  });
+});
+
+function upwardImports({ path, imports }: Source): string[] {
+  const own = folderOf(path);
+  const allowed = asideOfBase.includes(own) ? ["base", own] : layers.slice(0, layers.indexOf(own) + 1);
+  return imports.filter((to) => !allowed.includes(folderOf(to))).map((to) => `${path} -> ${to}`);
+}
+
+test("no file imports itself, by whatever way round", () => {
+  const graph = new Map(sources.map(({ path, imports }) => [path, imports]));
+  const done = new Set<string>();
+  const cycles: string[] = [];
+  const visit = (path: string, trail: readonly string[]): void => {
+    if (trail.includes(path)) cycles.push([...trail.slice(trail.indexOf(path)), path].join(" -> "));
+    if (done.has(path) || trail.includes(path)) return;
+    for (const next of graph.get(path) ?? []) visit(next, [...trail, path]);
+    done.add(path);
+  };
+  for (const path of graph.keys()) visit(path, []);
+  expect(cycles).toEqual([]);
+});
+
+describe("the shop", () => {
+  const ofServices = sources.filter((source) => services.some((name) => source.path.startsWith(`shop/${name}/`)));
+
+  test("has services that share contracts and defaults, and import nothing of each other", () => {
+    const wrong = ofServices.flatMap(({ path, imports }) => {
+      const own = path.split("/").slice(0, 2).join("/");
+      const isAllowed = (to: string) =>
+        [own, ...sharedByServices].some((start) => to.startsWith(start)) || isTestHelper(path, to);
+      return imports.filter((to) => !isAllowed(to)).map((to) => `${path} -> ${to}`);
+    });
+    expect(wrong).toEqual([]);
+  });
+
+  test("has contracts that import nothing but each other", () => {
+    const wrong = sources
+      .filter(({ path }) => path.startsWith("shop/contracts/"))
+      .flatMap(({ path, imports }) =>
+        imports.filter((to) => !to.startsWith("shop/contracts/")).map((to) => `${path} -> ${to}`),
+      );
+    expect(wrong).toEqual([]);
+  });
+
+  test("reads the environment only where a process starts", () => {
+    const entries = /^shop\/(\w+\/main|start|cli\/demo)\.ts$/;
+    const wrong = sources.filter(
+      (source) => /^(shop|kit\/src)\//.test(source.path) && !isTest(source) && !entries.test(source.path),
+    );
+    expect(wrong.filter(({ text }) => text.includes("process.env")).map(({ path }) => path)).toEqual([]);
+  });
+});
+
+const isTestHelper = (from: string, to: string) => from.endsWith(".test.ts") && to.startsWith("tests/");
+
+test("other packages are imported by their name, not by a path inside them", () => {
+  const wrong = sources.flatMap(({ path, packages, imports }) => [
+    ...packages
+      .filter((name) => /^@flotilla\/kit\//.test(name) && name !== "@flotilla/kit/testing")
+      .map((name) => `${path} -> ${name}`),
+    ...imports.filter((to) => !path.startsWith("kit/") && to.startsWith("kit/src/")).map((to) => `${path} -> ${to}`),
+  ]);
+  expect(wrong).toEqual([]);
+});
+
+test("files stay short enough to be one thing", () => {
+  const long = sources
+    .map((source) => ({ source, lines: source.text.split("\n").length }))
+    .filter(({ source, lines }) => lines > (isTest(source) ? testLinesMax : sourceLinesMax));
+  expect(long.map(({ source, lines }) => `${source.path}: ${lines} lines`)).toEqual([]);
+});
+
+test("nothing is left half done", () => {
+  const marks = new RegExp(["TO" + "DO", "FIX" + "ME", "\\.on" + "ly\\("].join("|"));
+  const wrong = sources
+    .filter(({ path, text }) => path !== "tests/tidy.test.ts" && marks.test(text))
+    .map(({ path }) => path);
+  expect(wrong).toEqual([]);
+});
