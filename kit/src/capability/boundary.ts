@@ -24,7 +24,11 @@ const holders = new WeakMap<object, number>();
  * When the last boundary around `implementation` is released (by its peer, or because the session ended) its
  * `[Symbol.dispose]` is called, if it has one.
  */
-export function expose<I>(contract: Contract<I>, implementation: Implementation<I>, env: Env): RpcTarget & Disposable {
+export function expose<I>(
+  contract: Contract<I>,
+  implementation: Implementation<I>,
+  env: ExposeOptions,
+): RpcTarget & Disposable {
   const erased = contract as unknown as Contract<RpcTarget>;
   let boundary = classes.get(erased);
   if (!boundary) {
