@@ -28,7 +28,9 @@ test("a released directory can be locked again, and releasing twice does nothing
 test("a directory that is not there is made, for its owner only", () => {
   const made = join(dir, "a", "b");
   lockDataDirectory(made).release();
-  if (process.platform !== "win32") expect(statSync(made).mode & 0o777).toBe(0o700);
+  if (process.platform === "win32") return;
+  expect(statSync(made).mode & 0o777).toBe(0o700);
+  expect(statSync(join(made, "supervisor.lock")).mode & 0o777).toBe(0o600);
 });
 
 test("a path that is no directory is refused in words", () => {

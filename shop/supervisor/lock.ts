@@ -1,4 +1,4 @@
-import { mkdirSync } from "node:fs";
+import { closeSync, mkdirSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { StartError } from "./start-error.ts";
@@ -7,6 +7,9 @@ export interface Lock {
   /** Doing it twice does nothing. */
   release(): void;
 }
+
+/** Two that start at the same moment are in each other's way this long at most; one of them wins. Milliseconds. */
+const lockMsMax = 250;
 
 /**
  * One system per data directory. The lock is the operating system's on an SQLite file, so it ends with the process
@@ -40,7 +43,10 @@ export function lockDataDirectory(dataDir: string): Lock {
 function openLockFile(dataDir: string): DatabaseSync {
   try {
     mkdirSync(dataDir, { recursive: true, mode: 0o700 });
-    return new DatabaseSync(join(dataDir, "supervisor.lock"), { timeout: 0 });
+    const file = join(dataDir, "supervisor.lock");
+    // SECURITY: whoever may open the file may lock us out. SQLite would make it readable to all.
+    closeSync(openSync(file, "a", 0o600));
+    return new DatabaseSync(file, { timeout: lockMsMax });
   } catch (error) {
     throw cannotUse(dataDir, error);
   }
