@@ -1,0 +1,115 @@
+import { execFile } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { makeGatewayClient } from "../shop/cli/gateway-client.ts";
+import { runTenSteps } from "../shop/cli/ten-steps.ts";
+import { startSystem } from "../shop/supervisor/system.ts";
+
+const run = promisify(execFile);
+const root = fileURLToPath(new URL("..", import.meta.url));
+const readme = readFileSync(join(root, "README.md"), "utf8");
+const scripts: Record<string, string> = JSON.parse(readFileSync(join(root, "package.json"), "utf8")).scripts;
+
+interface Block {
+  readonly info: string;
+  readonly text: string;
+}
+
+const blocks: readonly Block[] = [...readme.matchAll(/^```(.*)\n([\s\S]*?)^```$/gm)].map(
+  ([, info = "", text = ""]) => ({ info, text }),
+);
+const textAfter = (block: Block) => blocks[blocks.indexOf(block) + 1]?.text;
+/** The programs stand at the root of the repository for who reads them, and two folders deeper when they are tried. */
+const programs = blocks
+  .filter(({ info }) => info === "ts")
+  .map((block) => ({ prints: textAfter(block), text: block.text.replaceAll('"./shop/', '"../../shop/') }));
+
+/** Within the repository, so that packages are found as from anywhere in it. */
+const workDir = mkdtempSync(join(root, "tests", ".readme-"));
+const dataDir = mkdtempSync(join(tmpdir(), "flotilla-readme-"));
+let system: ReturnType<typeof startSystem>;
+let gatewayUrl = "";
+
+beforeAll(async () => {
+  const ports = { users: 0, orders: 0, gateway: 0 };
+  system = startSystem({ placement: { mode: "development", host: "127.0.0.1", ports, dataDir }, env: process.env });
+  gatewayUrl = (await system.ready).urls.gateway;
+});
+
+afterAll(async () => {
+  await system.stop();
+  rmSync(workDir, { recursive: true, force: true });
+  rmSync(dataDir, { recursive: true, force: true });
+});
+
+describe("the commands", () => {
+  test("are scripts of the package, and CI calls the one that tests", () => {
+    const commands = blocks.filter(({ info }) => info === "sh").map(({ text }) => text.trim());
+    expect(commands).toEqual(["npm start", "npm run demo", "npm test"]);
+    const inProse = [...readme.matchAll(/`npm run ([\w-]+)`/g)].map(([, name = ""]) => name);
+    for (const name of ["start", "demo", "test", ...inProse]) expect(scripts).toHaveProperty(name);
+    expect(readFileSync(join(root, ".ci", "run"), "utf8")).toMatch(/^npm test$/m);
+  });
+
+  test("start what the README says, and the ten steps run on it", async () => {
+    const lines: string[] = [];
+    await runTenSteps(makeGatewayClient(gatewayUrl), (line) => lines.push(line));
+    expect(lines.join("\n")).toContain("=== Demo Complete ===");
+  });
+});
+
+test.each(programs.map((program, i) => [i + 1, program] as const))(
+  "program %i prints what stands below it",
+  async (i, { text, prints }) => {
+    const file = join(workDir, `program-${i}.ts`);
+    writeFileSync(file, text.replaceAll("http://127.0.0.1:8080", gatewayUrl));
+    const { stdout, stderr } = await run(process.execPath, [file], { timeout: 20_000 });
+    expect(stdout).toBe(prints);
+    expect(stderr).toBe("");
+  },
+);
+
+test("the programs and the excerpt pass the type checker", async () => {
+  const excerpt = blocks.find(({ info }) => info === "ts excerpt")?.text ?? "";
+  const [gateway = "", orders = ""] = excerpt.split("\n\n");
+  const dir = workDir;
+  writeFileSync(
+    join(dir, "excerpt.ts"),
+    `import { accept, type Connection, introduce, type Introduction } from "@flotilla/kit";
+import type { Item, OrderService } from "../../shop/contracts/orders.ts";
+import type { User, UserService } from "../../shop/contracts/users.ts";
+export async function gateway(users: Connection<UserService>, orders: Connection<OrderService>, token: string, items: Item[]) {
+${gateway}
+}
+export async function order(users: Connection<UserService>, user: Introduction<User>) {
+${orders}
+return [id, isAllowed];
+}
+`,
+  );
+  for (const [i, { text }] of programs.entries()) writeFileSync(join(dir, `program-${i}.ts`), text);
+  const config = { extends: "../../tsconfig.json", include: ["*.ts"] };
+  writeFileSync(join(dir, "tsconfig.json"), JSON.stringify(config));
+  const compiler = join(root, "node_modules", "typescript", "bin", "tsc");
+  const { stdout } = await run(process.execPath, [compiler, "--noEmit", "-p", dir], { cwd: root }).catch(
+    (error) => error,
+  );
+  expect(stdout).toBe("");
+});
+
+test("every file and folder it names is there", () => {
+  const links = [...readme.matchAll(/\]\(([^)#]+)\)/g)]
+    .map(([, target = ""]) => target)
+    .filter((target) => !target.startsWith("http"));
+  const folders = [...readme.matchAll(/`((?:kit|shop|tests|docs)\/[\w./-]*)`/g)].map(([, path = ""]) => path);
+  const tracked = new Set<string>();
+  for (const path of [...links, ...folders]) {
+    expect(() => readFileSync(join(root, path)), path).not.toThrow(/ENOENT/);
+    tracked.add(path);
+  }
+  expect(tracked.size).toBeGreaterThan(10);
+});
