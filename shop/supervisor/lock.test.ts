@@ -39,14 +39,15 @@ test("a path that is no directory is refused in words", () => {
   expect(() => lockDataDirectory(file)).toThrow(/data directory .* cannot be used/);
 });
 
-test("kill -9 of the owner frees the directory", async () => {
+test("kill -9 of the owner, and nothing before, frees the directory", async () => {
   const code = `
     const { lockDataDirectory } = await import(${JSON.stringify(new URL("lock.ts", import.meta.url).href)});
     lockDataDirectory(process.argv[1]);
+    gc();
     console.log("locked");
     process.stdin.resume();
   `;
-  const owner = spawn(process.execPath, ["--input-type=module", "-e", code, dir], {
+  const owner = spawn(process.execPath, ["--expose-gc", "--input-type=module", "-e", code, dir], {
     stdio: ["pipe", "pipe", "inherit"],
   });
   await once(owner.stdout, "data");

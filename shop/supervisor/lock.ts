@@ -11,6 +11,9 @@ export interface Lock {
 /** Two that start at the same moment are in each other's way this long at most; one of them wins. Milliseconds. */
 const lockMsMax = 250;
 
+/** A connection that is garbage is closed and its lock gone, so ours are kept here until they are released. */
+const held = new Set<DatabaseSync>();
+
 /**
  * One system per data directory. The lock is the operating system's on an SQLite file, so it ends with the process
  * however that ends, and no stale file can keep anybody out. Makes the directory (mode 0700) when it is not there.
@@ -33,9 +36,10 @@ export function lockDataDirectory(dataDir: string): Lock {
         "Stop it first, or choose another directory: FLOTILLA_DATA=/some/where npm start",
     );
   }
+  held.add(db);
   return {
     release() {
-      if (db.isOpen) db.close();
+      if (held.delete(db)) db.close();
     },
   };
 }
@@ -44,11 +48,22 @@ function openLockFile(dataDir: string): DatabaseSync {
   try {
     mkdirSync(dataDir, { recursive: true, mode: 0o700 });
     const file = join(dataDir, "supervisor.lock");
-    // SECURITY: whoever may open the file may lock us out. SQLite would make it readable to all.
-    closeSync(openSync(file, "a", 0o600));
+    makePrivateFile(file);
     return new DatabaseSync(file, { timeout: lockMsMax });
   } catch (error) {
     throw cannotUse(dataDir, error);
+  }
+}
+
+/**
+ * SECURITY: whoever may open the file may lock us out, and SQLite would make it readable to all. A file that is there
+ * is not opened: closing it again would end the locks this process has on it.
+ */
+function makePrivateFile(file: string): void {
+  try {
+    closeSync(openSync(file, "wx", 0o600));
+  } catch (error) {
+    if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error;
   }
 }
 
