@@ -1,0 +1,147 @@
+import { describe, expect, test } from "vitest";
+import { makeShop, type Shop, someItems } from "./shop-harness.ts";
+
+/** One way, of each link, the client's included. */
+const delayMs = 10;
+
+/** Of each link what was said in the meantime, without arguments. */
+async function messagesOf(shop: Shop, run: () => Promise<unknown>): Promise<Record<string, string[]>> {
+  const before = Object.entries(shop.links).map(([name, link]) => [name, link.messages.length] as const);
+  await run();
+  // The releases of what was used travel after the answer.
+  await shop.clock.advance(100);
+  const links = new Map(Object.entries(shop.links));
+  return Object.fromEntries(before.map(([name, from]) => [name, links.get(name)!.messages.slice(from).map(outline)]));
+}
+
+/** `>["push",["pipeline",2,["deposit"],[...]]]` is `> push 2.deposit`, `<["resolve",3,...]` is `< resolve 3`. */
+function outline(message: string): string {
+  const [operation, subject] = JSON.parse(message.slice(1)) as [string, unknown];
+  const [, target, path] = Array.isArray(subject) ? (subject as [string, number, string[]]) : [];
+  return `${message[0]} ${operation} ${Array.isArray(subject) ? `${target}.${path}` : subject}`;
+}
+
+async function elapsedMs(shop: Shop, run: () => Promise<unknown>): Promise<number> {
+  const startMs = shop.clock.monotonicMs();
+  await run();
+  return shop.clock.monotonicMs() - startMs;
+}
+
+describe("the first order of a login, with 10 ms per link one way", () => {
+  test("takes 4 hops from the gateway's call to its reply", async () => {
+    await using shop = await makeShop({ delayMs });
+    const { token } = await shop.login("bob");
+    const tookMs = await elapsedMs(shop, () => shop.clock.run(shop.gateway.createOrder(token, someItems)));
+    // gateway to orders, orders to users, and back: the deposit travels beside them. The bound asked for is 45.
+    expect(tookMs).toBe(40);
+  });
+
+  test("takes 6 hops seen from an outside client", async () => {
+    await using shop = await makeShop({ delayMs });
+    const { token } = await shop.login("bob");
+    const tookMs = await elapsedMs(shop, () => shop.clock.run(shop.client.createOrder(token, someItems)));
+    // The bound asked for is 65.
+    expect(tookMs).toBe(60);
+  });
+
+  test("needs 20 messages between the services, none of which waits for another's answer but the order itself", async () => {
+    await using shop = await makeShop({ delayMs });
+    const { token } = await shop.login("bob");
+    const said = await messagesOf(shop, () => shop.clock.run(shop.client.createOrder(token, someItems)));
+    expect(said).toEqual({
+      // The user of the token, and its deposit for orders, pipelined on it. The user itself is not held: the deposit is.
+      gatewayUsers: [
+        "> push 0.getUserByToken",
+        "> push 2.deposit",
+        "> pull 3",
+        "> release 2",
+        "< resolve 3",
+        "> release 3",
+      ],
+      // One call, which carries the introduction as data.
+      gatewayOrders: ["> push 0.createOrder", "> pull 1", "< resolve 1", "> release 1"],
+      // The withdrawal is never waited for: both questions are pipelined on it.
+      ordersUsers: [
+        "> push 0.withdraw",
+        "> push 1.getId",
+        "> push 1.hasPermission",
+        "> pull 2",
+        "> pull 3",
+        "< resolve 2",
+        "< resolve 3",
+        "> release 2",
+        "> release 3",
+        "> release 1",
+      ],
+      client: ["> push 0.createOrder", "> pull 2", "< resolve 2", "> release 2"],
+    });
+  });
+});
+
+describe("with a reused introduction", () => {
+  test("the link between gateway and users carries nothing", async () => {
+    await using shop = await makeShop({ delayMs });
+    const { token } = await shop.login("bob");
+    await shop.clock.run(shop.client.createOrder(token, someItems));
+    await shop.clock.advance(100);
+    const said = await messagesOf(shop, async () => {
+      await shop.clock.run(shop.client.createOrder(token, someItems));
+      await shop.clock.run(shop.client.listOrders(token));
+      await shop.clock.run(shop.client.cancelOrder(token, "order1").catch(() => {}));
+    });
+    expect(said.gatewayUsers).toEqual([]);
+    expect(said.ordersUsers?.filter((line) => line.endsWith("withdraw"))).toHaveLength(3);
+    expect(shop.introductions.size).toBe(1);
+    expect(shop.users.counts()).toEqual({ deposits: 1, parked: 0 });
+  });
+
+  test("an order takes the same 4 hops: orders asks users anew each time", async () => {
+    await using shop = await makeShop({ delayMs });
+    const { token } = await shop.login("bob");
+    await shop.clock.run(shop.gateway.createOrder(token, someItems));
+    const tookMs = await elapsedMs(shop, () => shop.clock.run(shop.gateway.createOrder(token, someItems)));
+    expect(tookMs).toBe(40);
+  });
+});
+
+test("with a bad token the client hears it after 4 hops, from the User Service, and orders hears it is off", async () => {
+  await using shop = await makeShop({ delayMs });
+  const call = () => shop.clock.run(shop.client.createOrder("no such token", someItems));
+  const tookMs = await elapsedMs(shop, () =>
+    expect(call()).rejects.toMatchObject({ code: "unauthenticated", message: "Invalid or expired token" }),
+  );
+  expect(tookMs).toBe(40);
+  await shop.clock.advance(100);
+  expect(shop.users.counts()).toEqual({ deposits: 0, parked: 0 });
+  expect(await shop.orderStore.count()).toBe(0);
+});
+
+describe("an introduction ends", () => {
+  test("with its lifetime, in the gateway and at users, and leaves the tables as they were at the start", async () => {
+    await using shop = await makeShop({ delayMs });
+    const { token } = await shop.login("bob");
+    await shop.clock.run(shop.client.createOrder(token, someItems));
+    await shop.clock.advance(100);
+    const tables = () => ({
+      gateway: shop.links.gatewayUsers.near.stats(),
+      users: shop.links.gatewayUsers.far.stats(),
+    });
+    // One entry on each side: the gateway's hold on its deposit.
+    expect(tables()).toEqual({ gateway: { imports: 2, exports: 1 }, users: { imports: 1, exports: 2 } });
+    await shop.clock.advance(15 * 60_000);
+    expect(tables()).toEqual({ gateway: { imports: 1, exports: 1 }, users: { imports: 1, exports: 1 } });
+    expect(shop.introductions.size).toBe(0);
+    expect(shop.users.counts()).toEqual({ deposits: 0, parked: 0 });
+  });
+
+  test("with the token, when that ends sooner", async () => {
+    await using shop = await makeShop({ delayMs, tokenLifetimeMs: 60_000 });
+    const { token } = await shop.login("bob");
+    await shop.clock.run(shop.client.createOrder(token, someItems));
+    await shop.clock.advance(60_000);
+    expect(shop.introductions.size).toBe(0);
+    expect(shop.users.counts()).toEqual({ deposits: 0, parked: 0 });
+    const late = shop.clock.run(shop.client.createOrder(token, someItems));
+    await expect(late).rejects.toMatchObject({ code: "unauthenticated", message: "Invalid or expired token" });
+  });
+});

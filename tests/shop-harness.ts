@@ -1,0 +1,189 @@
+import {
+  anonymous,
+  type Connection,
+  expose,
+  type Home,
+  type Introduction,
+  makeHome,
+  type Peer,
+  type ServicePeer,
+} from "@flotilla/kit";
+import { expectNoLeaks, makeTestLink, makeVirtualClock, servicePeer, type TestLink } from "@flotilla/kit/testing";
+import type { RpcStub, RpcTarget } from "capnweb";
+import type { GatewayClient } from "../shop/cli/gateway-client.ts";
+import { type Gateway, GatewayContract } from "../shop/contracts/gateway.ts";
+import type { Item, OrderService } from "../shop/contracts/orders.ts";
+import type { Login, User, UserService } from "../shop/contracts/users.ts";
+import { makeIntroductions } from "../shop/gateway/introductions.ts";
+import { GatewayTarget } from "../shop/gateway/service.ts";
+import { orderServiceFor } from "../shop/orders/service.ts";
+import { makeMemoryOrderStore } from "../shop/orders/store-memory.ts";
+import type { ServiceName } from "../shop/topology.ts";
+import type { Passwords } from "../shop/users/password.ts";
+import { seedUsers } from "../shop/users/seed.ts";
+import { userServiceFor } from "../shop/users/service.ts";
+import { makeMemoryUserStore } from "../shop/users/store-memory.ts";
+
+export interface ShopOptions {
+  /** One way, of each link; at least 1, because what takes no time is not on the clock. */
+  readonly delayMs?: number;
+  readonly tokenLifetimeMs?: number;
+  /** Introductions the gateway keeps. */
+  readonly entriesMax?: number;
+  /** Hears of each use of a store and each use the gateway makes of a service, in the context of the call that makes it. */
+  readonly onWork?: (service: ServiceName) => void;
+}
+
+export type Shop = Awaited<ReturnType<typeof makeShop>>;
+
+/** What the demo's users log in with. */
+export const demoPassword = "password";
+
+export const someItems: Item[] = [
+  { name: "Laptop", quantity: 1, price: 999.99 },
+  { name: "Mouse", quantity: 2, price: 29.99 },
+];
+
+/**
+ * Argon2 works in threads, on real time, of which a virtual clock knows nothing: it would find that nothing is left to
+ * happen. What is proven about passwords is proven in shop/users and against the processes.
+ */
+export const instantPasswords: Passwords = {
+  hash: async (password) => `plain ${password.normalize("NFC")}`,
+  verify: async (hash, password) => hash === `plain ${password.normalize("NFC")}`,
+};
+
+/**
+ * The shop in one process: users, orders and gateway on memory stores, joined by links in memory, and an outside client
+ * of the gateway; time is virtual. Disposing it ends the introductions and asserts that nothing leaked.
+ */
+export async function makeShop(options: ShopOptions = {}) {
+  const { delayMs = 1, onWork, entriesMax } = options;
+  const clock = makeVirtualClock();
+  const userStore = hearing(makeMemoryUserStore(), () => onWork?.("users"));
+  const orderStore = hearing(makeMemoryOrderStore(), () => onWork?.("orders"));
+  await seedUsers({ mode: "development", clock, store: userStore, passwords: instantPasswords });
+  const tokens = options.tokenLifetimeMs === undefined ? {} : { tokenLifetimeMs: options.tokenLifetimeMs };
+  const userDeps = { clock, store: userStore, passwords: instantPasswords, ...tokens };
+
+  const orders = makeHome({ name: "orders", clock });
+  const gatewayPeer = servicePeer("gateway");
+  const ordersPeer: ServicePeer = { kind: "service", name: "orders", instance: orders.instance };
+  let users = makeHome({ name: "users", clock });
+  let ordersUsers = link(ordersPeer, users, userServiceFor(ordersPeer, users, userDeps));
+  let gatewayUsers = link(gatewayPeer, users, userServiceFor(gatewayPeer, users, userDeps));
+  const usersForOrders = connectionOver(() => ordersUsers);
+  const orderDeps = { clock, store: orderStore, users: usersForOrders };
+  const gatewayOrders = link(gatewayPeer, orders, orderServiceFor(gatewayPeer, orders, orderDeps));
+
+  const atGateway = () => onWork?.("gateway");
+  const usersForGateway = connectionOver<UserService>(() => gatewayUsers, atGateway);
+  const ordersForGateway = connectionOver<OrderService>(() => gatewayOrders, atGateway);
+  const introductions = makeIntroductions({
+    users: usersForGateway,
+    to: "orders",
+    clock,
+    ...(entriesMax !== undefined && { entriesMax }),
+  });
+  const gateway = new GatewayTarget({ users: usersForGateway, orders: ordersForGateway, introductions });
+  const gatewayHome = { name: "gateway", instance: gatewayPeer.instance };
+  const front = link(anonymous, gatewayHome, expose(GatewayContract, gateway, { peer: anonymous, clock }));
+  const client = front.main as unknown as RpcStub<Gateway>;
+
+  return {
+    clock,
+    userStore,
+    orderStore,
+    userDeps,
+    orderDeps,
+    orders,
+    gateway,
+    introductions,
+    /** The outside client's stub of the gateway. */
+    client,
+    get users() {
+      return users;
+    },
+    get links() {
+      return { gatewayUsers, gatewayOrders, ordersUsers, client: front };
+    },
+    /** The gateway's stub of the Order Service. */
+    ordersMain: gatewayOrders.main as unknown as RpcStub<OrderService>,
+    get usersMain() {
+      return gatewayUsers.main as unknown as RpcStub<UserService>;
+    },
+    /** A session of `peer` with the Order Service, as the real one serves it. */
+    linkToOrders: (peer: ServicePeer) => link(peer, orders, orderServiceFor({ ...peer }, orders, orderDeps)),
+    login: (username: string): Promise<Login> => clock.run(client.login(username, demoPassword)),
+    restartUsers,
+    async [Symbol.asyncDispose]() {
+      introductions[Symbol.dispose]();
+      await clock.advance(delayMs * 4);
+      expectNoLeaks({ links: [gatewayUsers, gatewayOrders, ordersUsers, front], homes: [users, orders] });
+    },
+  };
+
+  /** Another run of the User Service on the same store, to which the others have connected. */
+  async function restartUsers(): Promise<void> {
+    const before = [ordersUsers, gatewayUsers];
+    users = makeHome({ name: "users", clock });
+    ordersUsers = link(ordersPeer, users, userServiceFor(ordersPeer, users, userDeps));
+    gatewayUsers = link(gatewayPeer, users, userServiceFor(gatewayPeer, users, userDeps));
+    for (const old of before) old.cut();
+    await clock.settle();
+  }
+
+  function link(from: Peer, to: Pick<Home, "name" | "instance">, main: RpcTarget | undefined): TestLink {
+    if (!main) throw new Error(`${to.name} serves nothing to this peer`);
+    return makeTestLink({ clock, delayMs, from, to: { name: to.name, instance: to.instance, main } });
+  }
+}
+
+/** The client's calls, each run to its end on the virtual clock. */
+export function clientOf({ clock, client }: Shop): GatewayClient {
+  return {
+    login: (username, password) => clock.run(client.login(username, password)),
+    getUserProfile: (token) => clock.run(client.getUserProfile(token)),
+    listUsers: (token) => clock.run(client.listUsers(token)),
+    createOrder: (token, items) => clock.run(client.createOrder(token, items)),
+    listOrders: (token) => clock.run(client.listOrders(token)),
+    cancelOrder: (token, orderId) => clock.run(client.cancelOrder(token, orderId)),
+  };
+}
+
+/** What the type checker must not let through, as a hostile gateway would send it anyway. */
+export function asIntroduction(value: unknown): Introduction<User> {
+  return value as Introduction<User>;
+}
+
+function connectionOver<T extends RpcTarget>(current: () => TestLink, onUse?: () => void): Connection<T> {
+  return {
+    get name() {
+      return current().name;
+    },
+    get instance() {
+      return current().instance;
+    },
+    get main() {
+      onUse?.();
+      return current().main as unknown as RpcStub<T>;
+    },
+    opened: () => current().opened(),
+    isOpen: true,
+    stats: () => current().near.stats(),
+    close: () => current().cut(),
+    [Symbol.dispose]: () => current().cut(),
+  };
+}
+
+/** `store`, telling `onUse` of each call, in the caller's context. */
+function hearing<S extends object>(store: S, onUse: () => void): S {
+  const wrapped: Record<string, unknown> = {};
+  for (const [name, method] of Object.entries(store) as [string, (...args: unknown[]) => unknown][]) {
+    wrapped[name] = (...args: unknown[]) => {
+      onUse();
+      return method(...args);
+    };
+  }
+  return wrapped as S;
+}
