@@ -1,6 +1,6 @@
 import { once } from "node:events";
+import type { Environment } from "../service/placement.ts";
 import type { Output } from "../supervisor/screen.ts";
-import type { Environment } from "../supervisor/settings.ts";
 import { onStopSignals, type StopSignal } from "../supervisor/stop-signals.ts";
 import type { SystemOptions } from "../supervisor/system.ts";
 import { gatewayUrlDefault } from "../topology.ts";

@@ -8,10 +8,10 @@ import {
   openIdentity,
   reasonOf,
 } from "@flotilla/kit";
-import { type Environment, readPlacement } from "../supervisor/settings.ts";
 import { type Placement, type ServiceName, urlOf, urlVariable } from "../topology.ts";
 import { openDataDirectory } from "./data-directory.ts";
 import { type Log, makeLog } from "./log.ts";
+import { type Environment, readPlacement } from "./placement.ts";
 
 /** What a service finds when it starts: the same for each of them. */
 export interface ServiceHost {

@@ -1,6 +1,6 @@
 import { createServer, type Server } from "node:net";
+import { StartError } from "../service/start-error.ts";
 import { type Placement, type Ports, portVariable, type ServiceName, serviceNames, topology } from "../topology.ts";
-import { StartError } from "./start-error.ts";
 
 /**
  * The ports the services will listen on: 0 is replaced by a free one. Throws one `StartError` that names every port

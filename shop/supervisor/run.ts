@@ -1,7 +1,7 @@
+import { type Environment, readPlacement } from "../service/placement.ts";
+import { exitCodeOf, StartError } from "../service/start-error.ts";
 import type { ServiceName } from "../topology.ts";
 import { makeScreen, type Output, type Screen } from "./screen.ts";
-import { type Environment, readPlacement } from "./settings.ts";
-import { exitCodeOf, StartError } from "./start-error.ts";
 import { onStopSignals } from "./stop-signals.ts";
 import { type System, startSystem } from "./system.ts";
 

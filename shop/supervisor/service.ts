@@ -1,11 +1,11 @@
 import { type ChildProcess, spawn } from "node:child_process";
+import type { Environment } from "../service/placement.ts";
+import { StartError } from "../service/start-error.ts";
 import type { ServiceName } from "../topology.ts";
 import { type Backoff, restartDelayMs } from "./backoff.ts";
 import type { Report } from "./events.ts";
 import { readLines } from "./lines.ts";
 import { untilReady } from "./readiness.ts";
-import type { Environment } from "./settings.ts";
-import { StartError } from "./start-error.ts";
 
 /** Of a service's stderr, what is shown again when it crashes. */
 const lastLinesMax = 10;

@@ -1,12 +1,12 @@
 import { fileURLToPath } from "node:url";
+import type { Environment } from "../service/placement.ts";
+import { StartError } from "../service/start-error.ts";
 import { type Placement, type ServiceName, serviceNames, topology, urlOf, variablesOf } from "../topology.ts";
 import { type Backoff, backoffDefault } from "./backoff.ts";
 import type { Report } from "./events.ts";
 import { type Lock, lockDataDirectory } from "./lock.ts";
 import { choosePorts } from "./ports.ts";
 import { Service } from "./service.ts";
-import type { Environment } from "./settings.ts";
-import { StartError } from "./start-error.ts";
 
 /** A system that is not ready by then is not going to be. Milliseconds. */
 const startMsDefault = 30_000;

@@ -21,6 +21,9 @@ await runService("users", process.env, async ({ placement, identity, home, log }
     main: (peer) => userServiceFor(peer, home, { clock, store, passwords }),
     onHiddenError: (err) => log.error({ err, requestId: err.requestId }, "a call failed"),
   });
+  const adminNotice = adminPassword && `Administrator: admin, password ${adminPassword} (shown this once)`;
+  // The supervisor does not repeat banners, and this must not be lost.
+  if (adminNotice) process.send?.({ type: "notice", text: adminNotice });
   const accounts = mode === "development" ? await store.listAccounts() : [];
   return {
     url: server.url,
@@ -31,7 +34,7 @@ await runService("users", process.env, async ({ placement, identity, home, log }
       ...(accounts.length > 0
         ? ["Available users:", ...accounts.map((it) => `  - ${it.username} (${it.role})`), ""]
         : []),
-      ...(adminPassword ? [`Administrator: admin, password ${adminPassword} (shown this once)`, ""] : []),
+      ...(adminNotice ? [adminNotice, ""] : []),
       "Press Ctrl+C to stop",
     ],
     stats: () => ({ server: server.stats(), home: home.counts() }),

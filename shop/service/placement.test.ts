@@ -1,6 +1,6 @@
 import { resolve } from "node:path";
 import { expect, test } from "vitest";
-import { readPlacement } from "./settings.ts";
+import { readPlacement } from "./placement.ts";
 
 test("without settings the system is the specified one, in development mode", () => {
   const placement = readPlacement({});
