@@ -1,0 +1,218 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { choosePorts } from "../shop/supervisor/ports.ts";
+import { isReady } from "../shop/supervisor/readiness.ts";
+import {
+  type Mode,
+  type Placement,
+  type ServiceName,
+  serviceNames,
+  topology,
+  urlOf,
+  variablesOf,
+} from "../shop/topology.ts";
+import type { Probe } from "./process/probe.ts";
+
+/** Longer than anything here takes on a busy machine; what is not there by then does not come. Milliseconds. */
+const patienceMs = 15_000;
+const pollMs = 10;
+
+export interface Tables {
+  readonly sessions?: number;
+  readonly imports: number;
+  readonly exports: number;
+}
+
+/** What a service's `stats` message answers; see its main.ts. */
+export interface Stats {
+  readonly server: Tables;
+  readonly home?: { readonly deposits: number; readonly parked: number };
+  readonly users?: Tables;
+  readonly orders?: Tables;
+  readonly introductions?: number;
+}
+
+export interface Processes extends AsyncDisposable {
+  readonly urls: Readonly<Record<ServiceName, string>>;
+  readonly dataDir: string;
+  /** Resolves when the service listens. */
+  start(name: ServiceName): Promise<void>;
+  /** Resolves when all that run answer `/readyz` with 200. */
+  ready(): Promise<void>;
+  /** `kill -9`; resolves when the process is gone. */
+  kill(name: ServiceName): Promise<void>;
+  /** SIGTERM; resolves with the exit code. */
+  stop(name: ServiceName): Promise<number | null>;
+  stats(name: ServiceName): Promise<Stats>;
+  /** What lives in the process, counted after a full collection. */
+  probe(name: ServiceName): Promise<Probe>;
+  pidOf(name: ServiceName): number | undefined;
+  /** Everything the service has written. */
+  output(name: ServiceName): string;
+}
+
+export interface ProcessesOptions {
+  readonly mode?: Mode;
+  /** In this order, each when the one before listens; default: all at once. */
+  readonly start?: readonly ServiceName[];
+}
+
+interface Child {
+  readonly process: ChildProcess;
+  readonly closed: Promise<number | null>;
+}
+
+/**
+ * The real processes on free ports with data of their own. Disposing it stops them and asserts that they end in good
+ * order, that their ports are free, and that nothing is left in the data directory but keys and stores.
+ */
+export async function startProcesses({ mode = "development", start }: ProcessesOptions = {}): Promise<Processes> {
+  const dataDir = mkdtempSync(join(tmpdir(), "flotilla-test-"));
+  const host = "127.0.0.1";
+  const placement: Placement = {
+    mode,
+    host,
+    dataDir,
+    ports: await choosePorts({ host, ports: { users: 0, orders: 0, gateway: 0 } }),
+  };
+  const children = new Map<ServiceName, Child>();
+  const outputs = new Map<ServiceName, string>();
+  const processes: Processes = {
+    dataDir,
+    urls: {
+      users: urlOf("users", placement),
+      orders: urlOf("orders", placement),
+      gateway: urlOf("gateway", placement),
+    },
+    start: startOne,
+    ready: async () => {
+      const urls = [...children.keys()].map((name) => urlOf(name, placement));
+      await until(async () => (await Promise.all(urls.map(isReady))).every(Boolean), "all are ready");
+    },
+    kill: async (name) => void (await end(name, "SIGKILL")),
+    stop: (name) => end(name, "SIGTERM"),
+    stats: async (name) => ((await ask(name, "stats")) as { stats: Stats }).stats,
+    probe: async (name) => ((await ask(name, "probe")) as { probe: Probe }).probe,
+    pidOf: (name) => children.get(name)?.process.pid,
+    output: (name) => outputs.get(name) ?? "",
+    [Symbol.asyncDispose]: dispose,
+  };
+  try {
+    if (start) for (const name of start) await startOne(name);
+    else await Promise.all(serviceNames.map(startOne));
+    if (children.size === serviceNames.length) await processes.ready();
+  } catch (error) {
+    for (const child of children.values()) child.process.kill("SIGKILL");
+    rmSync(dataDir, { recursive: true, force: true });
+    throw error;
+  }
+  return processes;
+
+  function startOne(name: ServiceName): Promise<void> {
+    const child = spawn(
+      process.execPath,
+      ["--import", fileURLToPath(new URL("process/probe.ts", import.meta.url)), entryOf(name)],
+      { env: variablesOf(name, placement), stdio: ["ignore", "pipe", "pipe", "ipc"] },
+    );
+    const note = (chunk: Buffer) => outputs.set(name, (outputs.get(name) ?? "") + chunk.toString());
+    child.stdout?.on("data", note);
+    child.stderr?.on("data", note);
+    const closed = new Promise<number | null>((resolve) => child.once("close", (code) => resolve(code)));
+    children.set(name, { process: child, closed });
+    return new Promise((resolve, reject) => {
+      child.on("message", (message) => {
+        if (typeOf(message) === "listening") resolve();
+      });
+      void closed.then((code) =>
+        reject(new Error(`${name} ended with ${code} before it listened:\n${outputs.get(name)}`)),
+      );
+    });
+  }
+
+  async function end(name: ServiceName, signal: NodeJS.Signals): Promise<number | null> {
+    const child = children.get(name);
+    if (!child) throw new Error(`${name} does not run`);
+    children.delete(name);
+    child.process.kill(signal);
+    return child.closed;
+  }
+
+  function ask(name: ServiceName, type: "stats" | "probe"): Promise<unknown> {
+    const child = children.get(name)?.process;
+    if (!child) throw new Error(`${name} does not run`);
+    return new Promise((resolve, reject) => {
+      const onMessage = (message: unknown) => {
+        if (typeOf(message) !== type) return;
+        child.off("message", onMessage);
+        resolve(message);
+      };
+      child.on("message", onMessage);
+      child.send({ type }, (error) => error && reject(error));
+    });
+  }
+
+  async function dispose(): Promise<void> {
+    try {
+      // As the supervisor does it: who reaches a service ends before it.
+      for (const name of serviceNames.toReversed()) {
+        if (!children.has(name)) continue;
+        const code = await processes.stop(name);
+        if (code !== 0) throw new Error(`${name} ended with ${code}:\n${outputs.get(name)}`);
+      }
+      await Promise.all(serviceNames.map((name) => expectFree(placement.ports[name])));
+      const stray = readdirSync(dataDir, { recursive: true, encoding: "utf8" }).filter(
+        (file) => !expectedFiles.test(file),
+      );
+      if (stray.length > 0) throw new Error(`Left in the data directory: ${stray.join(", ")}`);
+    } finally {
+      for (const child of children.values()) child.process.kill("SIGKILL");
+      rmSync(dataDir, { recursive: true, force: true });
+    }
+  }
+}
+
+const expectedFiles = /^(keys|keys\/(users|orders|gateway)\.(key|pub)|(users|orders)\.db)$/;
+
+/** Waits until `condition` holds, looking every few milliseconds; fails naming `what` when it does not come to hold. */
+export async function until(condition: () => boolean | Promise<boolean>, what: string): Promise<void> {
+  const endMs = performance.now() + patienceMs;
+  while (!(await condition())) {
+    if (performance.now() > endMs) throw new Error(`Not within ${patienceMs} ms: ${what}`);
+    await delay(pollMs);
+  }
+}
+
+/** The same for a value that has to become equal; shows the last one when it does not. */
+export async function untilEqual<T>(read: () => T | Promise<T>, expected: T): Promise<void> {
+  let last: T | undefined;
+  const wanted = JSON.stringify(expected);
+  try {
+    await until(async () => {
+      last = await read();
+      return JSON.stringify(last) === wanted;
+    }, "equal");
+  } catch {
+    throw new Error(`Expected ${wanted}\nand it stays ${JSON.stringify(last)}`);
+  }
+}
+
+function entryOf(name: ServiceName): string {
+  return fileURLToPath(new URL(`../shop/${topology[name].entry}`, import.meta.url));
+}
+
+function typeOf(message: unknown): unknown {
+  return typeof message === "object" && message !== null && "type" in message ? message.type : undefined;
+}
+
+function expectFree(port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once("error", reject);
+    server.listen({ host: "127.0.0.1", port, exclusive: true }, () => server.close(() => resolve()));
+  });
+}

@@ -1,0 +1,50 @@
+// Loaded into each service by the process harness (`node --import`): counts what lives in it, when asked over IPC.
+import { EventEmitter } from "node:events";
+import { Socket } from "node:net";
+import { queryObjects } from "node:v8";
+import { RpcSession, RpcStub, RpcTarget } from "capnweb";
+import { WebSocket } from "ws";
+
+export interface Probe {
+  /** Live objects after a full collection, prototypes included, which do not change. */
+  readonly targets: number;
+  readonly stubs: number;
+  readonly sessions: number;
+  readonly webSockets: number;
+  readonly sockets: number;
+  readonly timers: number;
+  readonly emitters: number;
+  /** On the process and on every open socket. */
+  readonly listeners: number;
+}
+
+const timer = setTimeout(() => {}, 0);
+const Timeout = timer.constructor as typeof Object;
+clearTimeout(timer);
+
+function probe(): Probe {
+  const count = (type: object) => queryObjects(type as never, { format: "count" }) as unknown as number;
+  return {
+    targets: count(RpcTarget),
+    stubs: count(RpcStub),
+    sessions: count(RpcSession),
+    webSockets: count(WebSocket),
+    sockets: count(Socket),
+    timers: count(Timeout),
+    emitters: count(EventEmitter),
+    listeners: [process, ...activeHandles()].reduce((sum, emitter) => sum + listenersOf(emitter), 0),
+  };
+}
+
+function activeHandles(): EventEmitter[] {
+  const { _getActiveHandles: read } = process as unknown as { _getActiveHandles(): unknown[] };
+  return read().filter((handle) => handle instanceof EventEmitter);
+}
+
+function listenersOf(emitter: EventEmitter): number {
+  return emitter.eventNames().reduce((sum, name) => sum + emitter.listenerCount(name), 0);
+}
+
+process.on("message", (message: { type?: unknown } | null) => {
+  if (message?.type === "probe") process.send?.({ type: "probe", probe: probe() });
+});
