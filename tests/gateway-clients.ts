@@ -45,7 +45,7 @@ export function rawClient(url: string, headers: Record<string, string>): TestCli
   const call = async <T>(method: string, ...args: unknown[]): Promise<T> => {
     const [answer] = await postLines(url, headers, callLines(method, args));
     const [kind, , value] = answer as [string, number, unknown];
-    if (kind === "resolve") return unescape(value) as T;
+    if (kind === "resolve") return fromWire(value) as T;
     const [, name, message] = value as [string, string, string];
     throw Object.assign(new Error(message), { code: name });
   };
@@ -62,7 +62,7 @@ export function rawClient(url: string, headers: Record<string, string>): TestCli
 
 /** One call and the wish for its result. */
 export function callLines(method: string, args: readonly unknown[]): string {
-  return `${JSON.stringify(["push", ["pipeline", 0, [method], args.map(escape)]])}\n["pull",1]\n`;
+  return `${JSON.stringify(["push", ["pipeline", 0, [method], args.map(toWire)]])}\n["pull",1]\n`;
 }
 
 /** The messages of the answer. */
@@ -78,12 +78,12 @@ export async function postLines(url: string, headers: Record<string, string>, bo
 }
 
 /** An array is written as an array in an array, because the bare ones are expressions. */
-function escape(value: unknown): unknown {
-  return Array.isArray(value) ? [value.map(escape)] : value;
+function toWire(value: unknown): unknown {
+  return Array.isArray(value) ? [value.map(toWire)] : value;
 }
 
-function unescape(value: unknown): unknown {
-  if (Array.isArray(value)) return (value[0] as unknown[]).map(unescape);
+function fromWire(value: unknown): unknown {
+  if (Array.isArray(value)) return (value[0] as unknown[]).map(fromWire);
   if (value === null || typeof value !== "object") return value;
-  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, unescape(item)]));
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, fromWire(item)]));
 }
