@@ -6,6 +6,7 @@ import { FlotillaError } from "../base/errors.ts";
 import { newTraceId } from "../base/ids.ts";
 import { batchBytesMax, batchCallsMax, deadlineMsDefault, type Limits } from "../base/limits.ts";
 import type { Channel, ChannelEvents } from "../transport/channel.ts";
+import { checkMessage, makePeerBudget, violation } from "../transport/check.ts";
 import { type CallerPolicy, parseTraceparent, receivedContext } from "../transport/envelope.ts";
 import type { OnHiddenError } from "./redact.ts";
 import { openSession } from "./session.ts";
@@ -20,13 +21,14 @@ export interface BatchOptions {
   readonly callers: CallerPolicy;
   readonly clock: Clock;
   readonly onHiddenError?: OnHiddenError | undefined;
-  /** Aborted when the client went away: the session ends at once. */
-  readonly gone: AbortSignal;
+  /** Aborted, with a FlotillaError, when nobody waits any more or nothing may run any more: the batch ends with it. */
+  readonly ended: AbortSignal;
 }
 
 /**
  * Runs one HTTP batch as a session of its own and always tears it down: its exports are disposed before this returns
- * (the stock handler leaks them; measured). Owns `options.localMain`.
+ * (the stock handler leaks them; measured). A body that is refused for what it is has run nothing.
+ * Owns `options.localMain`.
  *
  * @param body newline-delimited messages; empty lines are legal.
  * @returns the answer's lines.
@@ -34,34 +36,56 @@ export interface BatchOptions {
  *   `deadline_exceeded` when something hung.
  */
 export async function runBatch(body: string, options: BatchOptions): Promise<string> {
-  const { clock, context } = options;
-  const lines = body.split("\n").filter((line) => line.trim() !== "");
+  const { clock, context, limits } = options;
   const ended = Promise.withResolvers<never>();
   ended.promise.catch(() => {});
   const answers: string[] = [];
   const channel = makeBatchChannel(answers, ended.reject);
   const session = openSession(channel, { ...options, callContext: context });
-  const remainingMs = context.deadlineAtMs - clock.monotonicMs();
-  const cancelTimeout = clock.after(remainingMs + graceMs, () =>
+  const cancelTimeout = clock.after(context.deadlineAtMs - clock.monotonicMs() + graceMs, () =>
     ended.reject(
       new FlotillaError("deadline_exceeded", "The batch took longer than its deadline", { requestId: context.traceId }),
     ),
   );
-  const onGone = () => ended.reject(new FlotillaError("unavailable", "The client went away"));
-  options.gone.addEventListener("abort", onGone, { once: true });
+  const onEnded = () => ended.reject(options.ended.reason as FlotillaError);
+  options.ended.addEventListener("abort", onEnded, { once: true });
+  if (options.ended.aborted) onEnded();
   try {
-    const calls = lines.filter((line) => line.trimStart().startsWith('["push"')).length;
-    if (calls > batchCallsMax)
-      throw new FlotillaError("resource_exhausted", `A batch takes at most ${batchCallsMax} calls`);
+    const lines = body.split("\n").filter((line) => line.trim() !== "");
+    checkBatch(lines, limits);
     for (const line of lines) channel.arrive(line);
-    // capnweb reads all that has arrived within one turn; only then does it know which calls are waited for.
-    await Promise.race([nextTurn().then(() => session.drain()), ended.promise]);
+    await Promise.race([ended.promise, session.drain()]);
     return answers.join("\n");
   } finally {
     cancelTimeout();
-    options.gone.removeEventListener("abort", onGone);
+    options.ended.removeEventListener("abort", onEnded);
     session.close(new FlotillaError("unavailable", "The batch has ended"));
   }
+}
+
+/** The transport checks again, but message by message, when those before may have run. */
+function checkBatch(lines: readonly string[], limits: Limits): void {
+  const budget = makePeerBudget();
+  let calls = 0;
+  for (const line of lines) {
+    const message = parse(line);
+    if (Array.isArray(message) && message[0] === "push") calls += 1;
+    if (calls > batchCallsMax) throw tooManyCalls();
+    checkMessage(message, budget, limits);
+  }
+}
+
+function parse(line: string): unknown {
+  try {
+    return JSON.parse(line);
+  } catch {
+    throw violation("not JSON");
+  }
+}
+
+function tooManyCalls(): FlotillaError {
+  const message = `A batch takes at most ${batchCallsMax} calls`;
+  return new FlotillaError("resource_exhausted", message, { reason: "protocol_limit", retryable: false });
 }
 
 /** A batch as a channel: what arrives are the lines of the request, what is sent are the lines of the answer. */
@@ -95,10 +119,6 @@ function makeBatchChannel(
   };
 }
 
-function nextTurn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
-}
-
 /** The context of a batch, from `traceparent` and `flotilla-timeout-ms`; what is malformed counts as absent. */
 export function contextOfRequest(request: IncomingMessage, callers: CallerPolicy, clock: Clock): CallContext {
   const traceId = parseTraceparent(request.headers.traceparent) ?? newTraceId();
@@ -115,12 +135,21 @@ export async function readBody(request: IncomingMessage): Promise<string> {
   if (Number(request.headers["content-length"] ?? 0) > batchBytesMax) throw tooLarge();
   const chunks: Buffer[] = [];
   let bytes = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    bytes += chunk.length;
-    if (bytes > batchBytesMax) throw tooLarge();
-    chunks.push(chunk);
+  try {
+    // Leaving the loop must not end the connection, on which the refusal is still to be sent.
+    for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+      bytes += chunk.length;
+      if (bytes > batchBytesMax) throw tooLarge();
+      chunks.push(chunk);
+    }
+  } catch (error) {
+    throw error instanceof FlotillaError ? error : clientWentAway();
   }
   return Buffer.concat(chunks).toString("utf8");
+}
+
+export function clientWentAway(): FlotillaError {
+  return new FlotillaError("unavailable", "The client went away");
 }
 
 function tooLarge(): FlotillaError {

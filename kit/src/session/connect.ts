@@ -1,8 +1,8 @@
 import { RpcPromise, type RpcStub, type RpcTarget } from "capnweb";
 import { WebSocket } from "ws";
 import { type Cancel, type Clock, systemClock } from "../base/clock.ts";
-import { outsideContext } from "../base/context.ts";
-import { FlotillaError } from "../base/errors.ts";
+import { currentContext, outsideContext } from "../base/context.ts";
+import { FlotillaError, reasonOf } from "../base/errors.ts";
 import { handshakeMsMax, type Limits, linkLimits } from "../base/limits.ts";
 import { makeWebSocketChannel, subprotocol } from "../transport/websocket.ts";
 import { checkReply, helloHeader, replyHeader, type Self, sayHello } from "./hello.ts";
@@ -43,6 +43,8 @@ export interface Connection<T extends RpcTarget> extends Disposable {
 /** Reconnection: the first wait, and the longest. Milliseconds. */
 const backoffMsMin = 50;
 const backoffMsMax = 2_000;
+/** A session that ends sooner is one more failure: a peer that takes connections and drops them is not called in a storm. */
+const settledMs = 1_000;
 
 interface Link {
   readonly session: Session;
@@ -66,6 +68,7 @@ export function connect<T extends RpcTarget>(options: ConnectOptions): Connectio
   let state: State = { at: "idle" };
   let failures = 0;
   let cancelRetry: Cancel = () => {};
+  let abandonDial = () => {};
 
   const connection: Connection<T> = {
     name,
@@ -91,8 +94,19 @@ export function connect<T extends RpcTarget>(options: ConnectOptions): Connectio
     if (state.at === "open") return state.link.session.remoteMain;
     // A promise can be called like a stub: the calls go out when it resolves, or reject with it. It owns what it
     // resolves to, so that is a dup.
-    const main = currentLink().then(({ session }) => session.remoteMain.dup());
+    const main = linkInTime().then(({ session }) => session.remoteMain.dup());
     return new RpcPromise<RpcTarget>(main as unknown as Promise<RpcTarget>) as unknown as RpcStub<RpcTarget>;
+  }
+
+  /** A call has its deadline from the start, also while it waits for the session. */
+  function linkInTime(): Promise<Link> {
+    const context = currentContext();
+    if (!context) return currentLink();
+    const late = Promise.withResolvers<never>();
+    const cancel = clock.after(context.deadlineAtMs - clock.monotonicMs(), () =>
+      late.reject(new FlotillaError("deadline_exceeded", "The call took longer than its deadline")),
+    );
+    return Promise.race([currentLink(), late.promise]).finally(cancel);
   }
 
   async function currentLink(): Promise<Link> {
@@ -111,32 +125,43 @@ export function connect<T extends RpcTarget>(options: ConnectOptions): Connectio
   }
 
   function open(): Promise<Link> {
-    const link = outsideContext(dial);
+    const link = outsideContext(() =>
+      dial().then(onOpen, (thrown: unknown) => {
+        throw onAway(thrown);
+      }),
+    );
     // While the peer is known to be away, calls go on failing fast; only the first attempt of all is waited for.
     if (state.at === "idle") state = { at: "opening", link };
-    link.then(onOpen, onFailure);
     return link;
   }
 
-  function onOpen(link: Link): void {
+  function onOpen(link: Link): Link {
+    abandonDial = () => {};
     if (state.at === "closed") {
       link.session.close(state.reason);
-      return;
+      throw state.reason;
     }
-    failures = 0;
+    const openedAtMs = clock.monotonicMs();
     state = { at: "open", link };
-    void link.session.closed.then(onFailure);
+    void link.session.closed.then((reason) => {
+      if (clock.monotonicMs() - openedAtMs >= settledMs) failures = 0;
+      onAway(reason);
+    });
+    return link;
   }
 
-  function onFailure(reason: FlotillaError): void {
-    if (state.at === "closed") return;
-    state = {
-      at: "away",
-      reason: new FlotillaError("unavailable", `${name} cannot be reached`, { reason: reason.reason, cause: reason }),
-    };
+  /** @returns what callers are told, from the first failed attempt on: whatever went wrong, the peer is not there. */
+  function onAway(thrown: unknown): FlotillaError {
+    if (state.at === "closed") return state.reason;
+    const reason = new FlotillaError("unavailable", `${name} cannot be reached`, {
+      reason: reasonOf(thrown),
+      cause: thrown,
+    });
+    state = { at: "away", reason };
     const waitMs = Math.min(backoffMsMin * 2 ** failures, backoffMsMax) * (0.5 + random() / 2);
     failures += 1;
     cancelRetry = clock.after(waitMs, () => void open().catch(() => {}));
+    return reason;
   }
 
   function close(): void {
@@ -145,6 +170,7 @@ export function connect<T extends RpcTarget>(options: ConnectOptions): Connectio
     const reason = new FlotillaError("unavailable", `The connection to ${name} was closed`);
     const before = state;
     state = { at: "closed", reason };
+    abandonDial();
     if (before.at === "open") before.link.session.close(reason);
   }
 
@@ -157,6 +183,7 @@ export function connect<T extends RpcTarget>(options: ConnectOptions): Connectio
       handshakeTimeout: handshakeMsMax,
     });
     const { promise, resolve, reject } = Promise.withResolvers<Link>();
+    abandonDial = () => socket.terminate();
     let instance: string | undefined;
     socket.once("upgrade", (response) => {
       if (!self || !hello) return;

@@ -1,6 +1,6 @@
-import type { ServerResponse } from "node:http";
+import type { Server as HttpServer, IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
-import type { ErrorCode, FlotillaError } from "../base/errors.ts";
+import { type ErrorCode, FlotillaError } from "../base/errors.ts";
 
 const statuses: Readonly<Record<ErrorCode, number>> = {
   invalid_argument: 400,
@@ -39,5 +39,28 @@ export function refuseUpgrade(socket: Duplex, { code, message, reason }: Flotill
     `content-length: ${Buffer.byteLength(body)}`,
     "connection: close",
   ];
-  socket.end(`${head.join("\r\n")}\r\n\r\n${body}`);
+  // Nobody times this socket any more: a peer that never closes its side would keep it, and the server from closing.
+  socket.end(`${head.join("\r\n")}\r\n\r\n${body}`, () => socket.destroy());
+}
+
+/** @throws FlotillaError `unavailable`, reason `port_in_use` or `cannot_listen`. */
+export function listen(http: HttpServer, port: number, host: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const onError = (error: NodeJS.ErrnoException) => {
+      const isTaken = error.code === "EADDRINUSE";
+      const message = isTaken ? `Port ${port} is in use by another program` : `Cannot listen on ${host}:${port}`;
+      reject(
+        new FlotillaError("unavailable", message, { reason: isTaken ? "port_in_use" : "cannot_listen", cause: error }),
+      );
+    };
+    http.once("error", onError);
+    http.listen(port, host, () => {
+      http.off("error", onError);
+      resolve();
+    });
+  });
+}
+
+export function pathOf(request: IncomingMessage): string {
+  return (request.url ?? "").split("?", 1)[0] ?? "";
 }

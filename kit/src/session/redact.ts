@@ -1,16 +1,27 @@
 import { currentContext } from "../base/context.ts";
 import { FlotillaError, isErrorCode, toFlotillaError } from "../base/errors.ts";
+import { refusedCallComplaint } from "./stopping.ts";
 
 /** Hears of every error that is sent as `internal`, with what the peer is not told. For the log of this process. */
 export type OnHiddenError = (error: FlotillaError) => void;
+
+/** A log that fails must not take the session, or the process, with it. */
+export function tellHidden(onHidden: OnHiddenError | undefined, error: FlotillaError): void {
+  try {
+    onHidden?.(error);
+  } catch {
+    // Nobody is left to hear of it.
+  }
+}
 
 /**
  * capnweb's own complaints, by the code a caller should see. Everything an application throws was made one of ours at
  * the boundary, so what else reaches `onSendError` comes from capnweb itself.
  */
 const capnwebErrors: readonly (readonly [RegExp, "unimplemented" | "invalid_argument" | "unavailable", string])[] = [
+  [refusedCallComplaint, "unavailable", "The service is stopping"],
   [
-    /is not a function\.$|^Attempted to access property|^Cannot read properties of|Can't dup an RpcTarget/,
+    /is not a function\.$|^This connection has no main object|^Attempted to access property|^Cannot read properties of|Can't dup an RpcTarget/,
     "unimplemented",
     "No such method",
   ],
@@ -32,11 +43,11 @@ const capnwebErrors: readonly (readonly [RegExp, "unimplemented" | "invalid_argu
  * there), a message and the allowed fields: no cause, no stack, no property of a driver. Never throws, because a throw
  * there would end the session.
  */
-export function makeRedact(onHidden: OnHiddenError = () => {}): (error: Error) => Error {
+export function makeRedact(onHidden?: OnHiddenError): (error: Error) => Error {
   return (error) => {
     try {
       const ours = translate(error);
-      if (ours.code === "internal") onHidden(ours);
+      if (ours.code === "internal") tellHidden(onHidden, ours);
       return wireError(ours);
     } catch {
       return wireError(new FlotillaError("internal", "Internal error"));
@@ -53,6 +64,21 @@ function translate(error: Error): FlotillaError {
     if (pattern.test(error.message)) return new FlotillaError(code, message, { requestId });
   }
   return toFlotillaError(error, requestId);
+}
+
+/**
+ * For what is thrown without being an Error: capnweb sends it as it is and asks `onSendError` nothing (measured). So the
+ * reason of every `reject` and `abort` that is not a coded error by now becomes `internal`. Other messages pass.
+ */
+export function redactMessage(message: unknown, onHidden?: OnHiddenError): unknown {
+  if (!Array.isArray(message) || (message[0] !== "reject" && message[0] !== "abort")) return message;
+  const reason: unknown = message.at(-1);
+  if (Array.isArray(reason) && reason[0] === "error" && isErrorCode(reason[1])) return message;
+  const requestId = currentContext()?.traceId;
+  const hidden = new FlotillaError("internal", "Internal error", { requestId, cause: reason });
+  tellHidden(onHidden, hidden);
+  const { code, message: text, retryable } = hidden;
+  return [...message.slice(0, -1), ["error", code, text, null, { code, retryable, ...(requestId && { requestId }) }]];
 }
 
 /** The allow-list. A fresh object each time: capnweb sends every own enumerable property, and the stack if there is one. */

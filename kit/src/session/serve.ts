@@ -1,21 +1,21 @@
-import { createServer, type Server as HttpServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import type { RpcTarget } from "capnweb";
-import { WebSocketServer } from "ws";
 import { type Clock, systemClock } from "../base/clock.ts";
 import { FlotillaError, toFlotillaError } from "../base/errors.ts";
 import { newInstanceId } from "../base/ids.ts";
 import { edgeLimits, type Limits, linkLimits } from "../base/limits.ts";
 import { anonymous, type Peer, peerName } from "../base/peer.ts";
 import type { CallerPolicy } from "../transport/envelope.ts";
-import { makeWebSocketChannel, subprotocol } from "../transport/websocket.ts";
-import { contextOfRequest, readBody, runBatch } from "./batch.ts";
-import { type AcceptedHello, helloHeader, makeHelloGuard, replyHeader, replyTo, type Self } from "./hello.ts";
-import { answerJson, httpStatus, refuseUpgrade } from "./http.ts";
+import { makeWebSocketChannel } from "../transport/websocket.ts";
+import { clientWentAway, contextOfRequest, readBody, runBatch } from "./batch.ts";
+import { type AcceptedHello, helloHeader, makeHelloGuard, replyTo, type Self } from "./hello.ts";
+import { answerJson, httpStatus, listen, pathOf, refuseUpgrade } from "./http.ts";
 import type { Identity } from "./identity.ts";
-import type { OnHiddenError } from "./redact.ts";
+import { type OnHiddenError, tellHidden } from "./redact.ts";
 import { openSession, type Session } from "./session.ts";
+import { makeUpgrader } from "./upgrader.ts";
 
 export interface ServeOptions {
   /** The service's name; with `identity`, the one its key stands for. */
@@ -29,8 +29,15 @@ export interface ServeOptions {
   readonly host?: string;
   /** 0 takes any free port. */
   readonly port: number;
-  /** Asked by `/readyz`. */
+  /** Asked by `/readyz`; a throw counts as no. */
   isReady?(): boolean;
+  /**
+   * Web pages that may call, by the `Origin` that browsers send, such as `https://shop.example`. SECURITY: default none,
+   * because a browser connects anywhere for any page; programs that are no browser send no `Origin` and are not meant.
+   */
+  readonly origins?: readonly string[] | undefined;
+  /** Time for a client to send a whole request, headers and body. Milliseconds, default 8 s. */
+  readonly receiveMsMax?: number | undefined;
   readonly edge?: Limits;
   readonly link?: Limits;
   readonly clock?: Clock;
@@ -52,6 +59,16 @@ export interface Server {
 }
 
 const drainMsDefault = 5_000;
+/** After a drain, for the peers that do not take their leave. Milliseconds. */
+const partingMsMax = 1_000;
+/** With Node's checks every tenth of it, a connection that trickles is cut within 10 s. */
+const receiveMsDefault = 8_000;
+
+/** A batch that is being answered. */
+interface Batch {
+  readonly ended: AbortController;
+  answered: Promise<void>;
+}
 
 /** The same four paths on every service. */
 const paths = { session: "/rpc", batch: "/rpc/batch", health: "/healthz", ready: "/readyz" } as const;
@@ -70,22 +87,39 @@ export async function serve(options: ServeOptions): Promise<Server> {
   };
   const helloGuard = self && makeHelloGuard(self);
   const sessions = new Set<Session>();
-  const batches = new Set<Promise<void>>();
-  let isDraining = false;
+  const batches = new Set<Batch>();
+  const stopped = new FlotillaError("unavailable", "The service is stopping");
+  let stopping: Promise<void> | undefined;
 
-  const http = createServer({ headersTimeout: 10_000, requestTimeout: 10_000, keepAliveTimeout: 65_000 }, onRequest);
+  const { receiveMsMax = receiveMsDefault } = options;
+  const http = createServer(
+    {
+      headersTimeout: receiveMsMax,
+      requestTimeout: receiveMsMax,
+      connectionsCheckingInterval: Math.ceil(receiveMsMax / 10),
+      keepAliveTimeout: 65_000,
+      // Some clients (Java's) offer HTTP/2 on every request: that is no reason to refuse it.
+      shouldUpgradeCallback: (request) => request.headers.upgrade?.toLowerCase() === "websocket",
+    },
+    onRequest,
+  );
   const edge = makeUpgrader(options.edge ?? edgeLimits);
   const link = makeUpgrader(options.link ?? linkLimits);
   http.on("upgrade", onUpgrade);
   await listen(http, options.port, host);
+  // Such as too many open files when a connection is accepted: the next one may go well.
+  http.on("error", report);
   const { port } = http.address() as AddressInfo;
   return { url: `http://${host}:${port}`, stats, drain };
 
   function onRequest(request: IncomingMessage, response: ServerResponse): void {
     const path = pathOf(request);
     if (path === paths.batch && request.method === "POST") {
-      const batch = answerBatch(request, response).finally(() => batches.delete(batch));
+      const ended = new AbortController();
+      response.once("close", () => ended.abort(clientWentAway()));
+      const batch: Batch = { ended, answered: answerBatch(request, response, ended.signal) };
       batches.add(batch);
+      void batch.answered.finally(() => batches.delete(batch));
       return;
     }
     const isGet = request.method === "GET" || request.method === "HEAD";
@@ -97,34 +131,36 @@ export async function serve(options: ServeOptions): Promise<Server> {
   }
 
   function answerReady(response: ServerResponse): void {
-    const isReady = !isDraining && (options.isReady?.() ?? true);
-    const status = isReady ? "ready" : isDraining ? "draining" : "starting";
+    const isReady = !stopping && asksReady();
+    const status = isReady ? "ready" : stopping ? "draining" : "starting";
     answerJson(response, isReady ? 200 : 503, { status, service: options.name });
   }
 
-  async function answerBatch(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const gone = new AbortController();
-    response.once("close", () => gone.abort());
+  function asksReady(): boolean {
+    try {
+      return options.isReady?.() ?? true;
+    } catch (thrown) {
+      report(thrown);
+      return false;
+    }
+  }
+
+  async function answerBatch(request: IncomingMessage, response: ServerResponse, ended: AbortSignal): Promise<void> {
     try {
       const { peer } = admit(request);
-      const localMain = mainFor(peer);
-      const limits = limitsFor(peer);
       const callers = callersFor(peer);
       const context = contextOfRequest(request, callers, clock);
-      const body = await readBody(request);
-      const { onHiddenError } = options;
-      const answer = await runBatch(body, {
-        localMain,
-        limits,
-        callers,
-        context,
-        clock,
-        onHiddenError,
-        gone: gone.signal,
+      const localMain = mainFor(peer);
+      const body = await readBody(request).catch((error: unknown) => {
+        disposeMain(localMain);
+        throw error;
       });
+      const { onHiddenError } = options;
+      const limits = limitsFor(peer);
+      const answer = await runBatch(body, { localMain, limits, callers, context, clock, onHiddenError, ended });
       response.writeHead(200, { "content-type": "application/x-ndjson", "cache-control": "no-store" }).end(answer);
     } catch (thrown) {
-      const { code, message, reason, retryable, requestId } = toFlotillaError(thrown);
+      const { code, message, reason, retryable, requestId } = report(thrown);
       answerJson(response, httpStatus(code, reason), { code, message, reason, retryable, requestId });
     }
   }
@@ -134,12 +170,13 @@ export async function serve(options: ServeOptions): Promise<Server> {
     try {
       if (pathOf(request) !== paths.session)
         throw new FlotillaError("not_found", `WebSocket sessions are at ${paths.session}`);
-      if (isDraining) throw new FlotillaError("unavailable", "The service is stopping");
       const { peer, hello } = admit(request);
       const localMain = mainFor(peer);
       const upgrader = peer.kind === "service" ? link : edge;
       if (self && hello) upgrader.replies.set(request, replyTo(hello, self));
+      let isOpen = false;
       upgrader.server.handleUpgrade(request, socket, head, (webSocket) => {
+        isOpen = true;
         const session = openSession(makeWebSocketChannel(webSocket, clock), {
           localMain,
           limits: limitsFor(peer),
@@ -151,13 +188,24 @@ export async function serve(options: ServeOptions): Promise<Server> {
         sessions.add(session);
         void session.closed.then(() => sessions.delete(session));
       });
+      // ws refuses a malformed handshake by itself, without a word to us; a good one is open by now.
+      if (!isOpen) disposeMain(localMain);
     } catch (thrown) {
-      refuseUpgrade(socket, toFlotillaError(thrown));
+      refuseUpgrade(socket, report(thrown));
     }
   }
 
-  /** Who asks: a service that proves it, or anonymous. A hello that proves nothing is refused, not downgraded. */
+  /**
+   * Who asks: a service that proves it, or anonymous. A hello that proves nothing is refused, not downgraded. A service
+   * without an identity cannot tell, and everybody is anonymous to it; whoever said hello then misses the reply and
+   * leaves before it calls anything.
+   */
   function admit(request: IncomingMessage): { peer: Peer; hello?: AcceptedHello } {
+    if (stopping) throw stopped;
+    const { origin } = request.headers;
+    if (origin !== undefined && !options.origins?.includes(origin)) {
+      throw new FlotillaError("permission_denied", "Not from this web page", { reason: "origin_refused" });
+    }
     const header = request.headers[helloHeader];
     if (typeof header !== "string" || !helloGuard) return { peer: anonymous };
     const hello = helloGuard.accept(header);
@@ -191,53 +239,47 @@ export async function serve(options: ServeOptions): Promise<Server> {
     return sum;
   }
 
-  async function drain(graceMs = drainMsDefault): Promise<void> {
-    if (isDraining) return;
-    isDraining = true;
-    const stopped = new Promise<void>((resolve) => http.close(() => resolve()));
-    http.closeIdleConnections();
-    const out = Promise.withResolvers<void>();
-    const cancel = clock.after(graceMs, () => out.resolve());
-    const answered = Promise.allSettled([...[...sessions].map((session) => session.drain()), ...batches]);
-    await Promise.race([answered, out.promise]);
-    cancel();
-    for (const session of sessions) session.close(new FlotillaError("unavailable", `${options.name} is stopping`));
-    http.closeIdleConnections();
-    const cut = clock.after(1_000, () => http.closeAllConnections());
-    await stopped;
-    cut();
+  function drain(graceMs = drainMsDefault): Promise<void> {
+    stopping ??= stop(graceMs);
+    return stopping;
   }
-}
 
-/** A WebSocket server for one class of peer: ws takes its frame limit per server. */
-function makeUpgrader(limits: Limits): { server: WebSocketServer; replies: WeakMap<IncomingMessage, string> } {
-  const replies = new WeakMap<IncomingMessage, string>();
-  const server = new WebSocketServer({
-    noServer: true,
-    maxPayload: limits.frameBytesMax,
-    perMessageDeflate: false,
-    handleProtocols: (offered) => (offered.has(subprotocol) ? subprotocol : false),
-  });
-  server.on("headers", (headers, request) => {
-    const reply = replies.get(request);
-    if (reply) headers.push(`${replyHeader}: ${reply}`);
-  });
-  return { server, replies };
-}
-
-function listen(http: HttpServer, port: number, host: string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    http.once("error", (error: NodeJS.ErrnoException) => {
-      const isTaken = error.code === "EADDRINUSE";
-      const message = isTaken ? `Port ${port} is in use by another program` : `Cannot listen on ${host}:${port}`;
-      reject(
-        new FlotillaError("unavailable", message, { reason: isTaken ? "port_in_use" : "cannot_listen", cause: error }),
-      );
+  async function stop(graceMs: number): Promise<void> {
+    const closed = new Promise<void>((resolve) => http.close(() => resolve()));
+    const grace = Promise.withResolvers<void>();
+    const cancelGrace = clock.after(graceMs, grace.resolve);
+    const answered = [...[...sessions].map(endSession), ...[...batches].map((batch) => batch.answered)];
+    await Promise.race([Promise.allSettled(answered), grace.promise]);
+    cancelGrace();
+    for (const session of sessions) session.close(stopped);
+    for (const batch of batches) batch.ended.abort(stopped);
+    http.closeIdleConnections();
+    const cancelParting = clock.after(partingMsMax, () => {
+      http.closeAllConnections();
+      for (const { server } of [edge, link]) for (const webSocket of server.clients) webSocket.terminate();
     });
-    http.listen(port, host, resolve);
-  });
-}
+    await closed;
+    cancelParting();
+  }
 
-function pathOf(request: IncomingMessage): string {
-  return (request.url ?? "").split("?", 1)[0] ?? "";
+  /** Each ends when its own calls are answered: a peer need not wait for the slowest of the others. */
+  async function endSession(session: Session): Promise<void> {
+    await session.drain().catch(() => {});
+    session.close(stopped);
+  }
+
+  function disposeMain(main: RpcTarget): void {
+    try {
+      (main as Partial<Disposable>)[Symbol.dispose]?.();
+    } catch (thrown) {
+      report(thrown);
+    }
+  }
+
+  /** What a peer may be told of `thrown`; the rest goes to this process's log. */
+  function report(thrown: unknown): FlotillaError {
+    const error = toFlotillaError(thrown);
+    if (error.code === "internal") tellHidden(options.onHiddenError, error);
+    return error;
+  }
 }

@@ -4,8 +4,9 @@ import { outsideContext } from "../base/context.ts";
 import type { FlotillaError } from "../base/errors.ts";
 import { edgeLimits } from "../base/limits.ts";
 import type { Channel } from "../transport/channel.ts";
-import { makeTransport, type TransportOptions } from "../transport/transport.ts";
-import { makeRedact, type OnHiddenError } from "./redact.ts";
+import { makeTransport, type Transport, type TransportOptions } from "../transport/transport.ts";
+import { makeRedact, type OnHiddenError, redactMessage } from "./redact.ts";
+import { refuseCalls } from "./stopping.ts";
 
 /** One live connection between two processes, with both directions' main objects. */
 export interface Session {
@@ -13,7 +14,10 @@ export interface Session {
   readonly remoteMain: RpcStub<RpcTarget>;
   /** Entries in capnweb's tables; 1 and 1 when nothing is held in either direction. */
   stats(): { imports: number; exports: number };
-  /** Resolves when every call that the peer waits for was answered. Once per session (capnweb loses a second). */
+  /**
+   * From now on refuses new calls of the peer's with `unavailable`; resolves when every call that it waits for was
+   * answered, rejects when the session ends before.
+   */
   drain(): Promise<void>;
   close(reason: FlotillaError): void;
   /** Resolves with the reason when the session is over, however that came. */
@@ -29,11 +33,12 @@ export interface SessionOptions extends Partial<TransportOptions> {
 /** Starts capnweb on `channel`, which it owns from now on. */
 export function openSession(channel: Channel, options: SessionOptions = {}): Session {
   const over = Promise.withResolvers<FlotillaError>();
+  let drained: Promise<void> | undefined;
   const watched: Channel = {
     ...channel,
     listen: (events) =>
       channel.listen({
-        frame: events.frame,
+        frame: (text) => events.frame(drained ? refuseCalls(text, channel.framing) : text),
         closed(reason) {
           events.closed(reason);
           over.resolve(reason);
@@ -47,18 +52,32 @@ export function openSession(channel: Channel, options: SessionOptions = {}): Ses
     callContext: options.callContext,
     onFrame: options.onFrame,
   });
+  const { localMain, onHiddenError } = options;
+  const redacted: Transport = {
+    ...transport,
+    send: (message) => transport.send(redactMessage(message, onHiddenError)),
+  };
   // A session outlives the call in which it happened to be opened, and its read loop sets contexts of its own.
   const rpc = outsideContext(
-    () => new RpcSession<RpcTarget>(transport, options.localMain, { onSendError: makeRedact(options.onHiddenError) }),
+    () => new RpcSession<RpcTarget>(redacted, localMain, { onSendError: makeRedact(onHiddenError) }),
   );
   return {
     remoteMain: rpc.getRemoteMain(),
     stats: () => rpc.getStats(),
-    drain: () => rpc.drain(),
+    drain() {
+      // Once: of two drains capnweb answers one (measured). It reads what has arrived within one turn, and only then
+      // does it know which calls are waited for.
+      drained ??= nextTurn().then(() => rpc.drain());
+      return drained;
+    },
     close(reason) {
       transport.close(reason.code === "unavailable" ? 1001 : 1008, reason);
       over.resolve(reason);
     },
     closed: over.promise,
   };
+}
+
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
 }

@@ -9,7 +9,7 @@ export function onShutdownSignal(stop: (signal: NodeJS.Signals) => Promise<void>
   const onSignal = (signal: NodeJS.Signals) => {
     if (isStopping) process.exit(130);
     isStopping = true;
-    stop(signal).then(
+    Promise.try(stop, signal).then(
       () => process.exit(0),
       (error: unknown) => {
         process.stderr.write(`The stop failed: ${error instanceof Error ? error.message : "unknown"}\n`);

@@ -1,0 +1,27 @@
+import type { IncomingMessage } from "node:http";
+import { WebSocketServer } from "ws";
+import type { Limits } from "../base/limits.ts";
+import { subprotocol } from "../transport/websocket.ts";
+import { replyHeader } from "./hello.ts";
+
+export interface Upgrader {
+  readonly server: WebSocketServer;
+  /** Set before the upgrade: what the 101 answer says to the hello of that request. */
+  readonly replies: WeakMap<IncomingMessage, string>;
+}
+
+/** A WebSocket server for one class of peer: ws takes its frame limit per server. */
+export function makeUpgrader(limits: Limits): Upgrader {
+  const replies = new WeakMap<IncomingMessage, string>();
+  const server = new WebSocketServer({
+    noServer: true,
+    maxPayload: limits.frameBytesMax,
+    perMessageDeflate: false,
+    handleProtocols: (offered) => (offered.has(subprotocol) ? subprotocol : false),
+  });
+  server.on("headers", (headers, request) => {
+    const reply = replies.get(request);
+    if (reply) headers.push(`${replyHeader}: ${reply}`);
+  });
+  return { server, replies };
+}

@@ -1,0 +1,15 @@
+/** Far beyond what anything in one process needs; a test that waits this long has found something. Milliseconds. */
+const untilMsMax = 5_000;
+
+/**
+ * Waits, event-loop turn by turn, until `isSo` holds: for what announces itself by no event, such as a release.
+ * @throws Error with `what` when it does not come about.
+ */
+export async function until(isSo: () => boolean, what: string | (() => string)): Promise<void> {
+  const endMs = performance.now() + untilMsMax;
+  while (!isSo()) {
+    if (performance.now() > endMs)
+      throw new Error(`It did not come about: ${typeof what === "string" ? what : what()}`);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
