@@ -1,6 +1,6 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import { type Clock, systemClock } from "./clock.ts";
-import { newSpanId, newTraceId } from "./ids.ts";
+import { isServiceName, isTraceId, newSpanId, newTraceId } from "./ids.ts";
 import { callersMax, deadlineMsDefault, deadlineMsMax } from "./limits.ts";
 
 /**
@@ -38,8 +38,12 @@ export function withContext<T>(request: ContextRequest, run: () => T, clock: Clo
   return storage.run(deriveContext(request, clock), run);
 }
 
-/** A context for `request` within the current one: the deadline never grows, the trace stays. */
+/**
+ * A context for `request` within the current one: the deadline never grows, the trace stays.
+ * @throws TypeError for what no peer would take: it would end the session, with everybody's calls on it.
+ */
 export function deriveContext(request: ContextRequest, clock: Clock): CallContext {
+  assertSendable(request);
   const outer = storage.getStore();
   const timeoutMs = Math.min(Math.max(request.timeoutMs ?? deadlineMsDefault, 0), deadlineMsMax);
   const asked = clock.monotonicMs() + timeoutMs;
@@ -49,6 +53,12 @@ export function deriveContext(request: ContextRequest, clock: Clock): CallContex
     deadlineAtMs: outer ? Math.min(outer.deadlineAtMs, asked) : asked,
     callers: (request.callers ?? outer?.callers ?? []).slice(0, callersMax),
   };
+}
+
+function assertSendable({ timeoutMs, traceId, callers = [] }: ContextRequest): void {
+  if (timeoutMs !== undefined && Number.isNaN(timeoutMs)) throw new TypeError("timeoutMs is not a number");
+  if (traceId !== undefined && !isTraceId(traceId)) throw new TypeError("traceId is not a W3C trace id");
+  if (!callers.every(isServiceName)) throw new TypeError("callers are names of services");
 }
 
 /** Runs `run` outside any call: for what outlives the call that happened to start it, such as a connection. */

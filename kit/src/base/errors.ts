@@ -72,23 +72,38 @@ export function reasonOf(error: unknown): string | undefined {
  * as the `cause` for the log of this process.
  */
 export function toFlotillaError(thrown: unknown, requestId?: string): FlotillaError {
-  if (thrown instanceof FlotillaError) {
+  if (isOurs(thrown)) {
     if (thrown.requestId !== undefined || requestId === undefined) return thrown;
     const { code, message, reason, retryable, cause } = thrown;
     return new FlotillaError(code, message, { reason, retryable, requestId, cause });
   }
-  const wire = fromWire(thrown);
-  if (wire) return wire;
-  return new FlotillaError("internal", "Internal error", { requestId, cause: thrown });
+  return fromWire(thrown, requestId) ?? new FlotillaError("internal", "Internal error", { requestId, cause: thrown });
+}
+
+function isOurs(thrown: unknown): thrown is FlotillaError {
+  try {
+    return thrown instanceof FlotillaError;
+  } catch {
+    return false;
+  }
+}
+
+/** Never throws, whatever getters and proxies `thrown` is made of. */
+function fromWire(thrown: unknown, ownId: string | undefined): FlotillaError | undefined {
+  try {
+    return readWire(thrown, ownId);
+  } catch {
+    return undefined;
+  }
 }
 
 /** capnweb rebuilds a sent error as a plain `Error` with our fields as own properties. */
-function fromWire(thrown: unknown): FlotillaError | undefined {
+function readWire(thrown: unknown, ownId: string | undefined): FlotillaError | undefined {
   if (!(thrown instanceof Error) || !("code" in thrown) || !("retryable" in thrown)) return undefined;
   const { code, retryable, message } = thrown;
-  if (!isErrorCode(code) || typeof retryable !== "boolean") return undefined;
+  if (!isErrorCode(code) || typeof retryable !== "boolean" || typeof message !== "string") return undefined;
   const reason = "reason" in thrown && isReason(thrown.reason) ? thrown.reason : undefined;
-  const requestId = "requestId" in thrown && isReason(thrown.requestId) ? thrown.requestId : undefined;
+  const requestId = "requestId" in thrown && isReason(thrown.requestId) ? thrown.requestId : ownId;
   return new FlotillaError(code, message, { reason, retryable, requestId });
 }
 

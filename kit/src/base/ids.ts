@@ -19,3 +19,16 @@ export function newTraceId(): string {
 export function newSpanId(): string {
   return randomBytes(8).toString("hex");
 }
+
+const traceId = /^(?!0+$)[0-9a-f]{32}$/;
+const serviceName = /^[a-z][a-z0-9-]{0,63}$/;
+
+/** W3C trace context: all zeros is no trace. */
+export function isTraceId(value: unknown): value is string {
+  return typeof value === "string" && traceId.test(value);
+}
+
+/** What a service may be called: in keys, in introductions, in the chain of callers. */
+export function isServiceName(value: unknown): value is string {
+  return typeof value === "string" && serviceName.test(value);
+}

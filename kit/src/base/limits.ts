@@ -11,6 +11,8 @@ export interface Limits {
   readonly messageNodesMax: number;
   /** Nesting of one message. */
   readonly messageDepthMax: number;
+  /** Capabilities and results that one message refers to: each makes capnweb keep a hook for as long as the call is held. */
+  readonly messageReferencesMax: number;
   /** Calls a peer may have started and not released: each costs us a table entry (measured 460 B and its object). */
   readonly outstandingCallsMax: number;
   /** Pipelined calls on top of each other without a result in between; capnweb is quadratic in it. */
@@ -22,6 +24,7 @@ export const edgeLimits: Limits = {
   sendBufferBytesMax: 4 * 1024 * 1024,
   messageNodesMax: 20_000,
   messageDepthMax: 64,
+  messageReferencesMax: 64,
   outstandingCallsMax: 1_000,
   pipelineDepthMax: 32,
 };
@@ -32,6 +35,7 @@ export const linkLimits: Limits = {
   sendBufferBytesMax: 64 * 1024 * 1024,
   messageNodesMax: 20_000,
   messageDepthMax: 64,
+  messageReferencesMax: 64,
   outstandingCallsMax: 100_000,
   pipelineDepthMax: 32,
 };

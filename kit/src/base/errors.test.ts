@@ -1,0 +1,114 @@
+import { describe, expect, test } from "vitest";
+import { errorCodes, FlotillaError, hasCode, isErrorCode, reasonOf, toFlotillaError } from "./errors.ts";
+
+/** An error as capnweb rebuilds it from the wire. */
+const rebuilt = (fields: object, message = "No") => Object.assign(new Error(message), fields);
+const onWire = { code: "not_found", retryable: false };
+
+describe("an error of ours", () => {
+  test("says by its code whether to try again, unless it is told", () => {
+    const retryable = Object.keys(errorCodes).filter(
+      (code) => isErrorCode(code) && new FlotillaError(code, "No").retryable,
+    );
+    expect(retryable).toEqual(["resource_exhausted", "unavailable", "aborted"]);
+    expect(new FlotillaError("internal", "No", { retryable: true }).retryable).toBe(true);
+  });
+
+  test("has the code as its name, because clients in other languages look there", () => {
+    expect(new FlotillaError("not_found", "No").name).toBe("not_found");
+  });
+
+  test("carries at most 1,000 characters of message", () => {
+    expect(new FlotillaError("internal", "x".repeat(5_000_000)).message).toHaveLength(1_000);
+  });
+
+  test("gets the id of the request in which it surfaced, once", () => {
+    const cause = new Error("why");
+    const error = new FlotillaError("aborted", "No", { reason: "lost", retryable: false, cause });
+    const first = toFlotillaError(error, "first");
+    expect(first).toMatchObject({ code: "aborted", reason: "lost", retryable: false, requestId: "first", cause });
+    expect(toFlotillaError(first, "second")).toBe(first);
+    expect(toFlotillaError(error)).toBe(error);
+  });
+});
+
+describe("an error that came over the wire", () => {
+  test("is ours again, with the fields that may cross and no other", () => {
+    const wire = rebuilt({ ...onWire, reason: "no_such_order", requestId: "abc1", secret: "s3cret", cause: "why" });
+    const error = toFlotillaError(wire, "mine");
+    expect(error).toMatchObject({ code: "not_found", message: "No", reason: "no_such_order", requestId: "abc1" });
+    expect(error).not.toHaveProperty("secret");
+    expect(error.cause).toBeUndefined();
+  });
+
+  test("gets our request id when it brought none", () => {
+    expect(toFlotillaError(rebuilt(onWire), "mine").requestId).toBe("mine");
+  });
+
+  test("brings no text in its reason and its request id", () => {
+    const fields = { ...onWire, reason: "<b>bold</b>", requestId: "x".repeat(101) };
+    expect(toFlotillaError(rebuilt(fields))).toMatchObject({ reason: undefined, requestId: undefined });
+  });
+});
+
+describe("what only looks like an error of ours is internal, and shows nothing of itself", () => {
+  const throwing = {
+    get: () => {
+      throw new Error("gotcha");
+    },
+    configurable: true,
+  };
+  const hostile: Record<string, unknown> = {
+    "a string": "secret",
+    undefined: undefined,
+    null: null,
+    "an object with our fields": { ...onWire, message: "secret" },
+    "an error of a driver": rebuilt({ code: "ECONNREFUSED", address: "10.1.2.3" }, "secret"),
+    "an error whose code is ours by chance": rebuilt({ code: "internal" }, "secret"),
+    "a code that every object has": rebuilt({ code: "toString", retryable: false }, "secret"),
+    "a code that is no string": rebuilt({ code: ["not_found"], retryable: false }, "secret"),
+    "a retryable that is no boolean": rebuilt({ code: "not_found", retryable: "yes" }, "secret"),
+    "a message that is no string": Object.assign(rebuilt(onWire), { message: { length: 1, slice: () => "secret" } }),
+    "a getter that throws": Object.defineProperty(rebuilt({ retryable: false }), "code", throwing),
+    "a message that throws": Object.defineProperty(rebuilt(onWire), "message", throwing),
+    "a proxy that throws at everything": new Proxy(new Error("secret"), {
+      get() {
+        throw new Error("gotcha");
+      },
+      has() {
+        throw new Error("gotcha");
+      },
+      getPrototypeOf() {
+        throw new Error("gotcha");
+      },
+    }),
+    "a function": () => "secret",
+    "a symbol": Symbol("secret"),
+  };
+
+  test.each(Object.keys(hostile))("%s", (name) => {
+    const error = toFlotillaError(hostile[name], "request");
+    expect([error.code, error.message, error.reason, error.requestId, error.retryable]).toEqual([
+      "internal",
+      "Internal error",
+      undefined,
+      "request",
+      false,
+    ]);
+    expect(error.cause).toBe(hostile[name]);
+  });
+});
+
+test("a code is known on either side of the wire", () => {
+  expect(hasCode(new FlotillaError("aborted", "No"), "aborted")).toBe(true);
+  expect(hasCode(rebuilt(onWire), "not_found")).toBe(true);
+  expect(hasCode({ code: "not_found" }, "not_found")).toBe(false);
+  expect(hasCode(undefined, "internal")).toBe(false);
+  expect(isErrorCode("constructor")).toBe(false);
+});
+
+test("a reason is a string or absent", () => {
+  expect(reasonOf(rebuilt({ reason: "revoked" }))).toBe("revoked");
+  expect(reasonOf(rebuilt({ reason: { toString: () => "revoked" } }))).toBeUndefined();
+  expect(reasonOf("revoked")).toBeUndefined();
+});
