@@ -8,10 +8,10 @@ export interface TestClient extends GatewayClient, Disposable {
   createOrder(token: string, items: Item[], idempotencyKey?: string): Promise<CreatedOrder>;
 }
 
-/** Stock capnweb, one HTTP batch per call. */
-export function batchClient(url: string): TestClient {
+/** Stock capnweb, one HTTP batch per call; with `connection: "close"` each on a TCP connection of its own. */
+export function batchClient(url: string, headers: Record<string, string> = {}): TestClient {
   return clientOf(async (call) => {
-    using gateway = newHttpBatchRpcSession<Gateway>(`${url}/rpc/batch`);
+    using gateway = newHttpBatchRpcSession<Gateway>(new Request(`${url}/rpc/batch`, { headers }));
     return await call(gateway);
   });
 }

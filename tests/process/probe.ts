@@ -1,19 +1,15 @@
 // Loaded into each service by the process harness (`node --import`): counts what lives in it, when asked over IPC.
 import { EventEmitter } from "node:events";
-import { Socket } from "node:net";
 import { queryObjects } from "node:v8";
-import { RpcSession, RpcStub, RpcTarget } from "capnweb";
-import { WebSocket } from "ws";
+import { RpcStub, RpcTarget } from "capnweb";
 
 export interface Probe {
   /** Live objects after a full collection, prototypes included, which do not change. */
   readonly targets: number;
   readonly stubs: number;
-  readonly sessions: number;
-  readonly webSockets: number;
-  readonly sockets: number;
-  readonly timers: number;
+  /** Sockets, WebSockets and requests among them. */
   readonly emitters: number;
+  readonly timers: number;
   /** On the process and on every open socket. */
   readonly listeners: number;
 }
@@ -27,11 +23,8 @@ function probe(): Probe {
   return {
     targets: count(RpcTarget),
     stubs: count(RpcStub),
-    sessions: count(RpcSession),
-    webSockets: count(WebSocket),
-    sockets: count(Socket),
-    timers: count(Timeout),
     emitters: count(EventEmitter),
+    timers: count(Timeout),
     listeners: [process, ...activeHandles()].reduce((sum, emitter) => sum + listenersOf(emitter), 0),
   };
 }

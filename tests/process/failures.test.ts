@@ -1,0 +1,217 @@
+import { randomUUID } from "node:crypto";
+import {
+  type Connection,
+  systemClock as clock,
+  connect,
+  type HomeLink,
+  makeHome,
+  openIdentity,
+  serve,
+} from "@flotilla/kit";
+import type { RpcStub, RpcTarget } from "capnweb";
+import { describe, expect, test } from "vitest";
+import type { Item } from "../../shop/contracts/orders.ts";
+import type { User, UserServiceForPeers } from "../../shop/contracts/users.ts";
+import { orderServiceFor } from "../../shop/orders/service.ts";
+import { makeMemoryOrderStore } from "../../shop/orders/store-memory.ts";
+import { type ServiceName, serviceNames } from "../../shop/topology.ts";
+import { batchClient, type TestClient, webSocketClient } from "../gateway-clients.ts";
+import { startProcesses, until } from "../process-harness.ts";
+
+const items: Item[] = [{ name: "Laptop", quantity: 1, price: 999.99 }];
+const password = "password";
+const laptopTotal = 999.99;
+
+/** Far below a deadline: what is away is known to be away. Milliseconds. */
+const failFastMs = 1_000;
+
+/** An order placed and listed, by somebody who logs in anew. */
+async function works(url: string): Promise<boolean> {
+  const client = batchClient(url, { connection: "close" });
+  try {
+    const { token } = await client.login("bob", password);
+    const { orderId } = await client.createOrder(token, items);
+    return (await client.listOrders(token)).some((order) => order.orderId === orderId);
+  } catch {
+    return false;
+  }
+}
+
+async function expectFailsFast(call: () => Promise<unknown>): Promise<void> {
+  const startMs = performance.now();
+  const refused = await call().then(
+    () => "answered",
+    (error: unknown) => error,
+  );
+  expect(refused).toMatchObject({ code: "unavailable" });
+  expect(performance.now() - startMs).toBeLessThan(failFastMs);
+}
+
+describe("after the gateway's kill -9", () => {
+  test("the Order Service still calls the User that it withdrew, and can withdraw no more", async () => {
+    // users and the gateway are the real processes; the Order Service is the real one too, but runs in here, so that
+    // the capability it withdraws can be held on to.
+    await using shop = await startProcesses({ start: ["users"] });
+    const identity = openIdentity(`${shop.dataDir}/keys`, "orders");
+    const home = makeHome({ name: "orders" });
+    const as = { identity, instance: home.instance };
+    using users = connect<UserServiceForPeers>({ name: "users", url: shop.urls.users, as });
+    const { link, held } = holding(users);
+    const deps = { clock, store: makeMemoryOrderStore(), users: link };
+    const port = Number(new URL(shop.urls.orders).port);
+    const main = (peer: Parameters<typeof orderServiceFor>[0]) => orderServiceFor(peer, home, deps);
+    const server = await serve({ name: "orders", instance: home.instance, identity, port, main });
+    try {
+      await shop.start("gateway");
+      await shop.ready();
+      expect(await works(shop.urls.gateway)).toBe(true);
+      const [user] = held;
+      expect(await user?.getUsername()).toBe("bob");
+      expect((await shop.stats("users")).home?.deposits).toBe(1);
+
+      await shop.kill("gateway");
+      await until(
+        async () => (await shop.stats("users")).home?.deposits === 0,
+        "users noticed that the gateway is gone",
+      );
+      expect(await user?.getId()).toBe("user2");
+      expect(await user?.hasPermission("order.create")).toBe(true);
+      expect(await user?.hasPermission("order.cancel")).toBe(false);
+    } finally {
+      for (const user of held) user[Symbol.dispose]();
+      await server.drain();
+    }
+  });
+
+  test("users and orders go on, and a new gateway works at once with the same tokens", async () => {
+    await using shop = await startProcesses();
+    const before = batchClient(shop.urls.gateway, { connection: "close" });
+    const { token } = await before.login("bob", password);
+    const { orderId } = await before.createOrder(token, items);
+    await shop.kill("gateway");
+    await shop.start("gateway");
+    await shop.ready();
+    expect(await before.listOrders(token)).toMatchObject([{ orderId }]);
+    await before.createOrder(token, items);
+  });
+});
+
+/** `users` as the Order Service uses it; of each capability that it withdraws we keep one more hold. */
+function holding(users: Connection<UserServiceForPeers>): { link: HomeLink; held: RpcStub<User>[] } {
+  const held: RpcStub<User>[] = [];
+  type Withdraw = (nonce: string, gifter: string) => RpcStub<User>;
+  const main = {
+    withdraw(...args: Parameters<Withdraw>) {
+      const user = (users.main as unknown as { withdraw: Withdraw }).withdraw(...args);
+      held.push(user.dup());
+      return user;
+    },
+  } as unknown as RpcStub<RpcTarget>;
+  const link: HomeLink = {
+    name: users.name,
+    get instance() {
+      return users.instance;
+    },
+    main,
+    opened: () => users.opened(),
+  };
+  return { link, held };
+}
+
+test("services that start for the first time in the order that suits them least find each other", async () => {
+  // Nobody's key is there yet when it is first asked for.
+  await using shop = await startProcesses({ start: ["gateway", "orders", "users"] });
+  await until(() => works(shop.urls.gateway), "an order can be placed");
+});
+
+describe("a service that is killed and started again", () => {
+  test("is found again by the others, which were not restarted; meanwhile calls fail fast with unavailable", async () => {
+    await using shop = await startProcesses();
+    const { gateway } = shop.urls;
+    using client = webSocketClient(gateway);
+    const { token } = await client.login("bob", password);
+    await client.createOrder(token, items);
+
+    for (const name of ["users", "orders"] as const) {
+      const others = serviceNames.filter((other) => other !== name).map((other) => shop.pidOf(other));
+      await shop.kill(name);
+      await expectFailsFast(() => client.createOrder(token, items));
+      await expectFailsFast(() => client.listOrders(token));
+      if (name === "users") await expectFailsFast(() => client.login("bob", password));
+      else expect(await client.getUserProfile(token)).toMatchObject({ username: "bob" });
+      await shop.start(name);
+      await until(() => works(gateway), `the shop works again after ${name} was restarted`);
+      // The token, the session and the introduction of before, whatever became of it.
+      await client.createOrder(token, items);
+      expect(serviceNames.filter((other) => other !== name).map((other) => shop.pidOf(other))).toEqual(others);
+    }
+  });
+
+  test("is found again when all of them were, in every order of return", async () => {
+    await using shop = await startProcesses();
+    for (const order of permutations(serviceNames)) {
+      await Promise.all(serviceNames.map((name) => shop.kill(name)));
+      for (const name of order) await shop.start(name);
+      await until(() => works(shop.urls.gateway), `the shop works again, started as ${order.join(", ")}`);
+    }
+  });
+});
+
+test("after kill -9 of all three during a stream of orders, every acknowledged order is there, exactly once", async () => {
+  await using shop = await startProcesses();
+  const { token } = await batchClient(shop.urls.gateway).login("bob", password);
+  const acknowledged = new Map<string, string>();
+  const asked: string[] = [];
+  for (const killed of [
+    ["users", "orders", "gateway"],
+    ["orders", "gateway", "users"],
+  ] as ServiceName[][]) {
+    const atLeast = acknowledged.size + 100;
+    const stream = Array.from({ length: 8 }, () => orderOn(webSocketClient(shop.urls.gateway)));
+    await until(() => acknowledged.size >= atLeast, "a hundred orders were acknowledged");
+    await Promise.all(killed.map((name) => shop.kill(name)));
+    await Promise.all(stream);
+    await Promise.all(killed.map((name) => shop.start(name)));
+    await shop.ready();
+  }
+
+  const client = batchClient(shop.urls.gateway, { connection: "close" });
+  const stored = await client.listOrders(token);
+  const count = new Map<string, number>();
+  for (const { orderId, total } of stored) {
+    count.set(orderId, (count.get(orderId) ?? 0) + 1);
+    expect(total).toBe(laptopTotal);
+  }
+  for (const orderId of acknowledged.values()) expect(count.get(orderId), orderId).toBe(1);
+  expect(new Set(acknowledged.values()).size).toBe(acknowledged.size);
+
+  // Asked again with their keys, the acknowledged ones are the same orders, and the others are placed now if they were
+  // not: in the end there is one order per key.
+  for (const key of asked) {
+    const { orderId } = await client.createOrder(token, items, key);
+    if (acknowledged.has(key)) expect(orderId).toBe(acknowledged.get(key));
+  }
+  expect(await client.listOrders(token)).toHaveLength(asked.length);
+
+  /** Orders one after the other until the gateway is gone. */
+  async function orderOn(stream: TestClient): Promise<void> {
+    using own = stream;
+    for (;;) {
+      const key = randomUUID();
+      asked.push(key);
+      try {
+        const { orderId } = await own.createOrder(token, items, key);
+        acknowledged.set(key, orderId);
+      } catch {
+        return;
+      }
+    }
+  }
+});
+
+function permutations<T>(values: readonly T[]): T[][] {
+  if (values.length <= 1) return [[...values]];
+  return values.flatMap((first) =>
+    permutations(values.filter((other) => other !== first)).map((rest) => [first, ...rest]),
+  );
+}
