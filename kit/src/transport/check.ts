@@ -13,6 +13,10 @@ export function makePeerBudget(): PeerBudget {
   return { nextCallId: 1, calls: new Map() };
 }
 
+/** capnweb's own bound; reading one costs the square of it. */
+const bigintDigitsMax = 16_384;
+const bigint = new RegExp(`^-?[0-9]{1,${bigintDigitsMax}}$`);
+
 /**
  * Checks one parsed message before capnweb sees it, because capnweb limits neither what a message makes it do nor what
  * it keeps (measured: docs/decisions/0003-what-we-do-about-capnweb.md). Throws `invalid_argument` with the reason
@@ -20,25 +24,29 @@ export function makePeerBudget(): PeerBudget {
  */
 export function checkMessage(message: unknown, budget: PeerBudget, limits: Limits): void {
   if (!Array.isArray(message)) throw violation("a message is an array");
-  switch (message[0]) {
+  const [operation, id] = message as unknown[];
+  switch (operation) {
     case "push":
-      startCall(message[1], budget, limits);
-      checkExpression(message[1], limits);
+      checkCall(id, budget, limits);
       return;
     case "pull":
-      if (!isId(message[1])) throw violation("pull takes an id");
+      if (!isResultId(id)) throw violation("pull takes the id of a call");
       return;
     case "resolve":
     case "reject":
-      if (!isId(message[1])) throw violation(`${message[0]} takes an id`);
-      checkExpression(message[2], limits);
+      // SECURITY: capnweb would let a peer resolve our view of its main object (0) or of its own stubs (negative) to
+      // something of ours, and our calls to it would come back to ourselves.
+      if (!isResultId(id)) throw violation(`${operation} takes the id of a call`);
+      checkValues([message[2]], 0, limits);
       return;
     case "release":
-      if (!isId(message[1]) || !isId(message[2]) || message[2] < 1) throw violation("release takes an id and a count");
-      if (message[1] > 0) budget.calls.delete(message[1]);
+      // The main object lives as long as its session; no peer releases it (a stock one aborts instead).
+      if (!isId(id) || id === 0) throw violation("release takes the id of a call or of a capability");
+      if (!isId(message[2]) || message[2] < 1) throw violation("release takes a count");
+      if (id > 0) budget.calls.delete(id);
       return;
     case "abort":
-      checkExpression(message[1], limits);
+      checkValues([id], 0, limits);
       return;
     default:
       // SECURITY: `stream` and `pipe` cost the receiver 5 KB for 8 bytes; no contract of ours takes a stream.
@@ -46,8 +54,19 @@ export function checkMessage(message: unknown, budget: PeerBudget, limits: Limit
   }
 }
 
-function startCall(expression: unknown, budget: PeerBudget, limits: Limits): void {
-  const target = Array.isArray(expression) && isId(expression[1]) ? expression[1] : 0;
+/** SECURITY: a push is one call, so that what a peer makes us run is counted; an argument may refer, but not call. */
+function checkCall(expression: unknown, budget: PeerBudget, limits: Limits): void {
+  if (!Array.isArray(expression)) throw violation("push takes a call");
+  const [tag, target, path, args = []] = expression as unknown[];
+  if (tag !== "pipeline" && tag !== "import") throw violation("unknown or disabled call");
+  checkReference(expression, limits);
+  if (!Array.isArray(args) || expression.length > 4) throw violation("a call takes a path and its arguments");
+  if (path === undefined) throw violation("a call takes a path");
+  startCall(target as number, budget, limits);
+  checkValues(args, 1, limits);
+}
+
+function startCall(target: number, budget: PeerBudget, limits: Limits): void {
   const depth = (budget.calls.get(target) ?? 0) + 1;
   if (depth > limits.pipelineDepthMax)
     throw exhausted(`more than ${limits.pipelineDepthMax} calls pipelined on each other`);
@@ -59,10 +78,11 @@ function startCall(expression: unknown, budget: PeerBudget, limits: Limits): voi
 }
 
 /** Walks without recursion: a hostile nesting must not become a stack overflow. */
-function checkExpression(root: unknown, limits: Limits): void {
-  const values: unknown[] = [root];
-  const depths: number[] = [0];
+function checkValues(roots: readonly unknown[], rootDepth: number, limits: Limits): void {
+  const values = [...roots];
+  const depths = values.map(() => rootDepth);
   let nodes = 0;
+  let references = 0;
   while (values.length > 0) {
     const value = values.pop();
     const depth = depths.pop() ?? 0;
@@ -70,41 +90,62 @@ function checkExpression(root: unknown, limits: Limits): void {
     if (nodes > limits.messageNodesMax) throw exhausted(`a message of more than ${limits.messageNodesMax} values`);
     if (value === null || typeof value !== "object") continue;
     if (depth >= limits.messageDepthMax) throw exhausted(`a message nested deeper than ${limits.messageDepthMax}`);
-    for (const child of childrenOf(value)) {
+    if (isReference(value)) {
+      references += 1;
+      if (references > limits.messageReferencesMax) {
+        throw exhausted(`a message that refers to more than ${limits.messageReferencesMax} capabilities and results`);
+      }
+    }
+    for (const child of childrenOf(value, limits)) {
       values.push(child);
       depths.push(depth + 1);
     }
   }
 }
 
+function isReference(value: object): boolean {
+  return Array.isArray(value) && (value[0] === "pipeline" || value[0] === "import" || value[0] === "export");
+}
+
+const nothing: readonly unknown[] = [];
+
 /** The values inside one expression that capnweb would evaluate. A literal array is wrapped: `[[1, 2]]`. */
-function childrenOf(value: object): readonly unknown[] {
+function childrenOf(value: object, limits: Limits): readonly unknown[] {
   if (!Array.isArray(value)) return Object.values(value);
   if (value.length === 1 && Array.isArray(value[0])) return value[0];
-  const [tag, id] = value;
+  const [tag, content] = value as unknown[];
   switch (tag) {
     case "pipeline":
     case "import":
-      if (!isId(id)) throw violation(`${tag} takes an id`);
-      // The path is names and indices; only the arguments are expressions.
-      return value.length > 3 && Array.isArray(value[3]) ? value[3] : [];
+      checkReference(value, limits);
+      if (value.length > 3) throw violation("a call inside an argument");
+      return nothing;
     case "export":
-      if (!isId(id) || id >= 0) throw violation("export takes a negative id");
-      return [];
+      if (!isId(content) || content >= 0) throw violation("export takes a negative id");
+      return nothing;
     case "promise":
       // SECURITY: capnweb holds back a call with such an argument until its sender resolves it, for ever if it likes.
-      throw violation("promises of the sender's are not accepted as arguments");
+      throw violation("promises of the sender's are not accepted");
     case "error":
-      return value.length > 4 ? [value[4]] : [];
+      return propertiesOfError(value);
     case "bigint":
+      if (typeof content !== "string" || !bigint.test(content)) throw violation("bad bigint");
+      return nothing;
     case "date":
+      if (typeof content !== "number" && content !== null) throw violation("bad date");
+      return nothing;
     case "bytes":
+      if (typeof content !== "string") throw violation("bad bytes");
+      return nothing;
+    case "url":
+      if (typeof content !== "string" || !URL.canParse(content)) throw violation("bad url");
+      return nothing;
     case "undefined":
     case "inf":
     case "-inf":
     case "nan":
-    case "url":
-      return [];
+      if (value.length > 1) throw violation(`bad ${tag}`);
+      return nothing;
     default:
       // SECURITY: `remap` runs a program of the sender's (a 110-byte one kills the process); streams and blobs are
       // unbounded; both stay off.
@@ -112,14 +153,33 @@ function childrenOf(value: object): readonly unknown[] {
   }
 }
 
+/** `["pipeline", id, path]`: a path is names and indices, no longer than calls may be pipelined on each other. */
+function checkReference([tag, id, path = []]: unknown[], { pipelineDepthMax }: Limits): void {
+  if (!isId(id)) throw violation(`${tag} takes an id`);
+  if (!Array.isArray(path)) throw violation(`${tag} takes a path`);
+  if (path.length > pipelineDepthMax) throw exhausted(`a path of more than ${pipelineDepthMax} names`);
+  if (!path.every((part) => typeof part === "string" || typeof part === "number")) throw violation("bad path");
+}
+
+function propertiesOfError([, name, message, , properties]: unknown[]): readonly unknown[] {
+  if (typeof name !== "string" || typeof message !== "string") throw violation("bad error");
+  if (properties === undefined) return nothing;
+  if (properties === null || typeof properties !== "object" || Array.isArray(properties)) throw violation("bad error");
+  return Object.values(properties);
+}
+
 function isId(value: unknown): value is number {
   return Number.isSafeInteger(value);
+}
+
+function isResultId(value: unknown): value is number {
+  return isId(value) && value > 0;
 }
 
 export function violation(what: string): FlotillaError {
   return new FlotillaError("invalid_argument", `Malformed message: ${what}`, { reason: "protocol_violation" });
 }
 
-function exhausted(what: string): FlotillaError {
+export function exhausted(what: string): FlotillaError {
   return new FlotillaError("resource_exhausted", `Refused: ${what}`, { reason: "protocol_limit", retryable: false });
 }

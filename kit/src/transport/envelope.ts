@@ -1,6 +1,6 @@
 import type { Clock } from "../base/clock.ts";
 import { type CallContext, enterContext } from "../base/context.ts";
-import { newSpanId } from "../base/ids.ts";
+import { isServiceName, isTraceId, newSpanId } from "../base/ids.ts";
 import { callersMax, deadlineMsMax } from "../base/limits.ts";
 import { violation } from "./check.ts";
 
@@ -15,7 +15,6 @@ interface ContextLine {
 }
 
 const traceparent = /^00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}$/;
-const callerName = /^[a-z][a-z0-9-]{0,63}$/;
 
 export function writeContext(context: CallContext, clock: Clock): string {
   const ms = Math.max(0, Math.ceil(context.deadlineAtMs - clock.monotonicMs()));
@@ -36,7 +35,7 @@ export function readContext(line: string, policy: CallerPolicy, clock: Clock): C
   const trace = parseTraceparent(tp);
   if (!trace || typeof ms !== "number" || !Number.isFinite(ms) || ms < 0) throw violation("bad context");
   if (!Array.isArray(via) || via.length > callersMax) throw violation("bad context");
-  if (!via.every((name) => typeof name === "string" && callerName.test(name))) throw violation("bad context");
+  if (!via.every(isServiceName)) throw violation("bad context");
   return receivedContext(trace, ms, { ...policy, via, clock });
 }
 
@@ -59,7 +58,7 @@ export function receivedContext(traceId: string, remainingMs: number, from: Rece
 /** The trace id of a W3C traceparent, or undefined when it is none. */
 export function parseTraceparent(value: unknown): string | undefined {
   const traceId = typeof value === "string" ? traceparent.exec(value)?.[1] : undefined;
-  return traceId === undefined || /^0+$/.test(traceId) ? undefined : traceId;
+  return isTraceId(traceId) ? traceId : undefined;
 }
 
 export function formatTraceparent(context: CallContext): string {

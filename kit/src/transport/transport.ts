@@ -4,7 +4,7 @@ import { FlotillaError } from "../base/errors.ts";
 import { newTraceId } from "../base/ids.ts";
 import { deadlineMsDefault, type Limits } from "../base/limits.ts";
 import type { Channel } from "./channel.ts";
-import { checkMessage, makePeerBudget, violation } from "./check.ts";
+import { checkMessage, exhausted, makePeerBudget, violation } from "./check.ts";
 import { makeDeadlines } from "./deadlines.ts";
 import { type CallerPolicy, carryContext, readContext, receivedContext, writeContext } from "./envelope.ts";
 
@@ -28,7 +28,10 @@ export interface Transport {
   close(code: number, reason: FlotillaError): void;
 }
 
-/** A frame is sent when it reaches this many characters, so that coalescing never builds one that a peer must refuse. */
+/**
+ * Messages are put together up to this many characters, at most 3 bytes each: coalescing never builds a frame that a peer
+ * must refuse, whose own messages are each within its limit.
+ */
 const frameCharsTarget = 64 * 1024;
 
 /**
@@ -61,6 +64,8 @@ export function makeTransport(channel: Channel, options: TransportOptions): Tran
     if (failure) return;
     onFrame?.("in", frame);
     try {
+      // A character is at least a byte; the channel, which sees the bytes, may refuse sooner.
+      if (frame.length > limits.frameBytesMax) throw exhausted(`a frame of more than ${limits.frameBytesMax} bytes`);
       if (ours) readLines(frame);
       else readMessage(frame, undefined);
     } catch (error) {
@@ -134,13 +139,13 @@ export function makeTransport(channel: Channel, options: TransportOptions): Tran
       sendFrame(text);
       return text.length;
     }
+    if (unsentChars + text.length > frameCharsTarget) flush();
     if (context && context !== unsentContext) {
       append(writeContext(context, clock));
       unsentContext = context;
     }
     append(text);
-    if (unsentChars > frameCharsTarget) flush();
-    else if (!flushing) {
+    if (!flushing) {
       flushing = true;
       setImmediate(flush);
     }
@@ -164,10 +169,11 @@ export function makeTransport(channel: Channel, options: TransportOptions): Tran
 
   function sendFrame(frame: string): void {
     if (channel.bufferedBytes() + frame.length > limits.sendBufferBytesMax) {
-      channel.terminate();
+      // First, so that this is the reason that everybody hears, and not that the channel is closed.
       fail(
         new FlotillaError("resource_exhausted", "The peer does not read what it asked for", { reason: "slow_reader" }),
       );
+      channel.terminate();
       return;
     }
     onFrame?.("out", frame);

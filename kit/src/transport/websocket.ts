@@ -3,7 +3,7 @@ import type { Cancel, Clock } from "../base/clock.ts";
 import { FlotillaError } from "../base/errors.ts";
 import { pingIntervalMs, pongMsMax } from "../base/limits.ts";
 import type { Channel, ChannelEvents, Framing } from "./channel.ts";
-import { violation } from "./check.ts";
+import { exhausted, violation } from "./check.ts";
 
 /** The subprotocol by which two of ours recognise each other; a stock Cap'n Web peer offers none. */
 export const subprotocol: Framing = "flotilla.v1";
@@ -27,27 +27,29 @@ export function makeWebSocketChannel(socket: WebSocket, clock: Clock): Channel {
       events = listener;
       socket.on("message", onMessage);
       socket.on("pong", beatLater);
-      socket.on("close", (code) => over(new FlotillaError("unavailable", `The connection was closed (${code})`)));
-      socket.on("error", () => over(new FlotillaError("unavailable", "The connection failed")));
+      socket.on("close", (code) => over(closedBy(code)));
+      socket.on("error", (error) => over(failedBy(error)));
       beatLater();
     },
     send(frame) {
       if (socket.readyState === socket.OPEN) socket.send(frame);
     },
     bufferedBytes: () => socket.bufferedAmount,
-    close(code, reason) {
-      if (socket.readyState >= socket.CLOSING) return;
-      socket.close(code, reason);
-      const cancel = clock.after(closeMsMax, () => socket.terminate());
-      socket.once("close", cancel);
-    },
+    close,
     terminate: () => socket.terminate(),
   };
+
+  function close(code: number, reason: string): void {
+    if (socket.readyState >= socket.CLOSING) return;
+    socket.close(code, reason);
+    const cancel = clock.after(closeMsMax, () => socket.terminate());
+    socket.once("close", cancel);
+  }
 
   function onMessage(data: RawData, isBinary: boolean): void {
     if (isOver) return;
     if (isBinary) {
-      socket.close(1003, "text frames only");
+      close(1003, "text frames only");
       over(violation("binary frame"));
       return;
     }
@@ -78,4 +80,17 @@ export function makeWebSocketChannel(socket: WebSocket, clock: Clock): Channel {
     cancelBeat();
     events?.closed(reason);
   }
+}
+
+/** RFC 6455: the peer refused a frame of ours for its size. */
+const tooBig = 1009;
+
+function closedBy(code: number): FlotillaError {
+  const reason = code === tooBig ? "frame_too_large" : undefined;
+  return new FlotillaError("unavailable", `The connection was closed (${code})`, { reason });
+}
+
+function failedBy(error: Error & { readonly code?: string }): FlotillaError {
+  if (error.code === "WS_ERR_UNSUPPORTED_MESSAGE_LENGTH") return exhausted("a frame above the limit");
+  return new FlotillaError("unavailable", "The connection failed", { cause: error });
 }
