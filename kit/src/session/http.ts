@@ -21,13 +21,21 @@ export function httpStatus(code: ErrorCode, reason?: string): number {
   return reason === "body_too_large" ? 413 : statuses[code];
 }
 
-/** Does nothing when the answer was begun, or the client is gone. */
+export function answerLines(response: ServerResponse, lines: string): void {
+  answer(response, lines, { status: 200, type: "application/x-ndjson" });
+}
+
 export function answerJson(response: ServerResponse, status: number, body: object): void {
+  answer(response, `${JSON.stringify(body)}\n`, { status, type: "application/json" });
+}
+
+/** Does nothing when the answer was begun, or the client is gone: a write then would be an error that nobody hears. */
+function answer(response: ServerResponse, text: string, { status, type }: { status: number; type: string }): void {
   if (response.headersSent || response.destroyed) return;
-  const headers = { "content-type": "application/json", "cache-control": "no-store" };
+  const headers = { "content-type": type, "cache-control": "no-store" };
   // What the client still sends is not read: the connection ends with the answer.
   if (status >= 400) Object.assign(headers, { connection: "close" });
-  response.writeHead(status, headers).end(`${JSON.stringify(body)}\n`);
+  response.writeHead(status, headers).end(text);
 }
 
 /** An upgrade that is refused gets a plain HTTP answer, and its socket is closed. */

@@ -11,7 +11,7 @@ import type { CallerPolicy } from "../transport/envelope.ts";
 import { makeWebSocketChannel } from "../transport/websocket.ts";
 import { clientWentAway, contextOfRequest, readBody, runBatch } from "./batch.ts";
 import { type AcceptedHello, helloHeader, makeHelloGuard, replyTo, type Self } from "./hello.ts";
-import { answerJson, httpStatus, listen, pathOf, refuseUpgrade } from "./http.ts";
+import { answerJson, answerLines, httpStatus, listen, pathOf, refuseUpgrade } from "./http.ts";
 import type { Identity } from "./identity.ts";
 import { type OnHiddenError, tellHidden } from "./redact.ts";
 import { openSession, type Session } from "./session.ts";
@@ -67,7 +67,8 @@ const receiveMsDefault = 8_000;
 /** A batch that is being answered. */
 interface Batch {
   readonly ended: AbortController;
-  answered: Promise<void>;
+  /** When its answer was handed to the network, or the client is gone. */
+  readonly answered: Promise<void>;
 }
 
 /** The same four paths on every service. */
@@ -110,16 +111,21 @@ export async function serve(options: ServeOptions): Promise<Server> {
   // Such as too many open files when a connection is accepted: the next one may go well.
   http.on("error", report);
   const { port } = http.address() as AddressInfo;
-  return { url: `http://${host}:${port}`, stats, drain };
+  return { url: `http://${host.includes(":") ? `[${host}]` : host}:${port}`, stats, drain };
 
   function onRequest(request: IncomingMessage, response: ServerResponse): void {
     const path = pathOf(request);
     if (path === paths.batch && request.method === "POST") {
       const ended = new AbortController();
-      response.once("close", () => ended.abort(clientWentAway()));
-      const batch: Batch = { ended, answered: answerBatch(request, response, ended.signal) };
+      const answered = Promise.withResolvers<void>();
+      const batch: Batch = { ended, answered: answered.promise };
       batches.add(batch);
-      void batch.answered.finally(() => batches.delete(batch));
+      response.once("close", () => {
+        batches.delete(batch);
+        ended.abort(clientWentAway());
+        answered.resolve();
+      });
+      void answerBatch(request, response, ended.signal);
       return;
     }
     const isGet = request.method === "GET" || request.method === "HEAD";
@@ -158,7 +164,7 @@ export async function serve(options: ServeOptions): Promise<Server> {
       const { onHiddenError } = options;
       const limits = limitsFor(peer);
       const answer = await runBatch(body, { localMain, limits, callers, context, clock, onHiddenError, ended });
-      response.writeHead(200, { "content-type": "application/x-ndjson", "cache-control": "no-store" }).end(answer);
+      answerLines(response, answer);
     } catch (thrown) {
       const { code, message, reason, retryable, requestId } = report(thrown);
       answerJson(response, httpStatus(code, reason), { code, message, reason, retryable, requestId });

@@ -41,7 +41,9 @@ export function sendRaw(url: string, bytes: string): Promise<string> {
     let text = "";
     const { hostname, port } = new URL(url);
     // It keeps its own side open, as a hostile client would: the server has to close.
-    const socket = connect({ host: hostname, port: Number(port), allowHalfOpen: true }, () => socket.write(bytes));
+    const socket = connect({ host: hostname.replace(/[[\]]/g, ""), port: Number(port), allowHalfOpen: true }, () =>
+      socket.write(bytes),
+    );
     socket.setEncoding("utf8");
     socket.on("data", (part: string) => {
       text += part;

@@ -4,5 +4,5 @@ export { expectNoLeaks, type LeakCheck, tablesAtRest } from "./leaks.ts";
 export { makeRig, type Rig, type RigServe } from "./rig.ts";
 export { makeTestLink, type TestLink, type TestLinkOptions } from "./test-link.ts";
 export { makeTrio, servicePeer, type Trio, type TrioOptions, trioNames } from "./trio.ts";
-export { until } from "./until.ts";
+export { outcome, until } from "./until.ts";
 export { makeVirtualClock, type VirtualClock } from "./virtual-clock.ts";

@@ -13,3 +13,8 @@ export async function until(isSo: () => boolean, what: string | (() => string)):
     await new Promise((resolve) => setImmediate(resolve));
   }
 }
+
+/** `work` as a promise of JavaScript's own: to `expect` an RpcPromise is a function, which it calls. */
+export async function outcome<T>(work: PromiseLike<T>): Promise<T> {
+  return await work;
+}
