@@ -22,7 +22,7 @@ const traceId = "0af7651916cd43dd8448eb211c80319c";
 const items: Item[] = [{ name: "Laptop", quantity: 1, price: 999.99 }];
 
 /** An outside client on the kit: no key, so anonymous in both directions. */
-const within = (request: ContextRequest, call: () => PromiseLike<unknown>) => withContext(request, call);
+const within = async (request: ContextRequest, call: () => PromiseLike<unknown>) => await withContext(request, call);
 
 async function countOrders(): Promise<number> {
   return (await gateway.main.listOrders(token)).length;

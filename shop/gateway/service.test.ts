@@ -1,0 +1,65 @@
+import type { RpcStub, RpcTarget } from "capnweb";
+import { expect, test } from "vitest";
+import { clientOf, demoPassword, makeShop, someItems } from "../../tests/shop-harness.ts";
+
+test("login answers as the specification says, and getUserProfile with the rest", async () => {
+  await using shop = await makeShop();
+  const client = clientOf(shop);
+  const login = await client.login("bob", demoPassword);
+  expect(login).toMatchObject({ token: expect.any(String), userId: "user2", username: "bob", role: "user" });
+  expect(await client.getUserProfile(login.token)).toEqual({
+    userId: "user2",
+    username: "bob",
+    email: "bob@example.com",
+    role: "user",
+  });
+});
+
+test("the users are listed for anybody with a token, and for nobody without", async () => {
+  await using shop = await makeShop();
+  const client = clientOf(shop);
+  const { token } = await client.login("bob", demoPassword);
+  expect(await client.listUsers(token)).toHaveLength(3);
+  await expect(client.listUsers("none")).rejects.toMatchObject({ message: "Invalid or expired token" });
+});
+
+test("an order is placed, listed, and cancelled by those who may", async () => {
+  await using shop = await makeShop();
+  const client = clientOf(shop);
+  const bob = await client.login("bob", demoPassword);
+  const alice = await client.login("alice", demoPassword);
+  const created = { orderId: "order1", total: 1059.97, status: "pending", items: someItems };
+  expect(await client.createOrder(bob.token, someItems)).toEqual(created);
+  await expect(client.cancelOrder(bob.token, "order1")).rejects.toMatchObject({ code: "permission_denied" });
+  expect(await client.cancelOrder(alice.token, "order1")).toEqual({ orderId: "order1", status: "cancelled" });
+  expect(await client.listOrders(bob.token)).toEqual([{ orderId: "order1", total: 1059.97, status: "cancelled" }]);
+});
+
+test("an order without a key gets one from the gateway, another each time, so that two calls are two orders", async () => {
+  await using shop = await makeShop();
+  const { token } = await shop.login("bob");
+  for (const _ of [1, 2]) await shop.clock.run(shop.client.createOrder(token, someItems));
+  const keys = shop.links.gatewayOrders.messages.flatMap((message) =>
+    message.includes("createOrder")
+      ? [(JSON.parse(message.slice(1)) as [string, [string, number, string[], unknown[]]])[1][3][2]]
+      : [],
+  );
+  expect(keys).toEqual([expect.stringMatching(/^[0-9a-f-]{36}$/), expect.stringMatching(/^[0-9a-f-]{36}$/)]);
+  expect(new Set(keys).size).toBe(2);
+  expect(await shop.orderStore.count()).toBe(2);
+});
+
+test("nothing but the six methods is there, and no stub passes where data belongs", async () => {
+  await using shop = await makeShop();
+  const { token } = await shop.login("bob");
+  const loose = shop.client as unknown as RpcStub<RpcTarget & Record<string, (...args: unknown[]) => string>>;
+  for (const method of ["getUserByToken", "getUser", "authenticate", "withdraw", "cancelDeposit", "introductions"]) {
+    await expect(shop.clock.run(loose[method]!(token)), method).rejects.toMatchObject({ code: "unimplemented" });
+  }
+  const callable = () => "bob";
+  await expect(shop.clock.run(loose.login!(callable, demoPassword))).rejects.toMatchObject({
+    code: "invalid_argument",
+    message: expect.stringContaining("username"),
+  });
+  await expect(shop.clock.run(loose.listOrders!(token, "user1"))).rejects.toMatchObject({ code: "invalid_argument" });
+});

@@ -1,0 +1,179 @@
+import { anonymous, contract, type Implementation, type Introducible, introduce, introducible } from "@flotilla/kit";
+import { makeTestLink, servicePeer } from "@flotilla/kit/testing";
+import type { RpcStub, RpcTarget } from "capnweb";
+import { describe, expect, test } from "vitest";
+import { makeShop, type Shop, someItems } from "../../tests/shop-harness.ts";
+import type { Order, OrderService } from "../contracts/orders.ts";
+import { type User, UserContract } from "../contracts/users.ts";
+import { orderServiceFor } from "./service.ts";
+
+/** The Order Service, with users of a real User Service introduced to it as the gateway does. */
+async function as<R>(
+  shop: Shop,
+  username: string,
+  call: (user: Parameters<OrderService["listOrders"]>[0]) => PromiseLike<R>,
+) {
+  const { token } = await shop.login(username);
+  using user = shop.usersMain.getUserByToken(token);
+  using gift = introduce<User>(user, { from: shop.links.gatewayUsers, to: "orders", clock: shop.clock });
+  return await shop.clock.run(gift.answer(call(gift.value)));
+}
+
+const denied = (message: string) => ({ code: "permission_denied", message });
+const mayNotCancel = denied("You don't have permission to cancel orders");
+
+test("only the gateway is served", async () => {
+  await using shop = await makeShop();
+  for (const peer of [anonymous, servicePeer("users"), servicePeer("orders"), servicePeer("payments")]) {
+    expect(orderServiceFor(peer, shop.orders, shop.orderDeps)).toBeUndefined();
+  }
+  expect(orderServiceFor(servicePeer("gateway"), shop.orders, shop.orderDeps)).toBeDefined();
+});
+
+describe("createOrder", () => {
+  test("answers with the order, whose total is exact, and keeps it for the user", async () => {
+    await using shop = await makeShop();
+    expect(await as(shop, "bob", (bob) => shop.ordersMain.createOrder(bob, someItems))).toEqual({
+      orderId: "order1",
+      total: 1059.97,
+      status: "pending",
+      items: someItems,
+    });
+    expect(await shop.orderStore.byId("order1")).toMatchObject({ userId: "user2", totalMinor: 105_997 });
+  });
+
+  test("is one order per key and user; another request with the key is refused", async () => {
+    await using shop = await makeShop();
+    const { ordersMain } = shop;
+    const create = (username: string, items = someItems) =>
+      as(shop, username, (user) => ordersMain.createOrder(user, items, "key-1"));
+    const first = await create("bob");
+    expect(await create("bob")).toEqual(first);
+    expect((await create("alice")).orderId).not.toBe(first.orderId);
+    await expect(create("bob", someItems.slice(1))).rejects.toMatchObject({
+      code: "invalid_argument",
+      reason: "idempotency_mismatch",
+    });
+    expect(await shop.orderStore.count()).toBe(2);
+  });
+
+  test("asks nobody anything about items that cannot be ordered", async () => {
+    await using shop = await makeShop();
+    const before = shop.links.ordersUsers.messages.length;
+    const items = [{ name: "Laptop", quantity: 1, price: 0.001 }];
+    const refused = as(shop, "bob", (bob) => shop.ordersMain.createOrder(bob, items));
+    await expect(refused).rejects.toMatchObject({ code: "invalid_argument" });
+    expect(shop.links.ordersUsers.messages).toHaveLength(before);
+  });
+});
+
+test("listOrders lists the user's own orders, oldest first, whoever else has some", async () => {
+  await using shop = await makeShop();
+  for (const name of ["bob", "alice", "bob"]) {
+    await as(shop, name, (user) => shop.ordersMain.createOrder(user, someItems));
+  }
+  const idsOf = async (name: string) =>
+    (await as(shop, name, (user) => shop.ordersMain.listOrders(user))).map(({ orderId }) => orderId);
+  expect(await idsOf("bob")).toEqual(["order1", "order3"]);
+  expect(await idsOf("alice")).toEqual(["order2"]);
+  expect(await idsOf("charlie")).toEqual([]);
+});
+
+describe("cancelOrder", () => {
+  test("lets an admin cancel anybody's order, and cancelling twice is no error", async () => {
+    await using shop = await makeShop();
+    await as(shop, "bob", (bob) => shop.ordersMain.createOrder(bob, someItems));
+    for (const _ of [1, 2]) {
+      const answer = await as(shop, "alice", (alice) => shop.ordersMain.cancelOrder("order1", alice));
+      expect(answer).toEqual({ orderId: "order1", status: "cancelled" });
+    }
+  });
+
+  test("looks at the permission first: a user does not learn which orders there are", async () => {
+    await using shop = await makeShop();
+    await as(shop, "bob", (bob) => shop.ordersMain.createOrder(bob, someItems));
+    for (const id of ["order1", "order2", "nonsense"]) {
+      await expect(as(shop, "bob", (bob) => shop.ordersMain.cancelOrder(id, bob))).rejects.toMatchObject(mayNotCancel);
+    }
+    await expect(as(shop, "alice", (alice) => shop.ordersMain.cancelOrder("order2", alice))).rejects.toMatchObject({
+      code: "not_found",
+      message: "Order not found",
+    });
+    expect(await shop.orderStore.byId("order1")).toMatchObject({ status: "pending" });
+  });
+});
+
+describe("the Order capability", () => {
+  test("tells id, owner and total, and the status as it is now", async () => {
+    await using shop = await makeShop();
+    await as(shop, "bob", (bob) => shop.ordersMain.createOrder(bob, someItems));
+    using order = shop.ordersMain.getOrder("order1");
+    const told = () => Promise.all([order.getId(), order.getUserId(), order.getTotal(), order.getStatus()]);
+    expect(await shop.clock.run(told())).toEqual(["order1", "user2", 1059.97, "pending"]);
+    await as(shop, "alice", (alice) => shop.ordersMain.cancelOrder("order1", alice));
+    expect(await shop.clock.run(told())).toEqual(["order1", "user2", 1059.97, "cancelled"]);
+  });
+
+  test("is cancelled with a user's permission, which holding it does not replace", async () => {
+    await using shop = await makeShop();
+    await as(shop, "bob", (bob) => shop.ordersMain.createOrder(bob, someItems));
+    using order = shop.ordersMain.getOrder("order1") as unknown as RpcStub<Order>;
+    await expect(as(shop, "bob", (bob) => order.cancel(bob))).rejects.toMatchObject(mayNotCancel);
+    expect(await as(shop, "alice", (alice) => order.cancel(alice))).toEqual({ orderId: "order1", status: "cancelled" });
+  });
+
+  test("is of an order that exists", async () => {
+    await using shop = await makeShop();
+    await expect(shop.clock.run(shop.ordersMain.getOrder("order1"))).rejects.toMatchObject({ code: "not_found" });
+  });
+});
+
+describe("which permission a method needs", () => {
+  interface Desk extends RpcTarget {
+    user(): User & Introducible;
+  }
+  const DeskContract = contract<Desk>("Desk", { user: { params: [], returns: introducible(UserContract) } });
+
+  const messages = {
+    "order.create": "You don't have permission to create orders",
+    "order.view": "You don't have permission to view orders",
+    "order.cancel": "You don't have permission to cancel orders",
+  } as const;
+  type Permission = keyof typeof messages;
+  const calls: Record<Permission, (orders: RpcStub<OrderService>, user: never) => PromiseLike<unknown>> = {
+    "order.create": (orders, user) => orders.createOrder(user, someItems),
+    "order.view": (orders, user) => orders.listOrders(user),
+    "order.cancel": (orders, user) => orders.cancelOrder("order1", user),
+  };
+  const permissions = Object.keys(messages) as Permission[];
+
+  test("is one each, and no other", async () => {
+    await using shop = await makeShop();
+    await as(shop, "bob", (bob) => shop.ordersMain.createOrder(bob, someItems));
+    for (const granted of permissions) {
+      using desk = userWith(shop, granted);
+      for (const needed of permissions) {
+        const call = shop.clock.run(desk.gift.answer(calls[needed](shop.ordersMain, desk.gift.value as never)));
+        if (needed === granted) await call;
+        else await expect(call).rejects.toMatchObject(denied(messages[needed]));
+      }
+    }
+  });
+
+  /** A user of the User Service's home who has this one permission, and is introduced to orders. */
+  function userWith(shop: Shop, granted: Permission) {
+    const user: Implementation<User> = {
+      getId: () => "user9",
+      getUsername: () => "dora",
+      getEmail: () => "dora@example.com",
+      getRole: () => "user",
+      hasPermission: (permission) => permission === granted,
+    };
+    const gatewayPeer = servicePeer("gateway");
+    const main = shop.users.main(DeskContract, { user: () => user }, gatewayPeer);
+    const link = makeTestLink({ clock: shop.clock, from: gatewayPeer, to: { ...shop.users, main } });
+    using capability = (link.main as unknown as RpcStub<Desk>).user();
+    const gift = introduce<User>(capability, { from: link, to: "orders", clock: shop.clock });
+    return { gift, [Symbol.dispose]: () => gift[Symbol.dispose]() };
+  }
+});
