@@ -3,7 +3,7 @@ import { connect as connectSocket } from "node:net";
 import { newHttpBatchRpcSession, RpcTarget } from "capnweb";
 import { describe, expect, test } from "vitest";
 import { type Clock, systemClock } from "../base/clock.ts";
-import { batchBytesMax, batchCallsMax } from "../base/limits.ts";
+import { batchBytesMax, batchCallsMax, edgeLimits } from "../base/limits.ts";
 import { type Desk, makeDesk, type TestDesk } from "../testing/desk.ts";
 import { ask, type Sent } from "../testing/http.ts";
 import { makeRig, type Rig } from "../testing/rig.ts";
@@ -226,6 +226,17 @@ describe("a batch that is refused", () => {
     expect((await bench.send(allowed)).status).toBe(200);
     expect(bench.desk.calls).toHaveLength(batchCallsMax);
   });
+});
+
+test("an answer that is larger than the limit is refused as that, not as the client's mistake", async () => {
+  class Large extends RpcTarget {
+    get() {
+      return "x".repeat(edgeLimits.sendBufferBytesMax + 1);
+    }
+  }
+  await using bench = await setUp({ main: () => new Large() });
+  const { status, text } = await bench.send([call("get", []), pull(1)].join("\n"));
+  expect([status, JSON.parse(text).reason]).toEqual([429, "answer_too_large"]);
 });
 
 describe("a batch that hangs", () => {

@@ -106,17 +106,22 @@ function makeBatchChannel(
     },
     bufferedBytes: () => 0,
     close() {
-      if (isOver) return;
-      isOver = true;
       // Ended by us this settles nothing any more; ended by capnweb or the guard, the input was at fault.
       const message = "The batch is not valid Cap'n Web";
-      failed(new FlotillaError("invalid_argument", message, { reason: "protocol_violation" }));
-      events?.closed(new FlotillaError("unavailable", "The batch has ended"));
+      end(new FlotillaError("invalid_argument", message, { reason: "protocol_violation" }));
     },
     terminate() {
-      this.close(1008, "");
+      const message = "The answer is larger than the limit";
+      end(new FlotillaError("resource_exhausted", message, { reason: "answer_too_large", retryable: false }));
     },
   };
+
+  function end(reason: FlotillaError): void {
+    if (isOver) return;
+    isOver = true;
+    failed(reason);
+    events?.closed(new FlotillaError("unavailable", "The batch has ended"));
+  }
 }
 
 /** The context of a batch, from `traceparent` and `flotilla-timeout-ms`; what is malformed counts as absent. */

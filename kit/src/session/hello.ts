@@ -60,14 +60,14 @@ export interface HelloGuard {
   accept(header: string): AcceptedHello;
 }
 
-export function makeHelloGuard(self: Self): HelloGuard {
+export function makeHelloGuard(self: Self, noncesMax = helloNoncesMax): HelloGuard {
   const seenUntilMs = new Map<string, number>();
   return {
     accept(header) {
       const { from, instance, nonce, atMs } = check("hello", header, self);
       forgetOld();
       if (seenUntilMs.has(nonce)) throw unproven();
-      if (seenUntilMs.size >= helloNoncesMax) {
+      if (seenUntilMs.size >= noncesMax) {
         throw new FlotillaError("resource_exhausted", "Too many new sessions", { reason: "session_limit" });
       }
       seenUntilMs.set(nonce, atMs + helloMsMax + clockSkewMsMax);

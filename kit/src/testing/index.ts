@@ -1,3 +1,4 @@
+export { type Child, spawnChild } from "./child.ts";
 export { type Desk, makeDesk, type TestDesk, type Ticket, type Visitor } from "./desk.ts";
 export { type Answer, ask, type Sent, sendRaw } from "./http.ts";
 export { expectNoLeaks, type LeakCheck, tablesAtRest } from "./leaks.ts";

@@ -1,0 +1,120 @@
+import {
+  chmodSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { systemClock } from "../base/clock.ts";
+import { spawnChild } from "../testing/child.ts";
+import { makeHelloGuard, sayHello } from "./hello.ts";
+import { openIdentity } from "./identity.ts";
+
+interface Keys extends Disposable {
+  readonly directory: string;
+}
+
+/** A place for keys that does not exist yet. */
+function makeKeys(): Keys {
+  const parent = mkdtempSync(join(tmpdir(), "flotilla-keys-"));
+  return {
+    directory: join(parent, "deep", "keys"),
+    [Symbol.dispose]: () => rmSync(parent, { recursive: true }),
+  };
+}
+
+const modeOf = (path: string) => (statSync(path).mode & 0o777).toString(8);
+const hasModes = process.platform !== "win32";
+
+describe("the key of a service", () => {
+  test("is made once, and is the same the next time", () => {
+    using keys = makeKeys();
+    const first = openIdentity(keys.directory, "users");
+    const second = openIdentity(keys.directory, "users");
+    expect(second.privateKey.equals(first.privateKey)).toBe(true);
+    expect(first.privateKey.asymmetricKeyType).toBe("ed25519");
+    expect(readdirSync(keys.directory).sort()).toEqual(["users.key", "users.pub"]);
+  });
+
+  test.runIf(hasModes)("is readable by its user only, in a directory of its user's only, whatever the umask", () => {
+    using keys = makeKeys();
+    const umask = process.umask(0);
+    try {
+      openIdentity(keys.directory, "users");
+    } finally {
+      process.umask(umask);
+    }
+    expect([modeOf(keys.directory), modeOf(join(keys.directory, "users.key"))]).toEqual(["700", "600"]);
+    chmodSync(keys.directory, 0o755);
+    openIdentity(keys.directory, "users");
+    expect(modeOf(keys.directory)).toBe("700");
+  });
+
+  test.runIf(hasModes)("is refused when others can read or write it", () => {
+    using keys = makeKeys();
+    openIdentity(keys.directory, "users");
+    for (const mode of [0o640, 0o604, 0o620, 0o666]) {
+      chmodSync(join(keys.directory, "users.key"), mode);
+      expect(() => openIdentity(keys.directory, "users")).toThrow(
+        expect.objectContaining({ code: "failed_precondition" }),
+      );
+    }
+    chmodSync(join(keys.directory, "users.key"), 0o400);
+    expect(() => openIdentity(keys.directory, "users")).not.toThrow();
+  });
+
+  test("is not replaced when it is damaged", () => {
+    using keys = makeKeys();
+    openIdentity(keys.directory, "users");
+    const file = join(keys.directory, "users.key");
+    writeFileSync(file, "damaged");
+    expect(() => openIdentity(keys.directory, "users")).toThrow();
+    expect(readFileSync(file, "utf8")).toBe("damaged");
+  });
+
+  test("has its public half beside it, which is mended when it is another's", () => {
+    using keys = makeKeys();
+    const users = openIdentity(keys.directory, "users");
+    writeFileSync(join(keys.directory, "users.pub"), readFileSync(join(keys.directory, "users.key")));
+    openIdentity(keys.directory, "users");
+    expect(readFileSync(join(keys.directory, "users.pub"), "utf8")).toMatch(/^-----BEGIN PUBLIC KEY-----/);
+    expect(users.publicKeyOf("users")?.asymmetricKeyType).toBe("ed25519");
+  });
+});
+
+test("a service that makes its key later is known to one that runs already", () => {
+  using keys = makeKeys();
+  const users = openIdentity(keys.directory, "users");
+  expect(users.publicKeyOf("orders")).toBeUndefined();
+  const orders = openIdentity(keys.directory, "orders");
+  const self = (identity: typeof users) => ({ identity, instance: "instance-0000000", clock: systemClock });
+  const { header } = sayHello(self(orders), "users");
+  expect(makeHelloGuard(self(users)).accept(header).peer.name).toBe("orders");
+});
+
+test("processes that make the same key at once agree on one", async () => {
+  using keys = makeKeys();
+  const program = `
+    import { openIdentity } from ${JSON.stringify(new URL("./identity.ts", import.meta.url).href)};
+    import { createPublicKey } from "node:crypto";
+    // They all wait for one instant, so that their attempts overlap.
+    while (Date.now() < ${Date.now() + 1_000});
+    const { privateKey } = openIdentity(${JSON.stringify(keys.directory)}, "users");
+    console.log(createPublicKey(privateKey).export({ type: "spki", format: "der" }).toString("hex"), "end");
+  `;
+  const children = Array.from({ length: 6 }, () => spawnChild(program));
+  const codes = await Promise.all(children.map((child) => child.ended()));
+  expect([codes, children.map((child) => child.output())]).toEqual([Array(6).fill(0), expect.anything()]);
+  const made = new Set(children.map((child) => child.output()));
+  expect(made.size).toBe(1);
+  expect([...made][0]).toMatch(/^[0-9a-f]{88} end\n$/);
+  expect(readdirSync(keys.directory).sort()).toEqual(["users.key", "users.pub"]);
+  expect(existsSync(join(keys.directory, "users.pub"))).toBe(true);
+  for (const child of children) await child[Symbol.asyncDispose]();
+});
