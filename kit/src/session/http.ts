@@ -17,6 +17,16 @@ const statuses: Readonly<Record<ErrorCode, number>> = {
   internal: 500,
 };
 
+/** Answers are data for programs: no browser is to keep, show, frame, guess at or run them. */
+const safeHeaders = {
+  "cache-control": "no-store",
+  "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+  "cross-origin-resource-policy": "same-site",
+  "referrer-policy": "no-referrer",
+  "x-content-type-options": "nosniff",
+  "x-frame-options": "DENY",
+};
+
 export function httpStatus(code: ErrorCode, reason?: string): number {
   return reason === "body_too_large" ? 413 : statuses[code];
 }
@@ -32,7 +42,7 @@ export function answerJson(response: ServerResponse, status: number, body: objec
 /** Does nothing when the answer was begun, or the client is gone: a write then would be an error that nobody hears. */
 function answer(response: ServerResponse, text: string, { status, type }: { status: number; type: string }): void {
   if (response.headersSent || response.destroyed) return;
-  const headers = { "content-type": type, "cache-control": "no-store" };
+  const headers = { "content-type": type, ...safeHeaders };
   // What the client still sends is not read: the connection ends with the answer.
   if (status >= 400) Object.assign(headers, { connection: "close" });
   response.writeHead(status, headers).end(text);

@@ -9,10 +9,12 @@ import { edgeLimits, type Limits, linkLimits } from "../base/limits.ts";
 import { anonymous, type Peer, peerName } from "../base/peer.ts";
 import type { CallerPolicy } from "../transport/envelope.ts";
 import { makeWebSocketChannel } from "../transport/websocket.ts";
+import { makeAddressBudget } from "./address.ts";
 import { clientWentAway, contextOfRequest, readBody, runBatch } from "./batch.ts";
 import { type AcceptedHello, helloHeader, makeHelloGuard, replyTo, type Self } from "./hello.ts";
 import { answerJson, answerLines, httpStatus, listen, pathOf, refuseUpgrade } from "./http.ts";
 import type { Identity } from "./identity.ts";
+import { limitLifetime } from "./lifetime.ts";
 import { type OnHiddenError, tellHidden } from "./redact.ts";
 import { openSession, type Session } from "./session.ts";
 import { makeUpgrader } from "./upgrader.ts";
@@ -71,6 +73,14 @@ interface Batch {
   readonly answered: Promise<void>;
 }
 
+/** Somebody who may open a session. */
+interface Admitted {
+  readonly peer: Peer;
+  readonly hello?: AcceptedHello;
+  /** Gives back the place among the sessions of its address. */
+  leave(): void;
+}
+
 /** The same four paths on every service. */
 const paths = { session: "/rpc", batch: "/rpc/batch", health: "/healthz", ready: "/readyz" } as const;
 
@@ -106,6 +116,8 @@ export async function serve(options: ServeOptions): Promise<Server> {
   );
   const edge = makeUpgrader(options.edge ?? edgeLimits);
   const link = makeUpgrader(options.link ?? linkLimits);
+  const edgeAddresses = makeAddressBudget((options.edge ?? edgeLimits).sessionsPerAddressMax);
+  const linkAddresses = makeAddressBudget((options.link ?? linkLimits).sessionsPerAddressMax);
   http.on("upgrade", onUpgrade);
   await listen(http, options.port, host);
   // Such as too many open files when a connection is accepted: the next one may go well.
@@ -153,7 +165,8 @@ export async function serve(options: ServeOptions): Promise<Server> {
 
   async function answerBatch(request: IncomingMessage, response: ServerResponse, ended: AbortSignal): Promise<void> {
     try {
-      const { peer } = admit(request);
+      const { peer, leave } = admit(request);
+      response.once("close", leave);
       const callers = callersFor(peer);
       const context = contextOfRequest(request, callers, clock);
       const localMain = mainFor(peer);
@@ -176,7 +189,8 @@ export async function serve(options: ServeOptions): Promise<Server> {
     try {
       if (pathOf(request) !== paths.session)
         throw new FlotillaError("not_found", `WebSocket sessions are at ${paths.session}`);
-      const { peer, hello } = admit(request);
+      const { peer, hello, leave } = admit(request);
+      socket.once("close", leave);
       const localMain = mainFor(peer);
       const upgrader = peer.kind === "service" ? link : edge;
       if (self && hello) upgrader.replies.set(request, replyTo(hello, self));
@@ -191,6 +205,7 @@ export async function serve(options: ServeOptions): Promise<Server> {
           onHiddenError: options.onHiddenError,
           onFrame: options.onFrame && ((direction, frame) => options.onFrame?.(peer, direction, frame)),
         });
+        webSocket.on("message", limitLifetime(session, limitsFor(peer), clock));
         sessions.add(session);
         void session.closed.then(() => sessions.delete(session));
       });
@@ -206,16 +221,16 @@ export async function serve(options: ServeOptions): Promise<Server> {
    * without an identity cannot tell, and everybody is anonymous to it; whoever said hello then misses the reply and
    * leaves before it calls anything.
    */
-  function admit(request: IncomingMessage): { peer: Peer; hello?: AcceptedHello } {
+  function admit(request: IncomingMessage): Admitted {
     if (stopping) throw stopped;
     const { origin } = request.headers;
     if (origin !== undefined && !options.origins?.includes(origin)) {
       throw new FlotillaError("permission_denied", "Not from this web page", { reason: "origin_refused" });
     }
     const header = request.headers[helloHeader];
-    if (typeof header !== "string" || !helloGuard) return { peer: anonymous };
+    if (typeof header !== "string" || !helloGuard) return { peer: anonymous, leave: edgeAddresses.enter(request) };
     const hello = helloGuard.accept(header);
-    return { peer: hello.peer, hello };
+    return { peer: hello.peer, hello, leave: linkAddresses.enter(request) };
   }
 
   function mainFor(peer: Peer): RpcTarget {

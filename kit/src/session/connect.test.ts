@@ -1,0 +1,318 @@
+import type { RpcTarget } from "capnweb";
+import { describe, expect, test } from "vitest";
+import type { Clock } from "../base/clock.ts";
+import { withContext } from "../base/context.ts";
+import { hasCode } from "../base/errors.ts";
+import { pingIntervalMs } from "../base/limits.ts";
+import { spawnChild } from "../testing/child.ts";
+import { type Desk, makeDesk, type TestDesk } from "../testing/desk.ts";
+import { makeRelay } from "../testing/relay.ts";
+import { makeRig, type Rig } from "../testing/rig.ts";
+import { outcome, until } from "../testing/until.ts";
+import { makeVirtualClock, type VirtualClock } from "../testing/virtual-clock.ts";
+import type { Server } from "./serve.ts";
+
+const away = { code: "unavailable", message: "home cannot be reached" };
+
+/** A clock that is virtual, with the timers that were set on it. */
+function makeWatchedClock(): VirtualClock & { readonly waits: number[]; pending(): number } {
+  const clock = makeVirtualClock();
+  const waits: number[] = [];
+  const running = new Set<object>();
+  const after: Clock["after"] = (delayMs, run) => {
+    waits.push(delayMs);
+    const timer = {};
+    running.add(timer);
+    const cancel = clock.after(delayMs, () => {
+      running.delete(timer);
+      run();
+    });
+    return () => {
+      running.delete(timer);
+      cancel();
+    };
+  };
+  return { ...clock, after, waits, pending: () => running.size };
+}
+
+/** The port of a server that is gone; nobody else takes it while the test runs. */
+async function freedPort(rig: Rig): Promise<{ port: number; url: string }> {
+  const { url, drain } = await rig.serve({ main: makeDesk().mainFor });
+  await drain();
+  return { url, port: Number(new URL(url).port) };
+}
+
+async function restart(rig: Rig, server: Server, desk: TestDesk): Promise<Server> {
+  const port = Number(new URL(server.url).port);
+  await server.drain();
+  return await rig.serve({ main: desk.mainFor, port });
+}
+
+describe("a connection", () => {
+  test("opens when it is first used, and once for all who use it", async () => {
+    await using rig = makeRig();
+    await using relay = await makeRelay((await rig.serve({ main: makeDesk().mainFor })).url);
+    const connection = rig.connect<Desk>({ url: relay.url });
+    expect([relay.accepted(), connection.isOpen, connection.instance, connection.stats()]).toEqual([
+      0,
+      false,
+      undefined,
+      { imports: 0, exports: 0 },
+    ]);
+    const sums = [connection.main.add(1, 1), connection.main.add(2, 2), connection.main.add(3, 3)];
+    expect(await Promise.all(sums)).toEqual([2, 4, 6]);
+    await connection.opened();
+    expect([relay.accepted(), connection.isOpen]).toEqual([1, true]);
+    connection.close();
+  });
+
+  test("pipelines calls on a capability while it still opens", async () => {
+    await using rig = makeRig();
+    const desk = makeDesk();
+    const { url } = await rig.serve({ main: desk.mainFor });
+    const connection = rig.connect<Desk>({ url });
+    using ticket = connection.main.take(5);
+    using copy = ticket.dup();
+    expect(connection.isOpen).toBe(false);
+    expect(await Promise.all([ticket.getNumber(), copy.getNumber()])).toEqual([5, 5]);
+    ticket[Symbol.dispose]();
+    copy[Symbol.dispose]();
+    await until(() => desk.live() === 1, "the ticket released");
+  });
+
+  test("keeps the deadline of a call that waits for it to open", async () => {
+    await using rig = makeRig();
+    await using silent = await makeRelay();
+    const clock = makeWatchedClock();
+    const connection = rig.connect<Desk>({ url: silent.url, clock });
+    const call = withContext({ timeoutMs: 100 }, () => outcome(connection.main.add(1, 1)), clock);
+    call.catch(() => {});
+    await until(() => silent.accepted() === 1, "the dial");
+    await clock.advance(100);
+    await expect(call).rejects.toMatchObject({ code: "deadline_exceeded" });
+    connection.close();
+  });
+});
+
+describe("a peer that is away", () => {
+  test("is `unavailable` to the first caller and to all later ones, at once and without another attempt", async () => {
+    await using rig = makeRig();
+    const { url } = await freedPort(rig);
+    const clock = makeWatchedClock();
+    const connection = rig.connect<Desk>({ url, clock });
+    await expect(outcome(connection.main.add(1, 1))).rejects.toMatchObject(away);
+    expect(clock.waits).toHaveLength(1);
+    await expect(outcome(connection.main.add(1, 1))).rejects.toMatchObject(away);
+    await expect(outcome(connection.main.take(1).getNumber())).rejects.toMatchObject(away);
+    await expect(connection.opened()).rejects.toMatchObject(away);
+    // Held by nobody, it is no unhandled rejection either; the rig would say.
+    void connection.main;
+    expect(clock.waits).toHaveLength(1);
+  });
+
+  test("works when it comes, without a restart of ours: either may start first", async () => {
+    await using rig = makeRig();
+    const { url, port } = await freedPort(rig);
+    const clock = makeWatchedClock();
+    const connection = rig.connect<Desk>({ url, clock });
+    await expect(connection.opened()).rejects.toMatchObject(away);
+    await rig.serve({ main: makeDesk().mainFor, port });
+    await clock.advance(50);
+    await until(() => connection.isOpen, "open");
+    expect(await connection.main.add(1, 2)).toBe(3);
+  });
+
+  test("is called again after waits that double from 50 ms to 2 s and are jittered by half", async () => {
+    for (const [random, expected] of [
+      [0, [25, 50, 100, 200, 400, 800, 1_000, 1_000]],
+      [1, [50, 100, 200, 400, 800, 1_600, 2_000, 2_000]],
+    ] as const) {
+      await using rig = makeRig();
+      const { url } = await freedPort(rig);
+      const clock = makeWatchedClock();
+      const connection = rig.connect<Desk>({ url, clock, random: () => random });
+      await expect(connection.opened()).rejects.toMatchObject(away);
+      for (let attempt = 1; attempt < expected.length; attempt += 1) {
+        await clock.advance(clock.waits.at(-1) ?? 0);
+        await until(() => clock.waits.length > attempt, "the next wait");
+      }
+      expect(clock.waits).toEqual(expected);
+    }
+  });
+
+  test("is not called in a storm when it takes connections and drops them", async () => {
+    await using rig = makeRig();
+    const desk = makeDesk();
+    await using relay = await makeRelay((await rig.serve({ main: desk.mainFor })).url);
+    const clock = makeWatchedClock();
+    const connection = rig.connect<Desk>({ url: relay.url, clock, random: () => 1 });
+    const retries = () => clock.waits.filter((ms) => ms !== pingIntervalMs);
+    for (let round = 1; round <= 5; round += 1) {
+      await (round === 1 ? connection.opened() : until(() => connection.isOpen, "open"));
+      relay.cut();
+      await until(() => !connection.isOpen && retries().length === round, "dropped");
+      await clock.advance(retries().at(-1) ?? 0);
+    }
+    expect(retries()).toEqual([50, 100, 200, 400, 800]);
+    await until(() => connection.isOpen, "open");
+    await clock.advance(1_000);
+    relay.cut();
+    await until(() => !connection.isOpen, "dropped");
+    expect(retries().at(-1)).toBe(50);
+    connection.close();
+    await until(() => desk.live() === 0, "the server has noticed");
+  });
+
+  test("whose cable was pulled is noticed after one ping, and its callers get `unavailable`", async () => {
+    await using rig = makeRig();
+    const desk = makeDesk();
+    const serverClock = makeVirtualClock();
+    await using relay = await makeRelay((await rig.serve({ main: desk.mainFor, clock: serverClock })).url);
+    const clock = makeWatchedClock();
+    const connection = rig.connect<Desk>({ url: relay.url, clock });
+    await connection.opened();
+    relay.freeze();
+    const call = outcome(connection.main.add(1, 2));
+    call.catch(() => {});
+    await clock.advance(6_999);
+    expect(connection.isOpen).toBe(true);
+    await clock.advance(1);
+    await expect(call).rejects.toMatchObject({ code: "unavailable" });
+    await until(() => !connection.isOpen, "away");
+    await expect(outcome(connection.main.add(1, 2))).rejects.toMatchObject(away);
+    relay.thaw();
+    await clock.advance(50);
+    await until(() => connection.isOpen, "open again");
+    expect(await connection.main.add(1, 2)).toBe(3);
+    connection.close();
+    await until(() => desk.live() === 1, "only the session at the other end of the pulled cable left");
+    await serverClock.advance(7_000);
+    await until(() => desk.live() === 0, "that end noticed by itself");
+  });
+});
+
+describe("a server that restarts", () => {
+  test("20 times is reached again each time; capabilities of before are `unavailable`", async () => {
+    await using rig = makeRig();
+    const desk = makeDesk();
+    let server = await rig.serve({ main: desk.mainFor });
+    const clock = makeWatchedClock();
+    const connection = rig.connect<Desk>({ url: server.url, clock });
+    await connection.opened();
+    for (let round = 0; round < 20; round += 1) {
+      using ticket = await connection.main.take(round);
+      expect(await ticket.getNumber()).toBe(round);
+      server = await restart(rig, server, desk);
+      await until(() => !connection.isOpen, "away");
+      await expect(outcome(ticket.getNumber())).rejects.toMatchObject({ code: "unavailable" });
+      await clock.advance(2_000);
+      await until(() => connection.isOpen, "open again");
+    }
+    expect(desk.live()).toBe(1);
+    // The heartbeat, and nothing that is left over from before.
+    expect(clock.pending()).toBe(1);
+  });
+
+  test("under 1,000 calls answers each or says `unavailable`, and nothing leaks", async () => {
+    await using rig = makeRig();
+    const desk = makeDesk();
+    let server = await rig.serve({ main: desk.mainFor });
+    const connection = rig.connect<Desk>({ url: server.url });
+    await connection.opened();
+    const outcomes: Promise<number | string>[] = [];
+    const settle = async (call: PromiseLike<number>) => {
+      try {
+        return await call;
+      } catch (error) {
+        return hasCode(error, "unavailable") ? "unavailable" : String(error);
+      }
+    };
+    const add = async (index: number) => await connection.main.add(index, 0);
+    const take = async (index: number) => {
+      using ticket = connection.main.take(index);
+      return await ticket.getNumber();
+    };
+    for (let index = 0; index < 1_000; index += 1) {
+      outcomes.push(settle(index % 2 === 0 ? add(index) : take(index)));
+      if (index === 500) server = await restart(rig, server, desk);
+      if (index % 20 === 0) await new Promise((resolve) => setImmediate(resolve));
+    }
+    const results = await Promise.all(outcomes);
+    await until(() => connection.isOpen, "open again");
+    const odd = results.filter((result, index) => result !== index && result !== "unavailable");
+    expect(odd).toEqual([]);
+    expect(results.filter((result) => typeof result === "number").length).toBeGreaterThan(100);
+    expect(await connection.main.add(1, 2)).toBe(3);
+    await until(() => desk.live() === 1 && connection.stats().imports === 1, "nothing but the session's main object");
+  });
+});
+
+describe("a connection that is closed", () => {
+  test("ends its timers, in every state", async () => {
+    await using rig = makeRig();
+    const { url: deadUrl } = await freedPort(rig);
+    const { url } = await rig.serve({ main: makeDesk().mainFor });
+    await using silent = await makeRelay();
+    const closed = { code: "unavailable", message: "The connection to home was closed" };
+    for (const at of ["idle", "opening", "open", "away"] as const) {
+      const clock = makeWatchedClock();
+      const to = { idle: url, opening: silent.url, open: url, away: deadUrl }[at];
+      const connection = rig.connect<Desk>({ url: to, clock });
+      if (at === "open") await connection.opened();
+      if (at === "away") await connection.opened().catch(() => {});
+      const waiting = at === "opening" ? outcome(connection.main.add(1, 1)) : undefined;
+      if (waiting) {
+        waiting.catch(() => {});
+        await until(() => silent.accepted() === 1, "the dial");
+      }
+      connection.close();
+      connection.close();
+      if (waiting) await expect(waiting).rejects.toMatchObject(closed);
+      await expect(outcome(connection.main.add(1, 1))).rejects.toMatchObject(closed);
+      await expect(connection.opened()).rejects.toMatchObject(closed);
+      await clock.advance(10_000);
+      expect([at, connection.isOpen, clock.pending()]).toEqual([at, false, 0]);
+    }
+  });
+
+  test("while it opens, does not open", async () => {
+    await using rig = makeRig();
+    const desk = makeDesk();
+    const server = await rig.serve({ main: desk.mainFor });
+    for (let turns = 0; turns < 12; turns += 1) {
+      const connection = rig.connect<Desk>({ url: server.url });
+      connection.opened().catch(() => {});
+      for (let turn = 0; turn < turns; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+      connection.close();
+      expect(connection.isOpen).toBe(false);
+    }
+    await until(() => server.stats().sessions === 0 && desk.live() === 0, "no session left");
+  });
+
+  test("lets the process end, also in the middle of an attempt that nobody answers", async () => {
+    await using rig = makeRig();
+    await using silent = await makeRelay();
+    const { url } = await rig.serve({ main: makeDesk().mainFor });
+    const program = `
+      import { connect } from ${JSON.stringify(new URL("./connect.ts", import.meta.url).href)};
+      const open = connect({ name: "home", url: ${JSON.stringify(url)} });
+      console.log(await open.main.add(1, 2));
+      const opening = connect({ name: "home", url: ${JSON.stringify(silent.url)} });
+      opening.opened().catch((error) => console.log(error.message));
+      const away = connect({ name: "home", url: "http://127.0.0.1:1" });
+      away.opened().catch((error) => {
+        console.log(error.message);
+        for (const connection of [open, opening, away]) connection.close();
+      });
+    `;
+    await using child = spawnChild(program);
+    expect(await child.ended()).toBe(0);
+    expect(child.output()).toBe("3\nhome cannot be reached\nThe connection to home was closed\n");
+  });
+});
+
+test("an address that is none is `unavailable` like a peer that is away", async () => {
+  await using rig = makeRig();
+  const connection = rig.connect<RpcTarget>({ url: "not an address", clock: makeVirtualClock() });
+  await expect(connection.opened()).rejects.toMatchObject(away);
+});
