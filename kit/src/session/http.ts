@@ -27,6 +27,12 @@ const safeHeaders = {
   "x-frame-options": "DENY",
 };
 
+const preflightHeaders = {
+  "access-control-allow-methods": "POST",
+  "access-control-allow-headers": "content-type, traceparent, flotilla-timeout-ms",
+  "access-control-max-age": "600",
+};
+
 export function httpStatus(code: ErrorCode, reason?: string): number {
   return reason === "body_too_large" ? 413 : statuses[code];
 }
@@ -37,6 +43,18 @@ export function answerLines(response: ServerResponse, lines: string): void {
 
 export function answerJson(response: ServerResponse, status: number, body: object): void {
   answer(response, `${JSON.stringify(body)}\n`, { status, type: "application/json" });
+}
+
+/** Lets a listed web page read the answer. SECURITY: that page by name, never `*`, and never with credentials. */
+export function allowOrigin(response: ServerResponse, origin: string): void {
+  response.setHeader("access-control-allow-origin", origin);
+  response.setHeader("vary", "origin");
+}
+
+/** What a browser asks before it lets a page post. Without `allowOrigin` it hears nothing that lets it. */
+export function answerPreflight(response: ServerResponse): void {
+  const isAllowed = response.hasHeader("access-control-allow-origin");
+  response.writeHead(204, { ...safeHeaders, ...(isAllowed && preflightHeaders) }).end();
 }
 
 /** Does nothing when the answer was begun, or the client is gone: a write then would be an error that nobody hears. */

@@ -6,13 +6,21 @@ import { type Clock, systemClock } from "../base/clock.ts";
 import { FlotillaError, toFlotillaError } from "../base/errors.ts";
 import { newInstanceId } from "../base/ids.ts";
 import { edgeLimits, type Limits, linkLimits } from "../base/limits.ts";
-import { anonymous, type Peer, peerName } from "../base/peer.ts";
-import type { CallerPolicy } from "../transport/envelope.ts";
+import type { Peer } from "../base/peer.ts";
 import { makeWebSocketChannel } from "../transport/websocket.ts";
-import { makeAddressBudget } from "./address.ts";
+import { type Admitted, makeAdmission } from "./admission.ts";
 import { clientWentAway, contextOfRequest, readBody, runBatch } from "./batch.ts";
-import { type AcceptedHello, helloHeader, makeHelloGuard, replyTo, type Self } from "./hello.ts";
-import { answerJson, answerLines, httpStatus, listen, pathOf, refuseUpgrade } from "./http.ts";
+import { replyTo, type Self } from "./hello.ts";
+import {
+  allowOrigin,
+  answerJson,
+  answerLines,
+  answerPreflight,
+  httpStatus,
+  listen,
+  pathOf,
+  refuseUpgrade,
+} from "./http.ts";
 import type { Identity } from "./identity.ts";
 import { limitLifetime } from "./lifetime.ts";
 import { type OnHiddenError, tellHidden } from "./redact.ts";
@@ -73,14 +81,6 @@ interface Batch {
   readonly answered: Promise<void>;
 }
 
-/** Somebody who may open a session. */
-interface Admitted {
-  readonly peer: Peer;
-  readonly hello?: AcceptedHello;
-  /** Gives back the place among the sessions of its address. */
-  leave(): void;
-}
-
 /** The same four paths on every service. */
 const paths = { session: "/rpc", batch: "/rpc/batch", health: "/healthz", ready: "/readyz" } as const;
 
@@ -96,7 +96,7 @@ export async function serve(options: ServeOptions): Promise<Server> {
     instance: options.instance ?? newInstanceId(),
     clock,
   };
-  const helloGuard = self && makeHelloGuard(self);
+  const admission = makeAdmission({ ...options, self });
   const sessions = new Set<Session>();
   const batches = new Set<Batch>();
   const stopped = new FlotillaError("unavailable", "The service is stopping");
@@ -116,8 +116,6 @@ export async function serve(options: ServeOptions): Promise<Server> {
   );
   const edge = makeUpgrader(options.edge ?? edgeLimits);
   const link = makeUpgrader(options.link ?? linkLimits);
-  const edgeAddresses = makeAddressBudget((options.edge ?? edgeLimits).sessionsPerAddressMax);
-  const linkAddresses = makeAddressBudget((options.link ?? linkLimits).sessionsPerAddressMax);
   http.on("upgrade", onUpgrade);
   await listen(http, options.port, host);
   // Such as too many open files when a connection is accepted: the next one may go well.
@@ -127,6 +125,12 @@ export async function serve(options: ServeOptions): Promise<Server> {
 
   function onRequest(request: IncomingMessage, response: ServerResponse): void {
     const path = pathOf(request);
+    const { origin } = request.headers;
+    if (admission.isListedOrigin(origin)) allowOrigin(response, origin);
+    if (path === paths.batch && request.method === "OPTIONS") {
+      answerPreflight(response);
+      return;
+    }
     if (path === paths.batch && request.method === "POST") {
       const ended = new AbortController();
       const answered = Promise.withResolvers<void>();
@@ -165,17 +169,15 @@ export async function serve(options: ServeOptions): Promise<Server> {
 
   async function answerBatch(request: IncomingMessage, response: ServerResponse, ended: AbortSignal): Promise<void> {
     try {
-      const { peer, leave } = admit(request);
+      const { peer, limits, callers, leave } = admit(request);
       response.once("close", leave);
-      const callers = callersFor(peer);
       const context = contextOfRequest(request, callers, clock);
-      const localMain = mainFor(peer);
+      const localMain = admission.mainFor(peer);
       const body = await readBody(request).catch((error: unknown) => {
         disposeMain(localMain);
         throw error;
       });
       const { onHiddenError } = options;
-      const limits = limitsFor(peer);
       const answer = await runBatch(body, { localMain, limits, callers, context, clock, onHiddenError, ended });
       answerLines(response, answer);
     } catch (thrown) {
@@ -189,9 +191,9 @@ export async function serve(options: ServeOptions): Promise<Server> {
     try {
       if (pathOf(request) !== paths.session)
         throw new FlotillaError("not_found", `WebSocket sessions are at ${paths.session}`);
-      const { peer, hello, leave } = admit(request);
+      const { peer, hello, limits, callers, leave } = admit(request);
       socket.once("close", leave);
-      const localMain = mainFor(peer);
+      const localMain = admission.mainFor(peer);
       const upgrader = peer.kind === "service" ? link : edge;
       if (self && hello) upgrader.replies.set(request, replyTo(hello, self));
       let isOpen = false;
@@ -199,13 +201,13 @@ export async function serve(options: ServeOptions): Promise<Server> {
         isOpen = true;
         const session = openSession(makeWebSocketChannel(webSocket, clock), {
           localMain,
-          limits: limitsFor(peer),
-          callers: callersFor(peer),
+          limits,
+          callers,
           clock,
           onHiddenError: options.onHiddenError,
           onFrame: options.onFrame && ((direction, frame) => options.onFrame?.(peer, direction, frame)),
         });
-        webSocket.on("message", limitLifetime(session, limitsFor(peer), clock));
+        webSocket.on("message", limitLifetime(session, limits, clock));
         sessions.add(session);
         void session.closed.then(() => sessions.delete(session));
       });
@@ -216,38 +218,9 @@ export async function serve(options: ServeOptions): Promise<Server> {
     }
   }
 
-  /**
-   * Who asks: a service that proves it, or anonymous. A hello that proves nothing is refused, not downgraded. A service
-   * without an identity cannot tell, and everybody is anonymous to it; whoever said hello then misses the reply and
-   * leaves before it calls anything.
-   */
   function admit(request: IncomingMessage): Admitted {
     if (stopping) throw stopped;
-    const { origin } = request.headers;
-    if (origin !== undefined && !options.origins?.includes(origin)) {
-      throw new FlotillaError("permission_denied", "Not from this web page", { reason: "origin_refused" });
-    }
-    const header = request.headers[helloHeader];
-    if (typeof header !== "string" || !helloGuard) return { peer: anonymous, leave: edgeAddresses.enter(request) };
-    const hello = helloGuard.accept(header);
-    return { peer: hello.peer, hello, leave: linkAddresses.enter(request) };
-  }
-
-  function mainFor(peer: Peer): RpcTarget {
-    const main = options.main(peer);
-    if (main) return main;
-    if (peer.kind === "anonymous")
-      throw new FlotillaError("unauthenticated", "Only services with a key are served here");
-    throw new FlotillaError("permission_denied", `${options.name} serves nothing to ${peer.name}`);
-  }
-
-  function limitsFor(peer: Peer): Limits {
-    return peer.kind === "service" ? (options.link ?? linkLimits) : (options.edge ?? edgeLimits);
-  }
-
-  function callersFor(peer: Peer): CallerPolicy {
-    const isService = peer.kind === "service";
-    return { keepCallers: isService, peerName: isService ? peerName(peer) : undefined };
+    return admission.admit(request);
   }
 
   function stats(): { sessions: number; imports: number; exports: number } {
