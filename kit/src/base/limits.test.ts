@@ -7,7 +7,16 @@ const single = Object.entries(limits).filter(([, value]) => typeof value === "nu
 test("every limit is a positive whole number, and its name ends in its unit or in max", () => {
   const all = [...single, ...Object.entries(edgeLimits), ...Object.entries(linkLimits)];
   expect(all.length).toBeGreaterThan(25);
-  expect(all.filter(([, value]) => !Number.isSafeInteger(value) || value < 1)).toEqual([]);
+  // Between services rate, age and number of sessions are open; nothing else is, and nothing at the edge.
+  const open = Object.entries(linkLimits).filter(([, value]) => value === Number.POSITIVE_INFINITY);
+  expect(open.map(([name]) => name)).toEqual([
+    "messagesPerSecondMax",
+    "sessionIdleMsMax",
+    "sessionAgeMsMax",
+    "sessionsPerAddressMax",
+  ]);
+  const isOpen = (entry: [string, number]) => open.some(([name, value]) => name === entry[0] && value === entry[1]);
+  expect(all.filter((entry) => (!Number.isSafeInteger(entry[1]) || entry[1] < 1) && !isOpen(entry))).toEqual([]);
   expect(all.filter(([name]) => !/(Max|Ms|MsDefault)$/.test(name))).toEqual([]);
 });
 

@@ -17,6 +17,18 @@ export interface Limits {
   readonly outstandingCallsMax: number;
   /** Pipelined calls on top of each other without a result in between; capnweb is quadratic in it. */
   readonly pipelineDepthMax: number;
+  /** Capabilities of the peer's that we hold at once, such as callbacks: each is a table entry of ours. */
+  readonly exportsMax: number;
+  /** Causes within causes of an error; capnweb spends twice as much on each further one (24 of them: 3 s). */
+  readonly errorDepthMax: number;
+  /** Messages of one session; a call is three or four. A person's client sends a few, a script hundreds. */
+  readonly messagesPerSecondMax: number;
+  /** A session that says nothing for so long is closed; a client that is still there opens another. Milliseconds. */
+  readonly sessionIdleMsMax: number;
+  /** No session outlives it, so that what is checked when one opens is checked at least this often. Milliseconds. */
+  readonly sessionAgeMsMax: number;
+  /** Sessions and batches of one network address under way at once; of IPv6, one /64. */
+  readonly sessionsPerAddressMax: number;
 }
 
 export const edgeLimits: Limits = {
@@ -27,6 +39,12 @@ export const edgeLimits: Limits = {
   messageReferencesMax: 64,
   outstandingCallsMax: 1_000,
   pipelineDepthMax: 32,
+  exportsMax: 100,
+  errorDepthMax: 4,
+  messagesPerSecondMax: 10_000,
+  sessionIdleMsMax: 3_600_000,
+  sessionAgeMsMax: 24 * 3_600_000,
+  sessionsPerAddressMax: 256,
 };
 
 /** Between services one frame carries a whole event-loop turn of many callers, and the peer is authenticated. */
@@ -38,6 +56,13 @@ export const linkLimits: Limits = {
   messageReferencesMax: 64,
   outstandingCallsMax: 100_000,
   pipelineDepthMax: 32,
+  // At least one for each live introduction: the gifter holds its deposit.
+  exportsMax: 100_000,
+  errorDepthMax: 4,
+  messagesPerSecondMax: Number.POSITIVE_INFINITY,
+  sessionIdleMsMax: Number.POSITIVE_INFINITY,
+  sessionAgeMsMax: Number.POSITIVE_INFINITY,
+  sessionsPerAddressMax: Number.POSITIVE_INFINITY,
 };
 
 /** HTTP batch: a body above it is refused with 413. */

@@ -170,6 +170,29 @@ describe("a message that costs too much ends the session, in time", () => {
     expect(() => check(message)).not.toThrow();
   });
 
+  test("errors may have causes only so deep", () => {
+    const error = (depth: number): unknown => [
+      "error",
+      "Error",
+      "m",
+      null,
+      depth > 1 ? { cause: error(depth - 1) } : {},
+    ];
+    expect(() => check(call(error(limits.errorDepthMax)))).not.toThrow();
+    expect(() => check(call(error(limits.errorDepthMax + 1)))).toThrow(/causes/);
+    expect(() => check(["push", ["pipeline", 0, ["f"], [[[error(limits.errorDepthMax + 1)]]]]])).toThrow(/causes/);
+  });
+
+  test("a peer may hand us only so many capabilities at once, and as many again when they were released", () => {
+    const budget = makePeerBudget();
+    const hand = (id: number) => checkMessage(["resolve", 1, ["export", -id]], budget, limits);
+    for (let id = 1; id <= limits.exportsMax; id += 1) hand(id);
+    hand(1);
+    expect(() => hand(limits.exportsMax + 1)).toThrow(/capabilities at once/);
+    budget.exports.clear();
+    expect(() => hand(limits.exportsMax + 2)).not.toThrow();
+  });
+
   test("nesting of 100,000 is refused in a millisecond or so, not by the stack", () => {
     const message = call(JSON.parse(`${"[[".repeat(50_000)}1${"]]".repeat(50_000)}`));
     const startMs = performance.now();

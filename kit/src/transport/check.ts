@@ -7,10 +7,12 @@ export interface PeerBudget {
   nextCallId: number;
   /** Calls started and not released, with their pipeline depth. */
   readonly calls: Map<number, number>;
+  /** Ids of the peer's capabilities that we hold; whoever releases one takes it out. */
+  readonly exports: Set<number>;
 }
 
 export function makePeerBudget(): PeerBudget {
-  return { nextCallId: 1, calls: new Map() };
+  return { nextCallId: 1, calls: new Map(), exports: new Set() };
 }
 
 /** capnweb's own bound; reading one costs the square of it. */
@@ -37,7 +39,7 @@ export function checkMessage(message: unknown, budget: PeerBudget, limits: Limit
       // SECURITY: capnweb would let a peer resolve our view of its main object (0) or of its own stubs (negative) to
       // something of ours, and our calls to it would come back to ourselves.
       if (!isResultId(id)) throw violation(`${operation} takes the id of a call`);
-      checkValues([message[2]], 0, limits);
+      checkValues([message[2]], { rootDepth: 0, budget, limits });
       return;
     case "release":
       // The main object lives as long as its session; no peer releases it (a stock one aborts instead).
@@ -46,7 +48,7 @@ export function checkMessage(message: unknown, budget: PeerBudget, limits: Limit
       if (id > 0) budget.calls.delete(id);
       return;
     case "abort":
-      checkValues([id], 0, limits);
+      checkValues([id], { rootDepth: 0, budget, limits });
       return;
     default:
       // SECURITY: `stream` and `pipe` cost the receiver 5 KB for 8 bytes; no contract of ours takes a stream.
@@ -63,7 +65,7 @@ function checkCall(expression: unknown, budget: PeerBudget, limits: Limits): voi
   if (!Array.isArray(args) || expression.length > 4) throw violation("a call takes a path and its arguments");
   if (path === undefined) throw violation("a call takes a path");
   startCall(target as number, budget, limits);
-  checkValues(args, 1, limits);
+  checkValues(args, { rootDepth: 1, budget, limits });
 }
 
 function startCall(target: number, budget: PeerBudget, limits: Limits): void {
@@ -77,15 +79,23 @@ function startCall(target: number, budget: PeerBudget, limits: Limits): void {
   budget.nextCallId += 1;
 }
 
+interface ValueCheck {
+  readonly rootDepth: number;
+  readonly budget: PeerBudget;
+  readonly limits: Limits;
+}
+
 /** Walks without recursion: a hostile nesting must not become a stack overflow. */
-function checkValues(roots: readonly unknown[], rootDepth: number, limits: Limits): void {
+function checkValues(roots: readonly unknown[], { rootDepth, budget, limits }: ValueCheck): void {
   const values = [...roots];
   const depths = values.map(() => rootDepth);
+  const errorDepths = values.map(() => 0);
   let nodes = 0;
   let references = 0;
   while (values.length > 0) {
     const value = values.pop();
     const depth = depths.pop() ?? 0;
+    let errorDepth = errorDepths.pop() ?? 0;
     nodes += 1;
     if (nodes > limits.messageNodesMax) throw exhausted(`a message of more than ${limits.messageNodesMax} values`);
     if (value === null || typeof value !== "object") continue;
@@ -96,15 +106,29 @@ function checkValues(roots: readonly unknown[], rootDepth: number, limits: Limit
         throw exhausted(`a message that refers to more than ${limits.messageReferencesMax} capabilities and results`);
       }
     }
+    if (Array.isArray(value) && value[0] === "error") errorDepth += 1;
+    if (errorDepth > limits.errorDepthMax) throw exhausted(`an error of more than ${limits.errorDepthMax} causes`);
     for (const child of childrenOf(value, limits)) {
       values.push(child);
       depths.push(depth + 1);
+      errorDepths.push(errorDepth);
     }
+    if (isExport(value)) hold(value[1], budget, limits);
   }
 }
 
 function isReference(value: object): boolean {
   return Array.isArray(value) && (value[0] === "pipeline" || value[0] === "import" || value[0] === "export");
+}
+
+/** Its id was checked by then. */
+function isExport(value: object): value is [string, number] {
+  return Array.isArray(value) && value[0] === "export";
+}
+
+function hold(id: number, { exports }: PeerBudget, { exportsMax }: Limits): void {
+  exports.add(id);
+  if (exports.size > exportsMax) throw exhausted(`more than ${exportsMax} capabilities at once`);
 }
 
 const nothing: readonly unknown[] = [];

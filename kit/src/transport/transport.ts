@@ -3,6 +3,7 @@ import { type CallContext, currentContext, deriveContext, enterContext } from ".
 import { FlotillaError } from "../base/errors.ts";
 import { newTraceId } from "../base/ids.ts";
 import { deadlineMsDefault, type Limits } from "../base/limits.ts";
+import { makeTokenBucket } from "../base/token-bucket.ts";
 import type { Channel } from "./channel.ts";
 import { checkMessage, exhausted, makePeerBudget, violation } from "./check.ts";
 import { makeDeadlines } from "./deadlines.ts";
@@ -44,6 +45,7 @@ export function makeTransport(channel: Channel, options: TransportOptions): Tran
   const { limits, clock = systemClock, onFrame } = options;
   const ours = channel.framing === "flotilla.v1";
   const budget = makePeerBudget();
+  const rate = makeTokenBucket(limits.messagesPerSecondMax, clock);
   const deadlines = makeDeadlines(clock, deliver);
 
   let received: unknown[] = [];
@@ -82,6 +84,7 @@ export function makeTransport(channel: Channel, options: TransportOptions): Tran
   }
 
   function readMessage(text: string, context: CallContext | undefined): void {
+    if (!rate.take()) throw exhausted(`more than ${limits.messagesPerSecondMax} messages per second`);
     const message: unknown = JSON.parse(text);
     checkMessage(message, budget, limits);
     const [operation, id] = message as [string, number];
@@ -132,7 +135,7 @@ export function makeTransport(channel: Channel, options: TransportOptions): Tran
     const context = operation === "push" ? (currentContext() ?? deriveContext({}, clock)) : undefined;
     if (context) deadlines.started(context);
     else if (operation === "pull") deadlines.pulled(id);
-    else if (operation === "release") deadlines.settled(id);
+    else if (operation === "release") onRelease(id);
 
     const text = JSON.stringify(message);
     if (!ours) {
@@ -150,6 +153,11 @@ export function makeTransport(channel: Channel, options: TransportOptions): Tran
       setImmediate(flush);
     }
     return text.length;
+  }
+
+  function onRelease(id: number): void {
+    if (id > 0) deadlines.settled(id);
+    else budget.exports.delete(id);
   }
 
   function append(line: string): void {

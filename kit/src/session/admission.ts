@@ -1,0 +1,80 @@
+import type { IncomingMessage } from "node:http";
+import type { RpcTarget } from "capnweb";
+import { FlotillaError } from "../base/errors.ts";
+import { edgeLimits, type Limits, linkLimits } from "../base/limits.ts";
+import { anonymous, type Peer, peerName } from "../base/peer.ts";
+import type { CallerPolicy } from "../transport/envelope.ts";
+import { makeAddressBudget } from "./address.ts";
+import { type AcceptedHello, helloHeader, makeHelloGuard, type Self } from "./hello.ts";
+
+export interface AdmissionOptions {
+  readonly name: string;
+  /** With it, peers that prove a service's key are told apart; without it everybody is anonymous. */
+  readonly self: Self | undefined;
+  main(peer: Peer): RpcTarget | undefined;
+  readonly origins?: readonly string[] | undefined;
+  readonly edge?: Limits | undefined;
+  readonly link?: Limits | undefined;
+}
+
+/** Somebody who may open a session, and on what terms. */
+export interface Admitted {
+  readonly peer: Peer;
+  readonly hello?: AcceptedHello;
+  readonly limits: Limits;
+  readonly callers: CallerPolicy;
+  /** Gives back the place among the sessions of its address. Idempotent. */
+  leave(): void;
+}
+
+export interface Admission {
+  /**
+   * Who asks: a service that proves it, or anonymous. A hello that proves nothing is refused, not downgraded. A service
+   * without an identity cannot tell, and everybody is anonymous to it; whoever said hello then misses the reply and
+   * leaves before it calls anything.
+   *
+   * @throws FlotillaError `permission_denied` for a web page that is not listed, `unauthenticated` for a hello that
+   *   proves nothing, `resource_exhausted` when its address has too many sessions.
+   */
+  admit(request: IncomingMessage): Admitted;
+  /** What `peer` may call; the caller owns it. @throws FlotillaError `unauthenticated` or `permission_denied` for nothing. */
+  mainFor(peer: Peer): RpcTarget;
+  /** Whether a web page sent this, and one that may. */
+  isListedOrigin(origin: string | undefined): origin is string;
+}
+
+export function makeAdmission(options: AdmissionOptions): Admission {
+  const { self, origins = [], edge = edgeLimits, link = linkLimits } = options;
+  const helloGuard = self && makeHelloGuard(self);
+  const edgeAddresses = makeAddressBudget(edge.sessionsPerAddressMax);
+  const linkAddresses = makeAddressBudget(link.sessionsPerAddressMax);
+  const isListedOrigin = (origin: string | undefined): origin is string =>
+    origin !== undefined && origins.includes(origin);
+
+  return {
+    isListedOrigin,
+    admit(request) {
+      const { origin } = request.headers;
+      if (origin !== undefined && !isListedOrigin(origin)) {
+        throw new FlotillaError("permission_denied", "Not from this web page", { reason: "origin_refused" });
+      }
+      const header = request.headers[helloHeader];
+      if (typeof header !== "string" || !helloGuard) {
+        const callers = { keepCallers: false, peerName: undefined };
+        return { peer: anonymous, limits: edge, callers, leave: edgeAddresses.enter(request) };
+      }
+      const hello = helloGuard.accept(header);
+      const { peer } = hello;
+      const callers = { keepCallers: true, peerName: peerName(peer) };
+      return { peer, hello, limits: link, callers, leave: linkAddresses.enter(request) };
+    },
+    mainFor(peer) {
+      const main = options.main(peer);
+      if (main) return main;
+      if (peer.kind === "anonymous") {
+        throw new FlotillaError("unauthenticated", "Only services with a key are served here");
+      }
+      throw new FlotillaError("permission_denied", `${options.name} serves nothing to ${peer.name}`);
+    },
+  };
+}

@@ -1,0 +1,129 @@
+import { once } from "node:events";
+import { describe, expect, test } from "vitest";
+import { WebSocket } from "ws";
+import { edgeLimits } from "../base/limits.ts";
+import { makeDesk } from "../testing/desk.ts";
+import { ask } from "../testing/http.ts";
+import { makeRig, type Rig } from "../testing/rig.ts";
+import { until } from "../testing/until.ts";
+import { makeVirtualClock } from "../testing/virtual-clock.ts";
+
+const add = '["push",["pipeline",0,["add"],[1,2]]]\n["pull",1]';
+const shop = "https://shop.example";
+const wsUrl = (url: string) => `${url.replace("http", "ws")}/rpc`;
+
+/** A client without a line of ours. */
+async function openSocket(rig: Rig, url: string): Promise<WebSocket> {
+  const socket = new WebSocket(wsUrl(url));
+  socket.on("error", () => {});
+  rig.onEnd(() => socket.terminate());
+  await new Promise((resolve) => {
+    socket.once("open", resolve);
+    socket.once("close", resolve);
+  });
+  return socket;
+}
+
+describe("answers to browsers", () => {
+  test("are not to be kept, shown, framed, guessed at or run, whatever was asked", async () => {
+    await using rig = makeRig();
+    const { url } = await rig.serve({ main: makeDesk().mainFor });
+    const answers = [
+      await ask(`${url}/healthz`, { method: "GET" }),
+      await ask(`${url}/nowhere`, { method: "GET" }),
+      await ask(`${url}/rpc/batch`, { body: add }),
+      await ask(`${url}/rpc/batch`, { body: "{" }),
+      await ask(`${url}/rpc/batch`, { method: "OPTIONS" }),
+    ];
+    for (const { headers } of answers) {
+      expect(headers).toMatchObject({
+        "cache-control": "no-store",
+        "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+        "referrer-policy": "no-referrer",
+        "x-content-type-options": "nosniff",
+        "x-frame-options": "DENY",
+      });
+      expect(headers).not.toHaveProperty("access-control-allow-origin");
+      expect(headers).not.toHaveProperty("access-control-allow-credentials");
+    }
+  });
+
+  test("may be read by the pages that are listed, and by no other", async () => {
+    await using rig = makeRig();
+    const { url } = await rig.serve({ main: makeDesk().mainFor, origins: [shop] });
+    const preflight = await ask(`${url}/rpc/batch`, { method: "OPTIONS", headers: { origin: shop } });
+    expect(preflight).toMatchObject({ status: 204, headers: { "access-control-allow-origin": shop, vary: "origin" } });
+    expect(preflight.headers["access-control-allow-headers"]).toContain("content-type");
+    const answer = await ask(`${url}/rpc/batch`, { headers: { origin: shop }, body: add });
+    expect(answer).toMatchObject({ status: 200, headers: { "access-control-allow-origin": shop } });
+    for (const origin of ["https://evil.example", "null", `${shop}.evil.example`]) {
+      const refused = await ask(`${url}/rpc/batch`, { method: "OPTIONS", headers: { origin } });
+      expect(Object.keys(refused.headers).filter((name) => name.startsWith("access-control"))).toEqual([]);
+    }
+  });
+});
+
+describe("one address", () => {
+  test("has so many sessions and batches at once, and gets their places back", async () => {
+    await using rig = makeRig();
+    const edge = { ...edgeLimits, sessionsPerAddressMax: 2 };
+    const { url, stats } = await rig.serve({ main: makeDesk().mainFor, edge });
+    const first = await openSocket(rig, url);
+    const second = await openSocket(rig, url);
+    expect(stats().sessions).toBe(2);
+    expect((await openSocket(rig, url)).readyState).toBe(WebSocket.CLOSED);
+    const refused = await ask(`${url}/rpc/batch`, { headers: { "x-forwarded-for": "198.51.100.7" }, body: add });
+    expect([refused.status, JSON.parse(refused.text)]).toMatchObject([
+      429,
+      { code: "resource_exhausted", reason: "session_limit" },
+    ]);
+    first.close();
+    second.close();
+    await until(() => stats().sessions === 0, "the sessions closed");
+    for (let round = 0; round < 5; round += 1) {
+      expect((await ask(`${url}/rpc/batch`, { body: add })).status).toBe(200);
+    }
+    expect((await openSocket(rig, url)).readyState).toBe(WebSocket.OPEN);
+  });
+});
+
+describe("a session", () => {
+  test("that says nothing for an hour is closed, and one that speaks is not", async () => {
+    await using rig = makeRig();
+    const clock = makeVirtualClock();
+    const edge = { ...edgeLimits, sessionAgeMsMax: 10 * edgeLimits.sessionIdleMsMax };
+    const { url, stats } = await rig.serve({ main: makeDesk().mainFor, edge, clock });
+    const silent = await openSocket(rig, url);
+    const silentClosed = once(silent, "close");
+    const speaking = await openSocket(rig, url);
+    // Both answer pings, as every WebSocket does: that is not speaking.
+    for (let quarter = 1; quarter <= 4; quarter += 1) {
+      const answered = once(speaking, "message");
+      speaking.send('["push",["pipeline",0,["add"],[1,2]]]');
+      speaking.send(`["pull",${quarter}]`);
+      await answered;
+      await clock.advance(edgeLimits.sessionIdleMsMax / 4);
+    }
+    expect((await silentClosed)[0]).toBe(1001);
+    expect(speaking.readyState).toBe(WebSocket.OPEN);
+    expect(stats().sessions).toBe(1);
+  });
+
+  test("that floods is ended, and its neighbour is not", async () => {
+    await using rig = makeRig();
+    const edge = { ...edgeLimits, messagesPerSecondMax: 50 };
+    const { url } = await rig.serve({ main: makeDesk().mainFor, edge });
+    const neighbour = await openSocket(rig, url);
+    const flooding = await openSocket(rig, url);
+    const closed = once(flooding, "close");
+    const heard: string[] = [];
+    flooding.on("message", (data) => heard.push(String(data)));
+    for (let i = 0; i < 100; i += 1) flooding.send('["push",["pipeline",0,["add"],[1,2]]]');
+    expect((await closed)[0]).toBe(1008);
+    expect(heard.join("")).toContain("resource_exhausted");
+    const answered = once(neighbour, "message");
+    neighbour.send('["push",["pipeline",0,["add"],[1,2]]]');
+    neighbour.send('["pull",1]');
+    expect(String((await answered)[0])).toBe('["resolve",1,3]');
+  });
+});
