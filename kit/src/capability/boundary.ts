@@ -128,7 +128,10 @@ function invokeIn(call: Invocation, context: CallContext): unknown {
 
 function run({ method, contract, implementation, env, name }: Invocation, args: unknown[]): unknown {
   if (method.builtIn) return method.builtIn({ contract, implementation, env }, ...(args as never[]));
-  return (implementation as Record<string, (...args: unknown[]) => unknown>)[name]?.(...args);
+  const implemented: unknown = (implementation as Record<string, unknown>)[name];
+  if (typeof implemented !== "function") throw new TypeError(`${contract.name}.${name} is not implemented`);
+  // Not `implemented.apply`: of a stub, that would be a property of the remote object.
+  return Reflect.apply(implemented, implementation, args);
 }
 
 interface Pending {
@@ -150,7 +153,7 @@ async function settle(call: Invocation, result: PromiseLike<unknown>, pending: P
   try {
     return leave(call, await Promise.race([settled, tooLate.promise]));
   } catch (thrown) {
-    if (isLate) settled.then((value) => disposeQuietly(value, call.env)).catch(() => {});
+    if (isLate) settled.then((value) => disposeUnheld(value, call.env)).catch(() => {});
     throw normalise(call, thrown, context);
   } finally {
     cancel();
@@ -204,6 +207,11 @@ function deadlineExceeded(): FlotillaError {
 
 function release(borrowed: readonly Disposable[]): void {
   for (const value of borrowed) value[Symbol.dispose]();
+}
+
+/** A result that nobody received, unless a boundary for somebody else stands around it. */
+function disposeUnheld(value: unknown, env: Env): void {
+  if (isDisposable(value) && !holders.has(value)) disposeQuietly(value, env);
 }
 
 /** A disposer that throws would end the process inside capnweb (measured). */

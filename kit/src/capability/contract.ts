@@ -1,8 +1,8 @@
-import { RpcStub, type RpcTarget } from "capnweb";
+import { RpcPromise, RpcStub, type RpcTarget } from "capnweb";
 import type { Static, TSchema } from "typebox";
-import { Compile } from "typebox/compile";
 import { FlotillaError } from "../base/errors.ts";
 import type { Env } from "./env.ts";
+import { makeDataCheck } from "./schema.ts";
 
 declare const carries: unique symbol;
 
@@ -103,20 +103,17 @@ export function withBuiltIns(
 /**
  * A parameter that is data, checked by `schema` before the method runs; anything else is `invalid_argument` and the
  * message names the field. No stub ever passes, because every schema asks for a concrete shape.
+ *
+ * @throws TypeError for a schema that would let unknown keys or anything at all through.
  */
 export function arg<S extends TSchema>(name: string, schema: S): Param<Static<S>> {
-  assertStrict(name, schema);
-  const validator = Compile(schema);
+  const check = makeDataCheck(name, schema);
   return {
     name,
     isOptional: false,
     receive(value) {
-      if (validator.Check(value)) return value;
-      const [first] = validator.Errors(value);
-      throw new FlotillaError(
-        "invalid_argument",
-        `${fieldName(name, first?.instancePath)} ${first?.message ?? "is malformed"}`,
-      );
+      check(value);
+      return value;
     },
   };
 }
@@ -132,7 +129,8 @@ export function optional<T>(param: Param<T>): Param<T> {
 
 /**
  * A parameter that is a live object of the caller's, such as a callback. It is data, never a source of authority:
- * nobody knows who hosts it. The method borrows the stub until it returns; to keep it, `dup()` it.
+ * nobody knows who hosts it. The method borrows the stub until it returns; to keep it, `dup()` it. One that is a
+ * capability of this very session come home can be called and passed on, but not be kept: it ends with the call.
  */
 export function callback<T extends RpcTarget>(name: string): Param<RpcStub<T>> {
   return {
@@ -141,42 +139,8 @@ export function callback<T extends RpcTarget>(name: string): Param<RpcStub<T>> {
     receive(value) {
       if (!(value instanceof RpcStub)) throw new FlotillaError("invalid_argument", `${name} must be a capability`);
       // capnweb delivers a stub that came home to its own session as a promise that cannot be passed on; a stub around
-      // it can (measured).
-      return new RpcStub(value as unknown as RpcTarget);
+      // it can (measured). Of any other the method gets a hold of its own, because capnweb ends the argument's at return.
+      return value instanceof RpcPromise ? new RpcStub(value as unknown as RpcTarget) : value.dup();
     },
   };
-}
-
-/** `items` and `/0/quantity` become `items[0].quantity`. */
-function fieldName(name: string, instancePath = ""): string {
-  const fieldCharsMax = 100;
-  const path = instancePath.replace(/\/(\d+)/g, "[$1]").replaceAll("/", ".");
-  return `${name}${path}`.slice(0, fieldCharsMax);
-}
-
-/** SECURITY: an object schema that lets unknown keys through is mass assignment waiting to happen. */
-function assertStrict(name: string, schema: TSchema): void {
-  for (const part of walk(schema)) {
-    if ("type" in part && part.type === "object" && !("additionalProperties" in part)) {
-      throw new TypeError(`${name}: object schemas say additionalProperties: false (or what the extra ones must be)`);
-    }
-    if (Object.keys(part).length === 0) throw new TypeError(`${name}: a schema that takes anything is no check`);
-  }
-}
-
-function* walk(schema: unknown): Generator<object> {
-  if (schema === null || typeof schema !== "object") return;
-  if (!Array.isArray(schema) && !isPropertyMap(schema)) yield schema;
-  for (const [key, child] of Object.entries(schema)) {
-    if (key !== "enum" && key !== "const" && key !== "required") yield* walk(child);
-  }
-}
-
-/** The value of `properties`: its keys are field names, so it is no schema itself. */
-function isPropertyMap(value: object): boolean {
-  const children = Object.values(value);
-  return (
-    children.length > 0 &&
-    children.every((child) => child !== null && typeof child === "object" && !Array.isArray(child))
-  );
 }

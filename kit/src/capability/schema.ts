@@ -1,0 +1,109 @@
+import type { TSchema } from "typebox";
+import { Compile } from "typebox/compile";
+import { FlotillaError } from "../base/errors.ts";
+
+/** Shapes that are data. Of typebox's others (`function`, `promise`, …) a stub would be one. */
+const dataTypes: ReadonlySet<unknown> = new Set([
+  ...["string", "number", "integer", "boolean", "null", "object", "array", "bigint", "undefined"],
+]);
+
+/**
+ * A check of values that came from a peer against `schema`: `invalid_argument`, naming the field, for whatever does not
+ * fit. What it lets through is data: plain objects, arrays and primitives, and no key that the schema does not name.
+ *
+ * @throws TypeError when `schema` is none that keeps this promise.
+ */
+export function makeDataCheck(name: string, schema: TSchema): (value: unknown) => void {
+  assertStrict(name, schema);
+  const validator = Compile(schema);
+  return (value) => {
+    if (!validator.Check(value)) throw malformed(name, validator.Errors(value));
+    const path = findExotic(value);
+    if (path !== undefined) throw invalid(`${fieldName(name, path)} must be plain data`);
+  };
+}
+
+interface SchemaError {
+  readonly keyword: string;
+  readonly instancePath: string;
+  readonly params: object;
+  readonly message: string;
+}
+
+function malformed(name: string, errors: readonly SchemaError[]): FlotillaError {
+  const [first] = errors;
+  if (!first) return invalid(`${name} is malformed`);
+  const path = first.instancePath;
+  if ("requiredProperties" in first.params) {
+    const [missing] = first.params.requiredProperties as string[];
+    return invalid(`${fieldName(name, `${path}/${missing}`)} is missing`);
+  }
+  if (first.keyword === "boolean") return invalid(`${fieldName(name, path)} is not a field that is known here`);
+  return invalid(`${fieldName(name, path)} ${first.message}`);
+}
+
+function invalid(message: string): FlotillaError {
+  return new FlotillaError("invalid_argument", message);
+}
+
+/** `items` and `/0/quantity` become `items[0].quantity`. */
+function fieldName(name: string, instancePath: string): string {
+  const fieldCharsMax = 100;
+  const path = instancePath.replace(/\/(\d+)/g, "[$1]").replaceAll("/", ".");
+  return `${name}${path}`.slice(0, fieldCharsMax);
+}
+
+/**
+ * SECURITY: to a schema an `Error` or a `Date` is an object like any other, and passes where every field is optional.
+ * Nothing is asked of what is not plain, so a stub in it hears nothing.
+ */
+function findExotic(value: unknown, path = ""): string | undefined {
+  if (value === null || typeof value !== "object") return typeof value === "function" ? path : undefined;
+  if (!Array.isArray(value) && Object.getPrototypeOf(value) !== Object.prototype) return path;
+  for (const [key, child] of Object.entries(value)) {
+    const found = findExotic(child, `${path}/${key}`);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+/** A part of a schema: JSON Schema's keywords, of which only some hold further schemas. */
+type Part = Readonly<Record<string, unknown>>;
+
+const maps = ["properties", "patternProperties"] as const;
+const lists = ["anyOf", "oneOf", "allOf", "prefixItems"] as const;
+
+/** SECURITY: an object schema that lets unknown keys through is mass assignment waiting to happen. */
+function assertStrict(name: string, schema: unknown): void {
+  if (schema === null || typeof schema !== "object") throw new TypeError(`${name}: a schema is an object`);
+  const part = schema as Part;
+  if (!isConcrete(part)) throw new TypeError(`${name}: a schema that takes anything is no check`);
+  if (part.type === "object" || "properties" in part || "patternProperties" in part) {
+    const extra = part.additionalProperties;
+    if (extra !== false && (extra === null || typeof extra !== "object")) {
+      throw new TypeError(`${name}: object schemas say additionalProperties: false (or what the extra ones must be)`);
+    }
+  }
+  for (const child of subschemas(part)) assertStrict(name, child);
+}
+
+/** Whether it says what a value is, not only what it is not. */
+function isConcrete(part: Part): boolean {
+  if ("const" in part || "enum" in part) return true;
+  if (part.type === "array") return "items" in part || "prefixItems" in part;
+  return dataTypes.has(part.type) || lists.some((key) => key in part) || isNever(part);
+}
+
+/** typebox's `Never`: it takes nothing at all. */
+function isNever({ not }: Part): boolean {
+  return not !== null && typeof not === "object" && Object.keys(not).length === 0;
+}
+
+function* subschemas(part: Part): Generator<unknown> {
+  for (const key of maps) if (key in part) yield* Object.values(part[key] as object);
+  for (const key of lists) if (key in part) yield* part[key] as unknown[];
+  if ("items" in part) yield* Array.isArray(part.items) ? part.items : [part.items];
+  for (const key of ["additionalProperties", "additionalItems"]) {
+    if (typeof part[key] === "object") yield part[key];
+  }
+}
