@@ -25,12 +25,14 @@ test("the kit exports these values", () => {
       "linkLimits",
       "makeHome",
       "makeMemoryLink",
+      "makeMetrics",
       "onShutdownSignal",
       "openIdentity",
       "openSession",
       "optional",
       "reasonOf",
       "serve",
+      "serveOps",
       "systemClock",
       "withContext",
     ]
@@ -40,13 +42,21 @@ test("the kit exports these values", () => {
 test("the kit's testing exports these values", () => {
   expect(Object.keys(testing).sort()).toMatchInlineSnapshot(`
     [
+      "ask",
       "expectNoLeaks",
+      "makeDesk",
+      "makeRelay",
+      "makeRig",
       "makeTestLink",
       "makeTrio",
       "makeVirtualClock",
+      "outcome",
+      "sendRaw",
       "servicePeer",
+      "spawnChild",
       "tablesAtRest",
       "trioNames",
+      "until",
     ]
   `);
 });

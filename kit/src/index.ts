@@ -29,9 +29,11 @@ export {
 export { type Introduction, introductionTo } from "./introduction/introduction.ts";
 export { type Connection, type ConnectOptions, connect } from "./session/connect.ts";
 export { type Identity, openIdentity } from "./session/identity.ts";
+export { type OpsOptions, type OpsServer, serveOps } from "./session/ops.ts";
 export { type ServeOptions, type Server, serve } from "./session/serve.ts";
 export { openSession, type Session, type SessionOptions } from "./session/session.ts";
 export { onShutdownSignal } from "./session/shutdown.ts";
+export { type Metrics, makeMetrics } from "./telemetry/metrics.ts";
 export type { Channel, ChannelEvents, Framing } from "./transport/channel.ts";
 export type { CallerPolicy } from "./transport/envelope.ts";
 export { type MemoryLink, makeMemoryLink } from "./transport/memory.ts";

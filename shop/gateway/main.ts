@@ -7,7 +7,7 @@ import { runService } from "../service/run-service.ts";
 import { makeIntroductions } from "./introductions.ts";
 import { GatewayTarget } from "./service.ts";
 
-await runService("gateway", process.env, async ({ placement, identity, home, log, urlOf }) => {
+await runService("gateway", process.env, async ({ placement, settings, identity, home, log, metrics, urlOf }) => {
   const { host, ports } = placement;
   const as = { identity, instance: home.instance };
   const users = connect<UserService>({ name: "users", url: urlOf("users"), as });
@@ -19,10 +19,12 @@ await runService("gateway", process.env, async ({ placement, identity, home, log
     instance: home.instance,
     host,
     port: ports.gateway,
+    origins: settings.origins,
     main: (peer) =>
       expose(GatewayContract, target, { peer, onFault: (err) => log.error({ err }, "a fault in the service") }),
     isReady: () => users.isOpen && orders.isOpen,
     onHiddenError: (err) => log.error({ err, requestId: err.requestId }, "a call failed"),
+    onRefused: ({ code, reason }) => metrics.refused(code, reason),
   });
   users.opened().catch(() => {});
   orders.opened().catch(() => {});
@@ -45,6 +47,7 @@ await runService("gateway", process.env, async ({ placement, identity, home, log
       orders: orders.stats(),
       introductions: introductions.size,
     }),
+    checks: () => ({ users: users.isOpen, orders: orders.isOpen }),
     async stop() {
       await server.drain();
       introductions[Symbol.dispose]();

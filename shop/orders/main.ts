@@ -6,7 +6,7 @@ import { runService } from "../service/run-service.ts";
 import { orderServiceFor } from "./service.ts";
 import { openSqliteOrderStore } from "./store-sqlite.ts";
 
-await runService("orders", process.env, async ({ placement, identity, home, log, urlOf }) => {
+await runService("orders", process.env, async ({ placement, identity, home, log, metrics, urlOf }) => {
   const { host, ports, dataDir } = placement;
   const store = openSqliteOrderStore(join(dataDir, "orders.db"));
   const as = { identity, instance: home.instance };
@@ -20,6 +20,7 @@ await runService("orders", process.env, async ({ placement, identity, home, log,
     main: (peer) => orderServiceFor(peer, home, { clock, store, users }),
     isReady: () => users.isOpen,
     onHiddenError: (err) => log.error({ err, requestId: err.requestId }, "a call failed"),
+    onRefused: ({ code, reason }) => metrics.refused(code, reason),
   });
   // The first order should not wait for it; while users is not there yet, the connection tries on by itself.
   users.opened().catch(() => {});
@@ -33,6 +34,7 @@ await runService("orders", process.env, async ({ placement, identity, home, log,
       "Press Ctrl+C to stop",
     ],
     stats: () => ({ server: server.stats(), home: home.counts(), users: users.stats() }),
+    checks: () => ({ users: users.isOpen }),
     async stop() {
       await server.drain();
       users.close();

@@ -38,17 +38,23 @@ function start({ port = 0, ipc = true, env = {} as Record<string, string> } = {}
   return { child, output, ended };
 }
 
-async function listening(child: ChildProcess): Promise<string> {
-  for (;;) {
-    const [message] = (await once(child, "message")) as [{ type: string; url: string }];
-    if (message.type === "listening") return message.url;
-  }
+/** Resolves with the address; rejects with what the service said when it ended before. */
+function listening({ child, output, ended }: Running): Promise<string> {
+  return new Promise((resolve, reject) => {
+    child.on("message", (message: { type?: string; url?: string }) => {
+      if (message.type === "listening") resolve(message.url ?? "");
+    });
+    void ended.then(() => reject(new Error(output.err)));
+  });
 }
+
+type Running = ReturnType<typeof start>;
 
 describe("a service as a process", () => {
   test("shows the specification's banner, and tells its supervisor where it listens and what it holds", async () => {
-    const { child, output, ended } = start();
-    const url = await listening(child);
+    const service = start();
+    const { child, output, ended } = service;
+    const url = await listening(service);
     expect(await (await fetch(`${url}/readyz`)).json()).toMatchObject({ status: "ready", service: "users" });
     child.send({ type: "stats" });
     const [answer] = await once(child, "message");
@@ -76,21 +82,22 @@ describe("a service as a process", () => {
   test("shows nobody's password in production but the administrator's, once", async () => {
     const env = { FLOTILLA_MODE: "production" };
     const first = start({ env });
-    await listening(first.child);
+    await listening(first);
     first.child.kill("SIGTERM");
     await first.ended;
     expect(first.output.out).toMatch(/Administrator: admin, password [\w-]{24} \(shown this once\)/);
     expect(first.output.out).not.toContain("alice");
     const second = start({ env });
-    await listening(second.child);
+    await listening(second);
     second.child.kill("SIGTERM");
     await second.ended;
     expect(second.output.out).not.toContain("password");
   });
 
   test("makes its data directory and key for itself alone", async () => {
-    const { child, ended } = start();
-    await listening(child);
+    const service = start();
+    const { child, ended } = service;
+    await listening(service);
     child.kill("SIGTERM");
     await ended;
     expect(statSync(dataDir).mode & 0o777).toBe(0o700);
@@ -103,15 +110,17 @@ describe("a service as a process", () => {
 
 describe("it ends", () => {
   test("on SIGINT, in good order", async () => {
-    const { child, ended } = start();
-    await listening(child);
+    const service = start();
+    const { child, ended } = service;
+    await listening(service);
     child.kill("SIGINT");
     expect(await ended).toEqual({ code: 0, signal: null });
   });
 
   test("when its supervisor is gone", async () => {
-    const { child } = start();
-    await listening(child);
+    const service = start();
+    const { child } = service;
+    await listening(service);
     child.disconnect();
     // Not `close`, which does not come when it was we who disconnected.
     expect(await once(child, "exit")).toEqual([0, null]);
@@ -138,5 +147,32 @@ describe("it ends", () => {
     expect(output.err).toContain("FLOTILLA_MODE");
     expect(output.err).toContain("FLOTILLA_USERS_PORT");
     expect(output.err).not.toMatch(/\n\s+at /);
+  });
+});
+
+describe("what operators ask", () => {
+  test("is answered on a listener of its own, and on no other", async () => {
+    const { child, ended } = start({ env: { FLOTILLA_USERS_OPS_PORT: "0" } });
+    const [{ url, opsUrl }] = (await once(child, "message")) as [{ url: string; opsUrl: string }];
+    expect((await fetch(`${url}/metrics`)).status).toBe(404);
+    await fetch(`${url}/rpc/batch`, { method: "POST", body: "{" });
+    const metrics = await (await fetch(`${opsUrl}/metrics`)).text();
+    expect(metrics).toContain('flotilla_refused_total{code="unauthenticated",reason="",service="users"} 1');
+    expect(metrics).toContain('flotilla_held{of="server.sessions",service="users"} 0');
+    expect((await fetch(`${opsUrl}/readyz`)).status).toBe(200);
+    child.kill("SIGTERM");
+    expect(await ended).toEqual({ code: 0, signal: null });
+  });
+
+  test("the settings are printed without starting anything", async () => {
+    const child = spawn(process.execPath, [main, "--print-config"], { env: { FLOTILLA_DATA: dataDir } });
+    children.push(child);
+    let out = "";
+    child.stdout.on("data", (chunk: Buffer) => {
+      out += chunk.toString();
+    });
+    await once(child, "close");
+    expect(JSON.parse(out)).toMatchObject({ service: "users", limits: { edge: { frameBytesMax: 262_144 } } });
+    expect(readdirSync(dataDir)).toEqual([]);
   });
 });

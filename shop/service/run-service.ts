@@ -1,21 +1,31 @@
 import { join } from "node:path";
 import {
+  edgeLimits,
   FlotillaError,
   type Home,
   type Identity,
+  linkLimits,
+  type Metrics,
   makeHome,
+  makeMetrics,
+  type OpsServer,
   onShutdownSignal,
   openIdentity,
   reasonOf,
+  serveOps,
 } from "@flotilla/kit";
-import { type Placement, type ServiceName, urlOf, urlVariable } from "../topology.ts";
+import { type Placement, portVariable, type ServiceName, urlOf, urlVariable } from "../topology.ts";
 import { openDataDirectory } from "./data-directory.ts";
 import { type Log, makeLog } from "./log.ts";
-import { type Environment, readPlacement } from "./placement.ts";
+import type { Environment } from "./placement.ts";
+import { opsPortVariable, readSettings, type Settings } from "./settings.ts";
+import { StartError } from "./start-error.ts";
 
 /** What a service finds when it starts: the same for each of them. */
 export interface ServiceHost {
   readonly placement: Placement;
+  readonly settings: Settings;
+  readonly metrics: Metrics;
   /** Ours; made on the first start. */
   readonly identity: Identity;
   readonly home: Home;
@@ -29,10 +39,14 @@ export interface RunningService {
   /** What a person at the terminal sees, line by line. */
   readonly banner: readonly string[];
   /** What it holds now: entries in the tables of its sessions, live introductions. */
-  stats(): Record<string, unknown>;
+  stats(): Stats;
+  /** Each part of its readiness by name. */
+  checks(): Readonly<Record<string, boolean>>;
   /** Answers what is under way, then lets go of everything. */
   stop(): Promise<void>;
 }
+
+export type Stats = { readonly [name: string]: number | Stats };
 
 /** A port that is taken, or settings that cannot be: nothing was started, and trying again is no use. */
 const exitUsage = 2;
@@ -48,39 +62,84 @@ export async function runService(
   start: (host: ServiceHost) => Promise<RunningService>,
 ): Promise<void> {
   try {
-    const host = openHost(name, env);
+    const settings = readSettings(name, env);
+    if (process.argv.includes("--print-config")) {
+      printConfig(name, settings);
+      return;
+    }
+    const host = openHost(name, env, settings);
     const service = await start(host);
-    endWithUs(host, service);
+    const ops = await startOps(host, service);
+    endWithUs(host, service, ops);
     process.stdout.write(`${service.banner.join("\n")}\n`);
-    process.send?.({ type: "listening", url: service.url });
+    if (ops) process.stdout.write(`Operations: ${ops.url}/metrics, ${ops.url}/readyz\n`);
+    process.send?.({ type: "listening", url: service.url, ...(ops && { opsUrl: ops.url }) });
     process.on("message", (message: { type?: unknown } | null) => {
       if (message?.type === "stats") process.send?.({ type: "stats", stats: service.stats() });
     });
   } catch (error) {
-    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
-    if (reasonOf(error) === "port_in_use")
-      process.stderr.write(`Choose another with FLOTILLA_${name.toUpperCase()}_PORT.\n`);
-    process.exit(error instanceof FlotillaError && error.code === "internal" ? exitFailure : exitUsage);
+    const isExpected = error instanceof StartError || (error instanceof FlotillaError && error.code !== "internal");
+    const text = error instanceof Error ? (isExpected ? error.message : error.stack) : String(error);
+    process.stderr.write(`${text}\n`);
+    if (reasonOf(error) === "port_in_use") {
+      process.stderr.write(`Choose another with ${portVariable(name)} or ${opsPortVariable(name)}.
+`);
+    }
+    process.exit(isExpected ? exitUsage : exitFailure);
   }
 }
 
-function openHost(name: ServiceName, env: Environment): ServiceHost {
-  const placement = readPlacement(env);
-  const log = makeLog(name, env.FLOTILLA_LOG_LEVEL || "info");
+function openHost(name: ServiceName, env: Environment, settings: Settings): ServiceHost {
+  const { placement, logLevel } = settings;
+  const log = makeLog(name, logLevel);
   const dataDir = openDataDirectory(placement.dataDir);
   const identity = openIdentity(join(dataDir, "keys"), name);
   const home = makeHome({ name, onFault: (fault) => log.error({ err: fault }, "a fault in the service") });
-  return { placement, identity, home, log, urlOf: (other) => env[urlVariable(other)] || urlOf(other, placement) };
+  const metrics = makeMetrics(name);
+  const urlOfOther = (other: ServiceName) => env[urlVariable(other)] || urlOf(other, placement);
+  return { placement, settings, identity, home, log, metrics, urlOf: urlOfOther };
 }
 
-function endWithUs({ log }: ServiceHost, service: RunningService): void {
-  onShutdownSignal(() => service.stop());
+async function startOps({ settings, metrics }: ServiceHost, service: RunningService): Promise<OpsServer | undefined> {
+  const { opsPort } = settings;
+  if (opsPort === undefined) return undefined;
+  metrics.watch("held", "What the service holds now, by kind", () => flatten(service.stats()));
+  const ops = {
+    port: opsPort,
+    checks: () => service.checks(),
+    metrics: () => metrics.text(),
+    metricsType: metrics.contentType,
+  };
+  return await serveOps(ops);
+}
+
+/** `{ server: { sessions: 1 } }` becomes `{ "server.sessions": 1 }`. */
+function flatten(stats: Stats, prefix = ""): Record<string, number> {
+  const entries = Object.entries(stats).map(([name, value]) =>
+    typeof value === "number" ? { [`${prefix}${name}`]: value } : flatten(value, `${prefix}${name}.`),
+  );
+  return Object.assign({}, ...entries);
+}
+
+/** What holds when nothing is overridden; no secret is a setting. A limit that is open prints as null. */
+function printConfig(service: ServiceName, settings: Settings): void {
+  process.stdout.write(
+    `${JSON.stringify({ service, ...settings, limits: { edge: edgeLimits, link: linkLimits } }, null, 2)}\n`,
+  );
+}
+
+function endWithUs({ log }: ServiceHost, service: RunningService, ops: OpsServer | undefined): void {
+  const stop = async () => {
+    await service.stop();
+    await ops?.close();
+  };
+  onShutdownSignal(stop);
   // The supervisor is gone without a word: nobody would ever end us.
   process.once("disconnect", () => process.kill(process.pid, "SIGTERM"));
   // After a fault that nobody expected the state is not to be trusted: say so, answer what can be answered, and end.
   const onFatal = (fault: unknown) => {
     log.fatal({ err: fault }, "the service ends because of a fault");
-    void service.stop().finally(() => process.exit(exitFailure));
+    void stop().finally(() => process.exit(exitFailure));
   };
   process.once("uncaughtException", onFatal);
   process.once("unhandledRejection", onFatal);

@@ -7,7 +7,7 @@ import { seedUsers } from "./seed.ts";
 import { userServiceFor } from "./service.ts";
 import { openSqliteUserStore } from "./store-sqlite.ts";
 
-await runService("users", process.env, async ({ placement, identity, home, log }) => {
+await runService("users", process.env, async ({ placement, identity, home, log, metrics }) => {
   const { mode, host, ports, dataDir } = placement;
   const store = openSqliteUserStore(join(dataDir, "users.db"));
   const passwords = makePasswords();
@@ -20,6 +20,7 @@ await runService("users", process.env, async ({ placement, identity, home, log }
     port: ports.users,
     main: (peer) => userServiceFor(peer, home, { clock, store, passwords }),
     onHiddenError: (err) => log.error({ err, requestId: err.requestId }, "a call failed"),
+    onRefused: ({ code, reason }) => metrics.refused(code, reason),
   });
   const adminNotice = adminPassword && `Administrator: admin, password ${adminPassword} (shown this once)`;
   // The supervisor does not repeat banners, and this must not be lost.
@@ -38,6 +39,7 @@ await runService("users", process.env, async ({ placement, identity, home, log }
       "Press Ctrl+C to stop",
     ],
     stats: () => ({ server: server.stats(), home: home.counts() }),
+    checks: () => ({}),
     async stop() {
       await server.drain();
       store.close();

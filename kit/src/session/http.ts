@@ -58,7 +58,11 @@ export function answerPreflight(response: ServerResponse): void {
 }
 
 /** Does nothing when the answer was begun, or the client is gone: a write then would be an error that nobody hears. */
-function answer(response: ServerResponse, text: string, { status, type }: { status: number; type: string }): void {
+export function answer(
+  response: ServerResponse,
+  text: string,
+  { status, type }: { status: number; type: string },
+): void {
   if (response.headersSent || response.destroyed) return;
   const headers = { "content-type": type, ...safeHeaders };
   // What the client still sends is not read: the connection ends with the answer.

@@ -52,6 +52,8 @@ export interface ServeOptions {
   readonly link?: Limits;
   readonly clock?: Clock;
   readonly onHiddenError?: OnHiddenError | undefined;
+  /** Hears of requests and messages that were refused before any method ran; for counting. */
+  readonly onRefused?: ((reason: FlotillaError) => void) | undefined;
   /** Hears every frame of every WebSocket session; for recordings in tests. */
   readonly onFrame?: ((peer: Peer, direction: "in" | "out", frame: string) => void) | undefined;
 }
@@ -181,7 +183,7 @@ export async function serve(options: ServeOptions): Promise<Server> {
       const answer = await runBatch(body, { localMain, limits, callers, context, clock, onHiddenError, ended });
       answerLines(response, answer);
     } catch (thrown) {
-      const { code, message, reason, retryable, requestId } = report(thrown);
+      const { code, message, reason, retryable, requestId } = refuse(thrown);
       answerJson(response, httpStatus(code, reason), { code, message, reason, retryable, requestId });
     }
   }
@@ -205,6 +207,7 @@ export async function serve(options: ServeOptions): Promise<Server> {
           callers,
           clock,
           onHiddenError: options.onHiddenError,
+          onRefused: options.onRefused,
           onFrame: options.onFrame && ((direction, frame) => options.onFrame?.(peer, direction, frame)),
         });
         webSocket.on("message", limitLifetime(session, limits, clock));
@@ -214,7 +217,7 @@ export async function serve(options: ServeOptions): Promise<Server> {
       // ws refuses a malformed handshake by itself, without a word to us; a good one is open by now.
       if (!isOpen) disposeMain(localMain);
     } catch (thrown) {
-      refuseUpgrade(socket, report(thrown));
+      refuseUpgrade(socket, refuse(thrown));
     }
   }
 
@@ -268,6 +271,12 @@ export async function serve(options: ServeOptions): Promise<Server> {
     } catch (thrown) {
       report(thrown);
     }
+  }
+
+  function refuse(thrown: unknown): FlotillaError {
+    const error = report(thrown);
+    options.onRefused?.(error);
+    return error;
   }
 
   /** What a peer may be told of `thrown`; the rest goes to this process's log. */

@@ -50,6 +50,7 @@ export function openSession(channel: Channel, options: SessionOptions = {}): Ses
     callers: options.callers ?? { keepCallers: false, peerName: undefined },
     clock: options.clock ?? systemClock,
     callContext: options.callContext,
+    onRefused: options.onRefused,
     onFrame: options.onFrame,
   });
   const { localMain, onHiddenError } = options;

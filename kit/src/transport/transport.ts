@@ -15,6 +15,8 @@ export interface TransportOptions {
   readonly clock?: Clock;
   /** The context of calls that bring none: of a batch, from its headers. Default: a fresh one for each call. */
   readonly callContext?: CallContext | undefined;
+  /** Hears why this transport ended its session, when the peer was at fault. */
+  readonly onRefused?: ((reason: FlotillaError) => void) | undefined;
   /** Hears every frame in both directions; for recordings in tests and for counting. */
   readonly onFrame?: ((direction: "in" | "out", frame: string) => void) | undefined;
 }
@@ -203,6 +205,7 @@ export function makeTransport(channel: Channel, options: TransportOptions): Tran
   function fail(reason: FlotillaError): void {
     if (failure) return;
     failure = reason;
+    if (reason.code !== "unavailable") options.onRefused?.(reason);
     deadlines.clear();
     waiting?.reject(reason);
     waiting = undefined;

@@ -1,0 +1,52 @@
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { answer, answerJson, listen, pathOf } from "./http.ts";
+
+export interface OpsOptions {
+  /** Loopback by default: this is for those who run the service, not for those who call it. */
+  readonly host?: string;
+  readonly port: number;
+  /** Each part of readiness by its name. */
+  checks(): Readonly<Record<string, boolean>>;
+  /** The text of `/metrics`. */
+  metrics(): Promise<string>;
+  readonly metricsType: string;
+}
+
+export interface OpsServer {
+  readonly url: string;
+  close(): Promise<void>;
+}
+
+/**
+ * Serves what operators ask, on a listener of its own: `/metrics`, and `/readyz` in detail.
+ * @throws FlotillaError `unavailable`, reason `port_in_use`, when the port is taken.
+ */
+export async function serveOps(options: OpsOptions): Promise<OpsServer> {
+  const { host = "127.0.0.1" } = options;
+  const http = createServer({ headersTimeout: 5_000, requestTimeout: 5_000 }, (request, response) => {
+    const path = pathOf(request);
+    if (request.method !== "GET") answerJson(response, 405, { code: "unimplemented", message: "Not with this method" });
+    else if (path === "/metrics") {
+      options.metrics().then(
+        (text) => answer(response, text, { status: 200, type: options.metricsType }),
+        () => answerJson(response, 500, { code: "internal", message: "The metrics cannot be read" }),
+      );
+    } else if (path === "/readyz") {
+      const checks = options.checks();
+      const isReady = Object.values(checks).every(Boolean);
+      answerJson(response, isReady ? 200 : 503, { status: isReady ? "ready" : "not ready", checks });
+    } else if (path === "/healthz") answerJson(response, 200, { status: "ok" });
+    else answerJson(response, 404, { code: "not_found", message: "No such path" });
+  });
+  await listen(http, options.port, host);
+  const { port } = http.address() as AddressInfo;
+  return {
+    url: `http://${host.includes(":") ? `[${host}]` : host}:${port}`,
+    close: () =>
+      new Promise((resolve) => {
+        http.close(() => resolve());
+        http.closeAllConnections();
+      }),
+  };
+}

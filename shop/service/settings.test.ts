@@ -1,0 +1,42 @@
+import { expect, test } from "vitest";
+import { readSettings } from "./settings.ts";
+
+test("without a word of the environment a service listens where the specification says, and to no web page", () => {
+  expect(readSettings("gateway", {})).toMatchObject({
+    placement: { mode: "development", host: "127.0.0.1", ports: { gateway: 8080, users: 8081, orders: 8082 } },
+    logLevel: "info",
+    opsPort: undefined,
+    origins: [],
+  });
+});
+
+test("each service has an ops port of its own", () => {
+  const env = { FLOTILLA_ORDERS_OPS_PORT: "9082" };
+  expect(readSettings("orders", env).opsPort).toBe(9082);
+  expect(readSettings("users", env).opsPort).toBeUndefined();
+});
+
+test("origins are a list of origins", () => {
+  const { origins } = readSettings("gateway", { FLOTILLA_ORIGINS: "https://shop.example, http://127.0.0.1:5173" });
+  expect(origins).toEqual(["https://shop.example", "http://127.0.0.1:5173"]);
+});
+
+test("everything that is wrong is named at once", () => {
+  const env = {
+    FLOTILLA_MODE: "debug",
+    FLOTILLA_USERS_PORT: "x",
+    FLOTILLA_LOG_LEVEL: "loud",
+    FLOTILLA_GATEWAY_OPS_PORT: "-1",
+    FLOTILLA_ORIGINS: "https://shop.example/path,*",
+  };
+  const read = () => readSettings("gateway", env);
+  const named = [
+    "FLOTILLA_MODE",
+    "FLOTILLA_USERS_PORT",
+    "FLOTILLA_LOG_LEVEL",
+    "FLOTILLA_GATEWAY_OPS_PORT",
+    "/path",
+    '"*"',
+  ];
+  for (const name of named) expect(read).toThrow(name);
+});

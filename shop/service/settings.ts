@@ -1,0 +1,66 @@
+import type { Placement, ServiceName } from "../topology.ts";
+import { type Environment, readPlacement } from "./placement.ts";
+import { StartError } from "./start-error.ts";
+
+/** Everything a service reads of its environment. */
+export interface Settings {
+  readonly placement: Placement;
+  readonly logLevel: LogLevel;
+  /** Where `/metrics` and the details of `/readyz` are served, on loopback; undefined for nowhere. */
+  readonly opsPort: number | undefined;
+  /** Web pages that may call the gateway. */
+  readonly origins: readonly string[];
+}
+
+const logLevels = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
+type LogLevel = (typeof logLevels)[number];
+
+/** Throws one `StartError` that lists everything that is wrong. */
+export function readSettings(name: ServiceName, env: Environment): Settings {
+  const problems: string[] = [];
+  const placement = attempt(() => readPlacement(env), problems);
+  const logLevel = readLogLevel(env.FLOTILLA_LOG_LEVEL || "info", problems);
+  const opsPort = readOpsPort(name, env, problems);
+  const origins = readOrigins(env.FLOTILLA_ORIGINS || "", problems);
+  if (!placement || problems.length > 0) throw new StartError("bad_settings", problems.join("\n"));
+  return { placement, logLevel, opsPort, origins };
+}
+
+function attempt<T>(read: () => T, problems: string[]): T | undefined {
+  try {
+    return read();
+  } catch (error) {
+    if (!(error instanceof StartError)) throw error;
+    problems.push(error.message);
+    return undefined;
+  }
+}
+
+function readLogLevel(text: string, problems: string[]): LogLevel {
+  const level = logLevels.find((known) => known === text);
+  if (!level) problems.push(`FLOTILLA_LOG_LEVEL: expected one of ${logLevels.join(", ")}, got ${JSON.stringify(text)}`);
+  return level ?? "info";
+}
+
+export function opsPortVariable(name: ServiceName): string {
+  return `FLOTILLA_${name.toUpperCase()}_OPS_PORT`;
+}
+
+function readOpsPort(name: ServiceName, env: Environment, problems: string[]): number | undefined {
+  const variable = opsPortVariable(name);
+  const text = env[variable];
+  if (!text) return undefined;
+  if (/^\d{1,5}$/.test(text) && Number(text) <= 65_535) return Number(text);
+  problems.push(`${variable}: expected a port from 0 (any free one) to 65535, got ${JSON.stringify(text)}`);
+  return undefined;
+}
+
+function readOrigins(text: string, problems: string[]): string[] {
+  const origins = text.split(",").map((origin) => origin.trim());
+  return origins.filter((origin) => {
+    if (origin === "") return false;
+    if (URL.canParse(origin) && new URL(origin).origin === origin) return true;
+    problems.push(`FLOTILLA_ORIGINS: expected origins such as https://shop.example, got ${JSON.stringify(origin)}`);
+    return false;
+  });
+}
