@@ -56,13 +56,16 @@ function fieldName(name: string, instancePath: string): string {
 /**
  * SECURITY: to a schema an `Error` or a `Date` is an object like any other, and passes where every field is optional.
  * Nothing is asked of what is not plain, so a stub in it hears nothing.
+ *
+ * @returns where in `value` something is that is not plain, as a JSON pointer; undefined when all is.
  */
-function findExotic(value: unknown, path = ""): string | undefined {
-  if (value === null || typeof value !== "object") return typeof value === "function" ? path : undefined;
-  if (!Array.isArray(value) && Object.getPrototypeOf(value) !== Object.prototype) return path;
-  for (const [key, child] of Object.entries(value)) {
-    const found = findExotic(child, `${path}/${key}`);
-    if (found !== undefined) return found;
+function findExotic(value: unknown): string | undefined {
+  if (typeof value === "function") return "";
+  if (value === null || typeof value !== "object") return undefined;
+  if (!Array.isArray(value) && Object.getPrototypeOf(value) !== Object.prototype) return "";
+  for (const key of Object.keys(value)) {
+    const found = findExotic((value as Record<string, unknown>)[key]);
+    if (found !== undefined) return `/${key}${found}`;
   }
   return undefined;
 }
