@@ -1,4 +1,3 @@
-import { randomUUID } from "node:crypto";
 import {
   type Connection,
   systemClock as clock,
@@ -14,13 +13,12 @@ import type { Item } from "../../shop/contracts/orders.ts";
 import type { User, UserServiceForPeers } from "../../shop/contracts/users.ts";
 import { orderServiceFor } from "../../shop/orders/service.ts";
 import { makeMemoryOrderStore } from "../../shop/orders/store-memory.ts";
-import { type ServiceName, serviceNames } from "../../shop/topology.ts";
-import { batchClient, type TestClient, webSocketClient } from "../gateway-clients.ts";
+import { serviceNames } from "../../shop/topology.ts";
+import { batchClient, webSocketClient } from "../gateway-clients.ts";
 import { startProcesses, until } from "../process-harness.ts";
 
 const items: Item[] = [{ name: "Laptop", quantity: 1, price: 999.99 }];
 const password = "password";
-const laptopTotal = 999.99;
 
 /** Far below a deadline: what is away is known to be away. Milliseconds. */
 const failFastMs = 1_000;
@@ -154,59 +152,7 @@ describe("a service that is killed and started again", () => {
       for (const name of order) await shop.start(name);
       await until(() => works(shop.urls.gateway), `the shop works again, started as ${order.join(", ")}`);
     }
-  });
-});
-
-test("after kill -9 of all three during a stream of orders, every acknowledged order is there, exactly once", async () => {
-  await using shop = await startProcesses();
-  const { token } = await batchClient(shop.urls.gateway).login("bob", password);
-  const acknowledged = new Map<string, string>();
-  const asked: string[] = [];
-  for (const killed of [
-    ["users", "orders", "gateway"],
-    ["orders", "gateway", "users"],
-  ] as ServiceName[][]) {
-    const atLeast = acknowledged.size + 100;
-    const stream = Array.from({ length: 8 }, () => orderOn(webSocketClient(shop.urls.gateway)));
-    await until(() => acknowledged.size >= atLeast, "a hundred orders were acknowledged");
-    await Promise.all(killed.map((name) => shop.kill(name)));
-    await Promise.all(stream);
-    await Promise.all(killed.map((name) => shop.start(name)));
-    await shop.ready();
-  }
-
-  const client = batchClient(shop.urls.gateway, { connection: "close" });
-  const stored = await client.listOrders(token);
-  const count = new Map<string, number>();
-  for (const { orderId, total } of stored) {
-    count.set(orderId, (count.get(orderId) ?? 0) + 1);
-    expect(total).toBe(laptopTotal);
-  }
-  for (const orderId of acknowledged.values()) expect(count.get(orderId), orderId).toBe(1);
-  expect(new Set(acknowledged.values()).size).toBe(acknowledged.size);
-
-  // Asked again with their keys, the acknowledged ones are the same orders, and the others are placed now if they were
-  // not: in the end there is one order per key.
-  for (const key of asked) {
-    const { orderId } = await client.createOrder(token, items, key);
-    if (acknowledged.has(key)) expect(orderId).toBe(acknowledged.get(key));
-  }
-  expect(await client.listOrders(token)).toHaveLength(asked.length);
-
-  /** Orders one after the other until the gateway is gone. */
-  async function orderOn(stream: TestClient): Promise<void> {
-    using own = stream;
-    for (;;) {
-      const key = randomUUID();
-      asked.push(key);
-      try {
-        const { orderId } = await own.createOrder(token, items, key);
-        acknowledged.set(key, orderId);
-      } catch {
-        return;
-      }
-    }
-  }
+  }, 90_000);
 });
 
 function permutations<T>(values: readonly T[]): T[][] {

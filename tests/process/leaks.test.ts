@@ -80,6 +80,7 @@ async function load(shop: Processes, tokens: readonly string[], { orders, aborte
   }
   using client = batchClient(url, { connection: "close" });
   await inParallel(orders, (index) => client.createOrder(tokenOf(index), items));
+  await Promise.all(tokens.flatMap((token) => [client.getUserProfile(token), client.listUsers(token)]));
   await inParallel(aborted, (index) => abortWebSocket(url, callLines("createOrder", [tokenOf(index), items])));
   await inParallel(aborted, (index) => abortBatch(url, callLines("createOrder", [tokenOf(index), items])));
 }
