@@ -5,7 +5,7 @@ import { describe, expect, test } from "vitest";
 import { type Clock, systemClock } from "../base/clock.ts";
 import { batchBytesMax, batchCallsMax, edgeLimits } from "../base/limits.ts";
 import { type Desk, makeDesk, type TestDesk } from "../testing/desk.ts";
-import { ask, type Sent } from "../testing/http.ts";
+import { ask, type Sent, sendRaw } from "../testing/http.ts";
 import { makeRig, type Rig } from "../testing/rig.ts";
 import { outcome, until } from "../testing/until.ts";
 import { makeVirtualClock } from "../testing/virtual-clock.ts";
@@ -204,6 +204,11 @@ describe("a batch that is refused", () => {
         "body_too_large",
       ]);
     }
+    // Nothing is read that is refused by its length, and nothing more once it is too much: the body never ends here.
+    const head = "POST /rpc/batch HTTP/1.1\r\nhost: x\r\n";
+    const unsent = `${head}content-length: ${batchBytesMax + 1}\r\n\r\n`;
+    const unended = `${head}transfer-encoding: chunked\r\n\r\n${(batchBytesMax + 1).toString(16)}\r\n${large}\r\n`;
+    for (const bytes of [unsent, unended]) expect(await sendRaw(bench.server.url, bytes)).toMatch(/^HTTP\/1.1 413 /);
     expect(bench.desk.calls).toEqual([]);
     expect(await bench.send(addOnce.padEnd(batchBytesMax))).toMatchObject({ status: 200, text: three });
   });

@@ -80,6 +80,18 @@ describe("a connection", () => {
     await until(() => desk.live() === 1, "the ticket released");
   });
 
+  test("is not ended by a caller who disposes the main object that it got while it opened", async () => {
+    await using rig = makeRig();
+    const { url } = await rig.serve({ main: makeDesk().mainFor });
+    const connection = rig.connect<Desk>({ url });
+    {
+      using early = connection.main;
+      expect(await early.add(1, 1)).toBe(2);
+    }
+    expect(await connection.main.add(2, 2)).toBe(4);
+    expect(connection.isOpen).toBe(true);
+  });
+
   test("keeps the deadline of a call that waits for it to open", async () => {
     await using rig = makeRig();
     await using silent = await makeRelay();
@@ -265,9 +277,16 @@ describe("a connection that is closed", () => {
         waiting.catch(() => {});
         await until(() => silent.accepted() === 1, "the dial");
       }
+      const startMs = performance.now();
       connection.close();
       connection.close();
-      if (waiting) await expect(waiting).rejects.toMatchObject(closed);
+      // While it was open there is one more: the patience for its parting.
+      if (at !== "open") expect(clock.pending()).toBe(0);
+      if (waiting) {
+        await expect(waiting).rejects.toMatchObject(closed);
+        // Not by the time-out of the handshake, which is 5 s.
+        expect(performance.now() - startMs).toBeLessThan(2_500);
+      }
       await expect(outcome(connection.main.add(1, 1))).rejects.toMatchObject(closed);
       await expect(connection.opened()).rejects.toMatchObject(closed);
       await clock.advance(10_000);

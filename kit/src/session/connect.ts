@@ -137,10 +137,8 @@ export function connect<T extends RpcTarget>(options: ConnectOptions): Connectio
 
   function onOpen(link: Link): Link {
     abandonDial = () => {};
-    if (state.at === "closed") {
-      link.session.close(state.reason);
-      throw state.reason;
-    }
+    // Whoever closed cut the socket.
+    if (state.at === "closed") throw state.reason;
     const openedAtMs = clock.monotonicMs();
     state = { at: "open", link };
     void link.session.closed.then((reason) => {

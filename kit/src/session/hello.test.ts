@@ -72,6 +72,15 @@ describe("a hello", () => {
     expect(hello.header.length).toBeLessThan(400);
   });
 
+  test("that is made by the book is accepted: what is forged below fails for the one thing that is wrong", () => {
+    expect(makeHelloGuard(users).accept(forge(orders, statement())).peer.name).toBe("orders");
+  });
+
+  test("is not the reply that somebody got to a hello of his", () => {
+    const accepted = makeHelloGuard(users).accept(sayHello(orders, "users").header);
+    expect(() => makeHelloGuard(orders).accept(replyTo(accepted, users))).toThrow(expect.objectContaining(unproven));
+  });
+
   test("is accepted while clocks differ by up to 30 s, in both directions", () => {
     for (const ms of [-30_000, -1, 1, 30_000]) {
       const client = village.self("orders", { clock: skewed(ms) });

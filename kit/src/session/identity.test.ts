@@ -1,13 +1,4 @@
-import {
-  chmodSync,
-  existsSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from "node:fs";
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
@@ -98,23 +89,24 @@ test("a service that makes its key later is known to one that runs already", () 
   expect(makeHelloGuard(self(users)).accept(header).peer.name).toBe("orders");
 });
 
-test("processes that make the same key at once agree on one", async () => {
+test("processes that make the same keys at once agree on them", async () => {
   using keys = makeKeys();
+  const names = Array.from({ length: 40 }, (_, index) => `service-${index}`);
   const program = `
     import { openIdentity } from ${JSON.stringify(new URL("./identity.ts", import.meta.url).href)};
     import { createPublicKey } from "node:crypto";
     // They all wait for one instant, so that their attempts overlap.
-    while (Date.now() < ${Date.now() + 1_000});
-    const { privateKey } = openIdentity(${JSON.stringify(keys.directory)}, "users");
-    console.log(createPublicKey(privateKey).export({ type: "spki", format: "der" }).toString("hex"), "end");
+    while (Date.now() < ${Date.now() + 800});
+    for (const name of ${JSON.stringify(names)}) {
+      const { privateKey } = openIdentity(${JSON.stringify(keys.directory)}, name);
+      console.log(createPublicKey(privateKey).export({ type: "spki", format: "der" }).toString("hex"));
+    }
   `;
-  const children = Array.from({ length: 6 }, () => spawnChild(program));
-  const codes = await Promise.all(children.map((child) => child.ended()));
-  expect([codes, children.map((child) => child.output())]).toEqual([Array(6).fill(0), expect.anything()]);
+  const children = Array.from({ length: 4 }, () => spawnChild(program));
+  expect(await Promise.all(children.map((child) => child.ended()))).toEqual([0, 0, 0, 0]);
   const made = new Set(children.map((child) => child.output()));
   expect(made.size).toBe(1);
-  expect([...made][0]).toMatch(/^[0-9a-f]{88} end\n$/);
-  expect(readdirSync(keys.directory).sort()).toEqual(["users.key", "users.pub"]);
-  expect(existsSync(join(keys.directory, "users.pub"))).toBe(true);
+  expect(new Set([...made][0]?.trim().split("\n")).size).toBe(names.length);
+  expect(readdirSync(keys.directory).sort()).toEqual(names.flatMap((name) => [`${name}.key`, `${name}.pub`]).sort());
   for (const child of children) await child[Symbol.asyncDispose]();
 });

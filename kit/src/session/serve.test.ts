@@ -175,6 +175,18 @@ describe("an upgrade that is refused", () => {
     expect(JSON.parse(text.split("\r\n\r\n")[1] ?? "")).toMatchObject({ code: "not_found" });
   });
 
+  test("does not keep the server from ending while its client keeps the socket", async () => {
+    await using rig = makeRig();
+    const server = await rig.serve({ main: makeDesk().mainFor });
+    const socket = connect({ port: Number(new URL(server.url).port), host: "127.0.0.1", allowHalfOpen: true });
+    const ended = once(socket, "end");
+    socket.resume();
+    socket.write(upgradeRequest({ path: "/" }));
+    await ended;
+    await server.drain();
+    socket.destroy();
+  });
+
   test("because its handshake is malformed leaves no main object behind", async () => {
     await using rig = makeRig();
     const desk = makeDesk();

@@ -64,6 +64,8 @@ test("a session is drained once, however often it is asked", async () => {
   const hanging = outcome(main.hang());
   await until(() => desk.calls.includes("hang"), "it hangs");
   const drains = [far.drain(), far.drain(), far.drain()];
+  for (let turn = 0; turn < 3; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+  drains.push(far.drain());
   desk.answerAll();
   await Promise.all([...drains, hanging]);
   far.close(stopping);

@@ -52,6 +52,13 @@ describe("a process that gets a signal", () => {
     });
   }
 
+  test("ends when its stop is done, whatever else still runs", async () => {
+    await using child = spawnChild(stubborn("return Promise.resolve();"));
+    await child.says("up");
+    child.process.kill("SIGTERM");
+    expect(await child.ended()).toBe(0);
+  });
+
   for (const [first, second] of [
     ["SIGINT", "SIGINT"],
     ["SIGTERM", "SIGINT"],
