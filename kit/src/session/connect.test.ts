@@ -308,6 +308,22 @@ describe("a connection that is closed", () => {
     await until(() => server.stats().sessions === 0 && desk.live() === 0, "no session left");
   });
 
+  test("in the very turn in which it opened, stays closed", async () => {
+    await using rig = makeRig();
+    const desk = makeDesk();
+    const server = await rig.serve({ main: desk.mainFor });
+    const clock = makeVirtualClock();
+    // The heartbeat is set when the socket is open, and the session is not yet known.
+    const after: Clock["after"] = (delayMs, run) => {
+      if (delayMs === pingIntervalMs) queueMicrotask(() => connection.close());
+      return clock.after(delayMs, run);
+    };
+    const connection = rig.connect<Desk>({ url: server.url, clock: { ...clock, after } });
+    await expect(connection.opened()).rejects.toMatchObject({ message: "The connection to home was closed" });
+    expect([connection.isOpen, connection.instance]).toEqual([false, undefined]);
+    await until(() => server.stats().sessions === 0 && desk.live() === 0, "no session left");
+  });
+
   test("lets the process end, also in the middle of an attempt that nobody answers", async () => {
     await using rig = makeRig();
     await using silent = await makeRelay();
