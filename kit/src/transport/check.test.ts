@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { FlotillaError } from "../base/errors.ts";
 import { edgeLimits, type Limits } from "../base/limits.ts";
-import { checkMessage, makePeerBudget } from "./check.ts";
+import { checkMessage, countGiven, makePeerBudget } from "./check.ts";
 import { recordStockSession } from "./fixtures/recording.ts";
 
 const limits = edgeLimits;
@@ -227,6 +227,19 @@ describe("over the life of a session", () => {
     const full = many(limits.outstandingCallsMax, call());
     expect(() => check(...full, ["release", -1, 1], ["release", 999_999, 1], call())).toThrow(exhausted);
   });
+});
+
+test("so many capabilities of ours may be held, whatever became of the calls that gave them", () => {
+  const budget = makePeerBudget();
+  const tight: Limits = { ...limits, outstandingCallsMax: 3 };
+  const give = (id: number) => countGiven(JSON.stringify(["resolve", 1, [["export", id], "text"]]), budget, tight);
+  for (const id of [-1, -2, -3]) give(id);
+  expect(() => give(-4)).toThrow(expect.objectContaining({ code: "resource_exhausted" }));
+  for (const id of [-1, -2]) checkMessage(["release", id, 1], budget, tight);
+  expect(() => give(-5)).not.toThrow();
+  // Text that only looks like one.
+  countGiven(JSON.stringify(["resolve", 1, '["export",-6]["promise",-7]']), budget, tight);
+  expect(budget.given.size).toBe(3);
 });
 
 describe("whatever arrives", () => {

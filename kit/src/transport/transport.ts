@@ -5,7 +5,7 @@ import { newTraceId } from "../base/ids.ts";
 import { deadlineMsDefault, type Limits } from "../base/limits.ts";
 import { makeTokenBucket } from "../base/token-bucket.ts";
 import type { Channel } from "./channel.ts";
-import { checkMessage, exhausted, makePeerBudget, violation } from "./check.ts";
+import { checkMessage, countGiven, exhausted, makePeerBudget, violation } from "./check.ts";
 import { makeDeadlines } from "./deadlines.ts";
 import { type CallerPolicy, carryContext, readContext, receivedContext, writeContext } from "./envelope.ts";
 
@@ -140,6 +140,7 @@ export function makeTransport(channel: Channel, options: TransportOptions): Tran
     else if (operation === "release") onRelease(id);
 
     const text = JSON.stringify(message);
+    if (!isWithinGiven(text)) return 0;
     if (!ours) {
       sendFrame(text);
       return text.length;
@@ -155,6 +156,16 @@ export function makeTransport(channel: Channel, options: TransportOptions): Tran
       setImmediate(flush);
     }
     return text.length;
+  }
+
+  function isWithinGiven(text: string): boolean {
+    try {
+      countGiven(text, budget, limits);
+      return true;
+    } catch (error) {
+      fail(error as FlotillaError);
+      return false;
+    }
   }
 
   function onRelease(id: number): void {
