@@ -23,6 +23,11 @@ describe("a result that should be data", () => {
     "a remote promise inside": () => ({ later: new RpcPromise(Promise.resolve("s3cret") as never) }),
     // biome-ignore lint/suspicious/noThenProperty: it is what is tried.
     "an object that calls itself a promise": () => ({ then: (call: () => void) => call() }),
+    "data nested deeper than anybody's": () => {
+      let value: unknown = "s3cret";
+      for (let level = 0; level < 70; level += 1) value = [value];
+      return value;
+    },
     "data that never ends": () => {
       const loop: unknown[] = [];
       loop.push(loop);
