@@ -2,6 +2,7 @@ import { type RpcStub, RpcTarget } from "capnweb";
 import { Type } from "typebox";
 import { beforeEach, describe, expect, test } from "vitest";
 import { currentContext, withContext } from "../base/context.ts";
+import { FlotillaError } from "../base/errors.ts";
 import { anonymous } from "../base/peer.ts";
 import { expose } from "./boundary.ts";
 import { arg, callback, contract } from "./contract.ts";
@@ -113,11 +114,29 @@ describe("a callback", () => {
     using listener = await bench.clock.run(bench.main.listener());
     expect(await bench.clock.run(bench.main.keep(listener as unknown as RpcStub<Listener>))).toBe("home heard now");
     // That one is only borrowed: capnweb 0.12 gives no way to hold it longer than the call.
-    await expect(bench.clock.run(bench.main.tellKept())).rejects.toMatchObject({ code: "internal" });
+    await expect(bench.clock.run(bench.main.tellKept())).rejects.toMatchObject({ reason: "callback_failed" });
     using promised = bench.main.listener();
     const call = bench.main.keep(promised as unknown as RpcStub<Listener>);
     expect(await bench.clock.run(call)).toBe("home heard now");
     expect(await bench.clock.run(bench.main.tellKept())).toBe("home heard later");
+  });
+
+  test("that fails fails as a callback, whatever it says", async () => {
+    class Liar extends RpcTarget {
+      hear(): never {
+        throw new FlotillaError("unauthenticated", "Log in again", { reason: "expired", retryable: true });
+      }
+    }
+    const main = makeMain();
+    await using bench = main.bench;
+    const call = bench.main.keep(new Liar() as unknown as RpcStub<Listener>);
+    await expect(finish(main, call)).rejects.toMatchObject({
+      code: "failed_precondition",
+      message: "The callback failed",
+      reason: "callback_failed",
+      retryable: false,
+    });
+    await expect(finish(main, bench.main.tellKept())).rejects.toMatchObject({ reason: "callback_failed" });
   });
 
   test.each([

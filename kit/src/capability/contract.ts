@@ -1,6 +1,7 @@
 import { RpcPromise, RpcStub, type RpcTarget } from "capnweb";
 import type { Static, TSchema } from "typebox";
 import { FlotillaError } from "../base/errors.ts";
+import { isolated } from "./callback.ts";
 import type { Env } from "./env.ts";
 import { makeDataCheck } from "./schema.ts";
 
@@ -131,16 +132,18 @@ export function optional<T>(param: Param<T>): Param<T> {
  * A parameter that is a live object of the caller's, such as a callback. It is data, never a source of authority:
  * nobody knows who hosts it. The method borrows the stub until it returns; to keep it, `dup()` it. One that is a
  * capability of this very session come home can be called and passed on, but not be kept: it ends with the call.
+ * Whatever goes wrong with a call of it is `failed_precondition`, reason `callback_failed`, or `deadline_exceeded`.
  */
 export function callback<T extends RpcTarget>(name: string): Param<RpcStub<T>> {
   return {
     name,
     isOptional: false,
-    receive(value) {
+    receive(value, { clock }) {
       if (!(value instanceof RpcStub)) throw new FlotillaError("invalid_argument", `${name} must be a capability`);
       // capnweb delivers a stub that came home to its own session as a promise that cannot be passed on; a stub around
       // it can (measured). Of any other the method gets a hold of its own, because capnweb ends the argument's at return.
-      return value instanceof RpcPromise ? new RpcStub(value as unknown as RpcTarget) : value.dup();
+      const own = value instanceof RpcPromise ? new RpcStub(value as unknown as RpcTarget) : value.dup();
+      return isolated(own as RpcStub<RpcTarget>, clock);
     },
   };
 }
