@@ -19,7 +19,7 @@ import {
 import type { Probe } from "./process/probe.ts";
 
 /** Longer than anything here takes on a busy machine; what is not there by then does not come. Milliseconds. */
-const patienceMs = 15_000;
+const patienceMs = 30_000;
 const pollMs = 10;
 
 export interface Tables {

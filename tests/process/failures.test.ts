@@ -152,7 +152,7 @@ describe("a service that is killed and started again", () => {
       for (const name of order) await shop.start(name);
       await until(() => works(shop.urls.gateway), `the shop works again, started as ${order.join(", ")}`);
     }
-  }, 90_000);
+  }, 120_000);
 });
 
 function permutations<T>(values: readonly T[]): T[][] {

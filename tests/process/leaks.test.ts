@@ -127,7 +127,7 @@ test("after 1,000 orders over each transport and 200 aborted ones nothing is hel
   using client = batchClient(shop.urls.gateway, { connection: "close" });
   const placed = await Promise.all(tokens.map((token) => client.listOrders(token)));
   expect(placed.flat().length).toBeGreaterThanOrEqual(2 * ordersEach);
-}, 60_000);
+}, 120_000);
 
 test("once the introductions end, with the gateway that made them, users and orders are exactly at their start", async () => {
   // They also end by themselves, after 15 minutes or with the token: tests/introduction.test.ts lets that time pass.
@@ -146,4 +146,4 @@ test("once the introductions end, with the gateway that made them, users and ord
   const before = await livesIn(shop, inside);
   await run({ orders: 100, aborted: 20 });
   await untilEqual(() => livesIn(shop, inside), before);
-}, 60_000);
+}, 120_000);
