@@ -107,8 +107,7 @@ export async function startProcesses({ mode = "development", start }: ProcessesO
     else await Promise.all(serviceNames.map(startOne));
     if (children.size === serviceNames.length) await processes.ready();
   } catch (error) {
-    for (const child of children.values()) child.process.kill("SIGKILL");
-    rmSync(dataDir, { recursive: true, force: true });
+    await removeAll();
     throw error;
   }
   return processes;
@@ -170,9 +169,15 @@ export async function startProcesses({ mode = "development", start }: ProcessesO
       );
       if (stray.length > 0) throw new Error(`Left in the data directory: ${stray.join(", ")}`);
     } finally {
-      for (const child of children.values()) child.process.kill("SIGKILL");
-      rmSync(dataDir, { recursive: true, force: true });
+      await removeAll();
     }
+  }
+
+  /** What is still there, on every path; the directory last, because a dying process may still write to it. */
+  async function removeAll(): Promise<void> {
+    for (const child of children.values()) child.process.kill("SIGKILL");
+    await Promise.all([...children.values()].map(({ closed }) => closed));
+    rmSync(dataDir, { recursive: true, force: true });
   }
 }
 
