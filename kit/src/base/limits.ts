@@ -15,6 +15,8 @@ export interface Limits {
   readonly messageReferencesMax: number;
   /** Calls a peer may have started and not released: each costs us a table entry (measured 460 B and its object). */
   readonly outstandingCallsMax: number;
+  /** Calls of a peer that run at once, whether or not it still waits for them: releasing a call does not end it. */
+  readonly runningCallsMax: number;
   /** Pipelined calls on top of each other without a result in between; capnweb is quadratic in it. */
   readonly pipelineDepthMax: number;
   /** Capabilities of the peer's that we hold at once, such as callbacks: each is a table entry of ours. */
@@ -38,6 +40,7 @@ export const edgeLimits: Limits = {
   messageDepthMax: 64,
   messageReferencesMax: 64,
   outstandingCallsMax: 1_000,
+  runningCallsMax: 1_000,
   pipelineDepthMax: 32,
   exportsMax: 100,
   errorDepthMax: 4,
@@ -55,6 +58,7 @@ export const linkLimits: Limits = {
   messageDepthMax: 64,
   messageReferencesMax: 64,
   outstandingCallsMax: 100_000,
+  runningCallsMax: 100_000,
   pipelineDepthMax: 32,
   // At least one for each live introduction: the gifter holds its deposit.
   exportsMax: 100_000,

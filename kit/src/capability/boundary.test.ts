@@ -3,6 +3,7 @@ import { Type } from "typebox";
 import { beforeEach, describe, expect, test } from "vitest";
 import { currentContext, withContext } from "../base/context.ts";
 import { FlotillaError } from "../base/errors.ts";
+import { edgeLimits } from "../base/limits.ts";
 import { anonymous } from "../base/peer.ts";
 import { expose } from "./boundary.ts";
 import { arg, callback, contract } from "./contract.ts";
@@ -259,6 +260,23 @@ describe("the deadline of a call", () => {
     const { ask } = makeRaw();
     expect((await ask('["pipeline",0,["wait"],[99]]', line(100)))[2]).toBe("waited 99");
   });
+});
+
+test("calls that were released still count while they run, and make room when they end", async () => {
+  const implementation = new MainImpl();
+  const { session, clock, ask, abandon } = makeRawBench(MainContract, implementation);
+  const finish: (() => void)[] = [];
+  implementation.after = () => new Promise((resolve) => finish.push(() => resolve()));
+  for (let i = 1; i <= edgeLimits.runningCallsMax; i += 1) {
+    abandon('["pipeline",0,["wait"],[5000]]');
+  }
+  await clock.advance(1);
+  expect(session.stats()).toEqual({ imports: 1, exports: 1 });
+  const refused = await ask('["pipeline",0,["wait"],[5000]]');
+  expect(codeOf(refused)).toBe("resource_exhausted");
+  for (const end of finish) end();
+  await clock.settle();
+  expect((await ask('["pipeline",0,["greet"],["bob"]]'))[2]).toBe("hello bob");
 });
 
 describe("a capability that ends by itself", () => {

@@ -1,7 +1,8 @@
 import { RpcPromise, RpcTarget } from "capnweb";
-import { systemClock } from "../base/clock.ts";
+import { type Clock, systemClock } from "../base/clock.ts";
 import { type CallContext, currentContext, withContext } from "../base/context.ts";
 import { FlotillaError, toFlotillaError } from "../base/errors.ts";
+import { edgeLimits, linkLimits } from "../base/limits.ts";
 import type { Contract, Implementation, Method } from "./contract.ts";
 import { assertData } from "./data.ts";
 import type { Env } from "./env.ts";
@@ -11,8 +12,11 @@ import { expiresAt } from "./expiry.ts";
 type BoundaryClass = new (contract: Contract<RpcTarget>, implementation: object, env: Env) => RpcTarget & Disposable;
 const classes = new WeakMap<Contract<RpcTarget>, BoundaryClass>();
 
-/** What a boundary is made for. Without a clock it follows the system's. */
-export type ExposeOptions = Omit<Env, "clock"> & Partial<Pick<Env, "clock">>;
+/** What a boundary is made for. Without a clock it follows the system's; without a count of work it begins one. */
+export type ExposeOptions = Omit<Env, "clock" | "work"> & {
+  readonly clock?: Clock;
+  readonly work?: Env["work"] | undefined;
+};
 
 /** How many boundaries stand around an implementation: capnweb's disposal of one is no sign that nobody holds another. */
 const holders = new WeakMap<object, number>();
@@ -35,7 +39,8 @@ export function expose<I>(
     boundary = makeClass(erased);
     classes.set(erased, boundary);
   }
-  return new boundary(erased, implementation, { ...env, clock: env.clock ?? systemClock });
+  const { clock = systemClock, work = { running: 0 } } = env;
+  return new boundary(erased, implementation, { ...env, clock, work });
 }
 
 function makeClass(contract: Contract<RpcTarget>): BoundaryClass {
@@ -115,6 +120,7 @@ function invokeIn(call: Invocation, context: CallContext): unknown {
     const remainingMs = context.deadlineAtMs - call.env.clock.monotonicMs();
     if (remainingMs <= 0) throw deadlineExceeded();
     assertNotExpired(call);
+    assertNotTooBusy(call.env);
     const result = run(call, receiveArguments(call, borrowed));
     if (!isPromise(result)) return leave(call, result);
     isPending = true;
@@ -149,7 +155,11 @@ async function settle(call: Invocation, result: PromiseLike<unknown>, pending: P
     isLate = true;
     tooLate.reject(deadlineExceeded());
   });
-  const settled = Promise.resolve(result).finally(() => release(borrowed));
+  call.env.work.running += 1;
+  const settled = Promise.resolve(result).finally(() => {
+    call.env.work.running -= 1;
+    release(borrowed);
+  });
   try {
     return leave(call, await Promise.race([settled, tooLate.promise]));
   } catch (thrown) {
@@ -193,6 +203,13 @@ function assertNotExpired({ implementation, env }: Invocation): void {
   if (endMs !== undefined && env.clock.now() >= endMs) {
     throw new FlotillaError("permission_denied", "The capability has expired", { reason: "expired" });
   }
+}
+
+function assertNotTooBusy({ peer, work }: Env): void {
+  const { runningCallsMax } = peer.kind === "service" ? linkLimits : edgeLimits;
+  if (work.running < runningCallsMax) return;
+  const message = `More than ${runningCallsMax} calls at once`;
+  throw new FlotillaError("resource_exhausted", message, { reason: "too_many_calls" });
 }
 
 function normalise(call: Invocation, thrown: unknown, context: CallContext): FlotillaError {

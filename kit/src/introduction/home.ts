@@ -62,7 +62,7 @@ export function makeHome({ name, clock = systemClock, limits, onFault }: HomeOpt
     name,
     instance: newInstanceId(),
     main(contract, implementation, peer) {
-      const env: Env = { peer, clock, home: port, onFault };
+      const env = { peer, clock, home: port, onFault };
       return expose(withHomeMethods(contract), implementation as Implementation<RpcTarget>, env);
     },
     counts: () => deposits.counts(),
@@ -105,7 +105,8 @@ export function introducible<I extends RpcTarget>(base: Contract<I>): Contract<I
           lifetimeMs,
           gifter: env.peer,
           endsAtMs: expiresAt(implementation),
-          exposeFor: (peer) => expose(contract, implementation as Implementation<RpcTarget>, { ...env, peer }),
+          exposeFor: (peer) =>
+            expose(contract, implementation as Implementation<RpcTarget>, { ...env, peer, work: undefined }),
         });
       },
     },

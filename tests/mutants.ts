@@ -1,0 +1,234 @@
+// `npm run mutants`: takes out, one at a time and in a copy, the mechanism behind each promise of ARCHITECTURE.md and
+// SECURITY.md, and looks whether the test that is named there fails. Takes some minutes, so it is not part of `npm test`.
+import { execFileSync, spawnSync } from "node:child_process";
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+interface Mutant {
+  readonly promise: string;
+  readonly file: string;
+  readonly cut: string;
+  readonly put: string;
+  readonly test: string;
+}
+
+const introductions = "tests/forgery.test.ts";
+
+const mutants: readonly Mutant[] = [
+  {
+    promise: "I1 an order is acknowledged after it is on disk",
+    file: "shop/service/sqlite.ts",
+    cut: 'db.exec("COMMIT");',
+    put: 'setImmediate(() => db.isTransaction && db.exec("COMMIT"));',
+    test: "shop/orders/store-kill.test.ts",
+  },
+  {
+    promise: "I2 a key that was used gives the same order again",
+    file: "shop/orders/store-sqlite.ts",
+    cut: "if (!record) return undefined;",
+    put: "if (!record || record) return undefined;",
+    test: "shop/orders/store.test.ts",
+  },
+  {
+    promise: "I3 arguments are checked before the method runs",
+    file: "kit/src/capability/boundary.ts",
+    cut: "run(call, receiveArguments(call, borrowed))",
+    put: "run(call, [...call.args])",
+    test: "kit/src/capability/arguments.test.ts",
+  },
+  {
+    promise: "I3 a contract is all there is: an own method of the implementation is not callable",
+    file: "kit/src/capability/boundary.ts",
+    cut: "  return new boundary(erased,",
+    put: "  if (!(implementation instanceof Function)) Object.setPrototypeOf(boundary.prototype, Object.assign(Object.create(RpcTarget.prototype), Object.fromEntries(Object.getOwnPropertyNames(Object.getPrototypeOf(implementation)).filter((n) => n !== 'constructor').map((n) => [n, () => 1]))));\n  return new boundary(erased,",
+    test: "kit/src/capability/boundary.test.ts",
+  },
+  {
+    promise: "I3 what an id gives cannot be introduced",
+    file: "shop/contracts/users.ts",
+    cut: "returns: UserContract }",
+    put: "returns: introducible(UserContract) }",
+    test: "shop/users/service.test.ts",
+  },
+  {
+    promise: "I4 an introduction is good from its gifter only",
+    file: "kit/src/introduction/deposits.ts",
+    cut: "&& deposit.gifter === claim.gifter",
+    put: "",
+    test: introductions,
+  },
+  {
+    promise: "I4 an introduction is good for its recipient only",
+    file: "kit/src/introduction/deposits.ts",
+    cut: "deposit.offer.recipient === asService(claim.peer).name &&",
+    put: "",
+    test: introductions,
+  },
+  {
+    promise: "I4 only what came over a session is an introduction",
+    file: "kit/src/introduction/introduction.ts",
+    cut: "if (!isIntroduction(value)) throw refused(",
+    put: "if (!isIntroduction(value)) return value;\n      if (value === null) throw refused(",
+    test: introductions,
+  },
+  {
+    promise: "I4 an introduction ends with its time",
+    file: "kit/src/introduction/deposits.ts",
+    cut: "clock.after(lifetimeMs, () => end(nonce, deposit))",
+    put: "() => {}",
+    test: "kit/src/introduction/introduction.test.ts",
+  },
+  {
+    promise: "I5 a capability ends with its login",
+    file: "kit/src/capability/boundary.ts",
+    cut: "if (endMs !== undefined && env.clock.now() >= endMs) {",
+    put: "if (endMs !== undefined && endMs < 0) {",
+    test: "kit/src/capability/boundary.test.ts",
+  },
+  {
+    promise: "I6 an error leaves with five fields",
+    file: "kit/src/session/redact.ts",
+    cut: "return wireError(ours);",
+    put: "return error;",
+    test: "kit/src/session/redact.test.ts",
+  },
+  {
+    promise: "I6 tokens are kept as hashes",
+    file: "shop/users/token.ts",
+    cut: 'return createHash("sha256").update(token).digest("base64url");',
+    put: "return createHash && token;",
+    test: "shop/users/token.test.ts",
+  },
+  {
+    promise: "I7 a promise of the sender's is refused",
+    file: "kit/src/transport/check.ts",
+    cut: `throw violation("promises of the sender's are not accepted");`,
+    put: "return nothing;",
+    test: "kit/src/transport/check.test.ts",
+  },
+  {
+    promise: "I7 programs and streams of the sender's are refused",
+    file: "kit/src/transport/check.ts",
+    cut: 'throw violation("unknown or disabled expression");',
+    put: "return nothing;",
+    test: "kit/src/transport/check.test.ts",
+  },
+  {
+    promise: "I7 a flood ends its own session",
+    file: "kit/src/transport/transport.ts",
+    cut: "if (!rate.take())",
+    put: "if (rate === undefined)",
+    test: "kit/src/session/edge.test.ts",
+  },
+  {
+    promise: "I8 a batch is torn down",
+    file: "kit/src/session/batch.ts",
+    cut: 'session.close(new FlotillaError("unavailable", "The batch has ended"));',
+    put: "",
+    test: "kit/src/session/batch.test.ts",
+  },
+  {
+    promise: "I8 what was withdrawn is let go",
+    file: "shop/orders/service.ts",
+    cut: "using buyer = accept(",
+    put: "const buyer = accept(",
+    test: "tests/introduction.test.ts",
+  },
+  {
+    promise: "I9 the caller's side ends a call that is not answered",
+    file: "kit/src/transport/deadlines.ts",
+    cut: "deliver(deadlineReject(id, context.traceId));",
+    put: "void deadlineReject;",
+    test: "kit/src/transport/deadlines.test.ts",
+  },
+  {
+    promise: "I9 the callee's side ends a method that hangs",
+    file: "kit/src/capability/boundary.ts",
+    cut: "tooLate.reject(deadlineExceeded());",
+    put: "",
+    test: "kit/src/capability/boundary.test.ts",
+  },
+  {
+    promise: "context is set between the reading of a message and its dispatch",
+    file: "kit/src/transport/envelope.ts",
+    cut: "      enterContext(context);\n",
+    put: "",
+    test: "kit/src/transport/envelope.test.ts",
+  },
+  {
+    promise: "services answer nobody without a key",
+    file: "shop/orders/service.ts",
+    cut: 'if (peer.kind !== "service" || peer.name !== "gateway") return undefined;',
+    put: "",
+    test: "shop/orders/service.test.ts",
+  },
+  {
+    promise: "a hello is signed",
+    file: "kit/src/session/hello.ts",
+    cut: '!verify(null, signed(purpose, payload), key, Buffer.from(signature, "base64url"))',
+    put: "verify === undefined",
+    test: "kit/src/session/hello.test.ts",
+  },
+  {
+    promise: "services call nobody without a key",
+    file: "kit/src/session/connect.ts",
+    cut: "if (!self || !hello) return;",
+    put: "return;",
+    test: "kit/src/session/authentication.test.ts",
+  },
+];
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const copy = mkdtempSync(join(tmpdir(), "flotilla-mutants-"));
+const only = process.argv[2];
+let survivors = 0;
+try {
+  copyRepository();
+  for (const mutant of mutants) if (!only || mutant.promise.includes(only)) tryOut(mutant);
+} finally {
+  rmSync(copy, { recursive: true, force: true });
+}
+process.stdout.write(survivors === 0 ? "Every test failed when its mechanism was out.\n" : `${survivors} survived.\n`);
+process.exitCode = survivors === 0 ? 0 : 1;
+
+/** The packages are shared with the original, but for our own: those are the copy's. */
+function copyRepository(): void {
+  const files = execFileSync("git", ["ls-files", "-co", "--exclude-standard"], { cwd: root, encoding: "utf8" }).split(
+    "\n",
+  );
+  for (const file of files.filter((name) => name !== "")) cpSync(join(root, file), join(copy, file));
+  const modules = join(copy, "node_modules");
+  mkdirSync(join(modules, "@flotilla"), { recursive: true });
+  for (const name of readdirSync(join(root, "node_modules"))) {
+    if (name !== "@flotilla") symlinkSync(join(root, "node_modules", name), join(modules, name));
+  }
+  for (const name of ["kit", "shop"]) symlinkSync(join(copy, name), join(modules, "@flotilla", name));
+}
+
+function tryOut({ promise, file, cut, put, test }: Mutant): void {
+  const path = join(copy, file);
+  const original = readFileSync(path, "utf8");
+  if (original.split(cut).length !== 2) {
+    survivors += 1;
+    process.stdout.write(`?  ${promise}: ${file} does not have the line to take out\n`);
+    return;
+  }
+  // By a function: in a replacement text, $ has a meaning of its own.
+  writeFileSync(
+    path,
+    original.replace(cut, () => put),
+  );
+  const vitest = join(dirname(fileURLToPath(import.meta.resolve("vitest"))), "..", "vitest.mjs");
+  const run = spawnSync(process.execPath, [vitest, "run", test, "--testTimeout=10000"], {
+    cwd: copy,
+    encoding: "utf8",
+  });
+  writeFileSync(path, original);
+  const isCaught = run.status === 1 && / FAIL /.test(run.stdout + run.stderr);
+  if (!isCaught) survivors += 1;
+  process.stdout.write(
+    `${isCaught ? "ok" : "!!"} ${promise}: ${test} ${isCaught ? "fails" : `passes (exit ${run.status})`}\n`,
+  );
+}
