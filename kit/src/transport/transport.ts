@@ -8,6 +8,7 @@ import type { Channel } from "./channel.ts";
 import { checkMessage, countGiven, exhausted, makePeerBudget, violation } from "./check.ts";
 import { makeDeadlines } from "./deadlines.ts";
 import { type CallerPolicy, carryContext, readContext, receivedContext, writeContext } from "./envelope.ts";
+import "./orphans.ts";
 
 export interface TransportOptions {
   readonly limits: Limits;
