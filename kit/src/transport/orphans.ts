@@ -35,7 +35,7 @@ function promiseHooks(): Record<(typeof derivations)[number], Derive> {
     made = this;
   });
   try {
-    new RpcPromise<RpcTarget>(Promise.resolve(new RpcTarget()));
+    void new RpcPromise<RpcTarget>(Promise.resolve(new RpcTarget()));
   } finally {
     Object.setPrototypeOf(RpcStub, base as object);
   }
