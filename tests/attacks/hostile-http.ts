@@ -1,0 +1,95 @@
+// Raw HTTP, raw TCP and the headers of a thief, for the attacker; without any code of the kit.
+import { createPrivateKey, randomBytes, sign } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { type IncomingHttpHeaders, request } from "node:http";
+import { connect as connectTcp } from "node:net";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+
+/** What any honest server answers within; then the attack has made it hang. Milliseconds. */
+const answerMsMax = 12_000;
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly text: string;
+}
+
+export interface Posted {
+  readonly method?: string;
+  readonly headers?: Record<string, string>;
+  readonly body?: string | Buffer;
+}
+
+/** One HTTP request on a connection of its own. */
+export function post(url: string, { method = "POST", headers = {}, body = "" }: Posted = {}): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const asked = request(url, { method, headers, agent: false }, (response) => {
+      let text = "";
+      response.setEncoding("utf8").on("data", (part: string) => {
+        text += part;
+      });
+      response.once("end", () => resolve({ status: response.statusCode ?? 0, headers: response.headers, text }));
+    });
+    asked.on("error", reject);
+    asked.end(body);
+  });
+}
+
+export interface RawConnection extends Disposable {
+  write(bytes: string | Buffer): void;
+  /** All that came, when the other side has ended it. */
+  readonly ended: Promise<string>;
+}
+
+/** A TCP connection that keeps its own side open: the server has to end it. */
+export async function dialTcp(url: string, options: DialTcpOptions = {}): Promise<RawConnection> {
+  const { hostname, port } = new URL(url);
+  const socket = connectTcp({ host: hostname, port: Number(port), allowHalfOpen: true });
+  const ended = Promise.withResolvers<string>();
+  let text = "";
+  socket.setEncoding("latin1");
+  socket.on("data", (part: string) => {
+    text += part;
+    options.onText?.(text);
+  });
+  socket.on("error", () => {});
+  socket.once("end", () => socket.destroy());
+  socket.once("close", () => ended.resolve(text));
+  await new Promise<void>((resolve) => socket.once("connect", () => resolve()));
+  return {
+    write: (bytes) => void (socket.writable && socket.write(bytes)),
+    ended: ended.promise,
+    [Symbol.dispose]: () => socket.destroy(),
+  };
+}
+
+export interface DialTcpOptions {
+  onText?(text: string): void;
+}
+
+/** Sends `bytes` as they are; resolves with all that comes back when the server has ended the connection. */
+export async function sendRaw(url: string, bytes: string | Buffer): Promise<string> {
+  using connection = await dialTcp(url);
+  connection.write(bytes);
+  return await inTime(connection.ended, ["raw bytes"]);
+}
+
+/** The hello of `from` to `to`, signed with its stolen key as docs/protocol.md says. Good for one session. */
+export function stolenHello(dataDir: string, from: string, to: string): Record<string, string> {
+  const key = createPrivateKey(readFileSync(join(dataDir, "keys", `${from}.key`)));
+  const nonce = randomBytes(18).toString("base64url");
+  const statement = { from, to, instance: "hostile-peer-001", nonce, atMs: Date.now() };
+  const payload = Buffer.from(JSON.stringify(statement)).toString("base64url");
+  const signature = sign(null, Buffer.from(`flotilla hello v1\n${payload}`), key).toString("base64url");
+  return { "flotilla-hello": `${payload}.${signature}` };
+}
+
+export async function inTime<T>(work: Promise<T>, what: readonly unknown[]): Promise<T> {
+  const late = new AbortController();
+  const tooLate = delay(answerMsMax, undefined, { signal: late.signal }).then(() => {
+    throw new Error(`no answer within ${answerMsMax} ms to ${JSON.stringify(what).slice(0, 200)}`);
+  });
+  tooLate.catch(() => {});
+  return await Promise.race([work, tooLate]).finally(() => late.abort());
+}

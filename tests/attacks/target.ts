@@ -1,0 +1,199 @@
+import { type ChildProcess, fork } from "node:child_process";
+import { once } from "node:events";
+import { fileURLToPath } from "node:url";
+import { expect } from "vitest";
+import { type ServiceName, serviceNames } from "../../shop/topology.ts";
+import { batchClient } from "../gateway-clients.ts";
+import { type Processes, type Stats, startProcesses, until, untilEqual } from "../process-harness.ts";
+import type { FromHonest, HonestCall, ToHonest } from "./honest.child.ts";
+import { stolenHello } from "./hostile-http.ts";
+import { type Door, doorsOf } from "./hostile-peer.ts";
+
+/** Generous, because a busy test machine stalls by itself; what an attack really costs, `measure.ts` measures. */
+const honestMsMax = 2_000;
+/** Honest calls that must have been answered after an attack was over. */
+const callsAfterwards = 4;
+/** Longer lines would let an attacker fill a disk. Characters. */
+const logLineCharsMax = 2_048;
+
+/** Whose service the attacker has taken over, key and all, when it knocks at `users` and `orders`. */
+const stolenKey = "gateway";
+
+/** The real system, an honest customer who shops in it, and the ways in for an attacker. */
+export interface Target extends AsyncDisposable {
+  readonly shop: Processes;
+  /** Of somebody who is logged in and has an introduction; bob's is the honest customer's. */
+  readonly tokens: Readonly<Record<"alice" | "bob" | "charlie", string>>;
+  /** The public doors: of the gateway. */
+  readonly doors: readonly Door[];
+  /** The doors of an inner service, with the stolen key of the gateway. */
+  readonly innerDoors: Readonly<Record<"users" | "orders", readonly Door[]>>;
+  /** A fresh hello with a stolen key. */
+  helloTo(service: ServiceName, from?: ServiceName): Record<string, string>;
+  /**
+   * Runs an attack while the honest customer shops, and asserts that nobody but the attacker noticed: every process is
+   * the one it was, nothing was unhandled, every honest call succeeded and none was stalled, and all tables are back.
+   */
+  attack(run: () => Promise<void>): Promise<void>;
+  honest: Honest;
+}
+
+export async function startTarget(): Promise<Target> {
+  const shop = await startProcesses();
+  try {
+    const honest = await startHonest(shop.urls.gateway);
+    const others = batchClient(shop.urls.gateway, { connection: "close" });
+    const login = async (name: string) => {
+      const { token } = await others.login(name, "password");
+      await others.listOrders(token);
+      return token;
+    };
+    const tokens = { alice: await login("alice"), bob: honest.token, charlie: await login("charlie") };
+    return makeTarget(shop, honest, tokens);
+  } catch (error) {
+    await shop[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+async function makeTarget(shop: Processes, honest: Honest, tokens: Target["tokens"]): Promise<Target> {
+  const helloTo = (service: ServiceName, from: ServiceName = stolenKey) => stolenHello(shop.dataDir, from, service);
+  const inner = (service: "users" | "orders") =>
+    doorsOf(service, shop.urls[service], { headers: () => helloTo(service) });
+  const pids = serviceNames.map(shop.pidOf);
+  await until(async () => isAtRest(await tablesOf(shop)), "nothing is under way");
+  const baseline = await tablesOf(shop);
+  return {
+    shop,
+    tokens,
+    honest,
+    helloTo,
+    doors: doorsOf("gateway", shop.urls.gateway),
+    innerDoors: { users: inner("users"), orders: inner("orders") },
+    attack,
+    async [Symbol.asyncDispose]() {
+      await honest.close();
+      await shop[Symbol.asyncDispose]();
+    },
+  };
+
+  async function attack(run: () => Promise<void>): Promise<void> {
+    const writtenBefore = serviceNames.map((name) => shop.output(name).length);
+    honest.begin();
+    try {
+      await run();
+      await honest.answered(callsAfterwards);
+    } finally {
+      await honest.end();
+    }
+    for (const [index, name] of serviceNames.entries()) {
+      expect(isAlive(pids[index]), `${name} lives`).toBe(true);
+      expectCalm(name, shop.output(name).slice(writtenBefore[index]));
+    }
+    expect(serviceNames.map(shop.pidOf)).toEqual(pids);
+    expectUndisturbed(honest.calls());
+    await untilEqual(() => tablesOf(shop), baseline);
+  }
+}
+
+function expectCalm(name: ServiceName, written: string): void {
+  expect(written, name).not.toMatch(/"level":"fatal"|[Uu]nhandled|UncaughtException|^\s+at /m);
+  const longest = Math.max(...written.split("\n").map((line) => line.length));
+  expect(longest, `the longest line of ${name}'s log`).toBeLessThanOrEqual(logLineCharsMax);
+}
+
+function expectUndisturbed(calls: readonly HonestCall[]): void {
+  expect(calls.length).toBeGreaterThanOrEqual(callsAfterwards);
+  expect(calls.filter(({ failure }) => failure !== undefined)).toEqual([]);
+  expect(Math.max(...calls.map(({ tookMs }) => tookMs)), "the slowest honest call").toBeLessThan(honestMsMax);
+}
+
+function isAlive(pid: number | undefined): boolean {
+  try {
+    return pid !== undefined && process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}
+
+type Tables = Readonly<Record<ServiceName, Stats>>;
+
+async function tablesOf(shop: Processes): Promise<Tables> {
+  const entries = await Promise.all(serviceNames.map(async (name) => [name, await shop.stats(name)] as const));
+  return Object.fromEntries(entries) as Tables;
+}
+
+/** Each session's main objects, and of each introduction its deposit; no call. */
+function isAtRest({ users, orders, gateway }: Tables): boolean {
+  const isIdle = ({ server }: Stats, held = 0) => server.exports === (server.sessions ?? 0) + held;
+  const deposits = users.home?.deposits ?? 0;
+  return (
+    deposits === gateway.introductions &&
+    gateway.users?.imports === 1 + deposits &&
+    isIdle(users, deposits) &&
+    isIdle(orders) &&
+    isIdle(gateway)
+  );
+}
+
+/** The customer's process, from here. */
+export interface Honest {
+  readonly token: string;
+  begin(): void;
+  /** Resolves when `count` more calls have been answered. */
+  answered(count: number): Promise<void>;
+  /** Stops shopping; `calls` is complete then. */
+  end(): Promise<void>;
+  calls(): readonly HonestCall[];
+  close(): Promise<void>;
+}
+
+/** @param pauseMs between two calls. */
+export async function startHonest(url: string, pauseMs = 20): Promise<Honest> {
+  const child = fork(fileURLToPath(new URL("honest.child.ts", import.meta.url)), [url, String(pauseMs)]);
+  let calls: readonly HonestCall[] = [];
+  let count = 0;
+  child.on("message", (message: FromHonest) => {
+    if (message.type === "called") count = message.count;
+    if (message.type === "report") calls = message.calls;
+  });
+  const token = (await next(child, "ready")).token;
+  return {
+    token,
+    begin() {
+      count = 0;
+      child.send({ type: "begin" } satisfies ToHonest);
+    },
+    async answered(more) {
+      const wanted = count + more;
+      while (count < wanted) await next(child, "called");
+    },
+    async end() {
+      const report = next(child, "report");
+      child.send({ type: "end" } satisfies ToHonest);
+      await report;
+    },
+    calls: () => calls,
+    async close() {
+      const exit = once(child, "exit");
+      child.disconnect();
+      await exit;
+    },
+  };
+}
+
+type Said<T extends FromHonest["type"]> = Extract<FromHonest, { readonly type: T }>;
+
+function next<T extends FromHonest["type"]>(child: ChildProcess, type: T): Promise<Said<T>> {
+  return new Promise((resolve, reject) => {
+    const onMessage = (message: FromHonest) => {
+      if (message.type !== type) return;
+      child.off("message", onMessage);
+      child.off("exit", onExit);
+      resolve(message as Said<T>);
+    };
+    const onExit = (code: number | null) => reject(new Error(`the honest customer's process ended with ${code}`));
+    child.on("message", onMessage);
+    child.once("exit", onExit);
+  });
+}
