@@ -1,0 +1,382 @@
+import { readFileSync } from "node:fs";
+import { setTimeout as delay } from "node:timers/promises";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { until } from "../process-harness.ts";
+import { dialTcp, inTime, post, sendRaw } from "./hostile-http.ts";
+import { callOf, dial, errorOf, type HostilePeer, list, type Message } from "./hostile-peer.ts";
+import { startTarget, type Target } from "./target.ts";
+import { expectRefused, resultOf } from "./verdict.ts";
+
+let target: Target;
+beforeAll(async () => {
+  target = await startTarget();
+});
+afterAll(() => target[Symbol.asyncDispose]());
+
+const attack = (name: string, run: () => Promise<void>) => test(name, () => target.attack(run));
+
+const malformed = { codes: ["invalid_argument"] };
+const everyDoor = () => [...target.doors, ...target.innerDoors.users, ...target.innerDoors.orders];
+const gateway = () => target.shop.urls.gateway;
+const laptop = { name: "Laptop", quantity: 1, price: 999.99 };
+/** What a cheap refusal takes on a busy machine; without its defence each of these attacks takes seconds. */
+const refusedMsMax = 1_000;
+
+/** How a session ended: the code of the abort it was told, and of the WebSocket's close. */
+async function endOf(peer: HostilePeer): Promise<{ code: string | undefined; close: number }> {
+  const { code } = await inTime(peer.closed, ["the session's end"]);
+  return { code: errorOf(peer.heard.find(([kind]) => kind === "abort"))?.code, close: code };
+}
+
+function megabytesOf(service: "gateway" | "users" | "orders"): number {
+  const status = readFileSync(`/proc/${target.shop.pidOf(service)}/status`, "utf8");
+  return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) / 1_024;
+}
+
+const canSeeMemory = process.platform === "linux";
+
+/** Runs `run`, after which the gateway has not grown by more than `megabytesMax`. */
+async function expectLittleMemory(megabytesMax: number, run: () => Promise<void>): Promise<void> {
+  const before = canSeeMemory ? megabytesOf("gateway") : 0;
+  await run();
+  if (canSeeMemory) expect(megabytesOf("gateway") - before).toBeLessThan(megabytesMax);
+}
+
+describe("a message that makes more work than it costs", () => {
+  attack("R1 a nested .map() over a thousand elements is refused before it runs", async () => {
+    const elements = Array.from({ length: 1_000 }, () => 0);
+    const inner = ["remap", 0, [], [["import", -1]], [[elements]]];
+    const programs = [["remap", 0, [], [], [inner, [elements]]], ["remap", -1, ["x"], [], [inner]], inner];
+    for (const program of programs) {
+      const startMs = performance.now();
+      await expectRefused(
+        everyDoor(),
+        [
+          ["push", program],
+          ["pull", 1],
+        ],
+        malformed,
+      );
+      await expectRefused(everyDoor(), callOf("listUsers", [program]), malformed);
+      expect(performance.now() - startMs).toBeLessThan(refusedMsMax);
+    }
+  });
+
+  attack("R1 calls pipelined on each other end at the limit, before they become quadratic", async () => {
+    const chain = (length: number): Message[] => [
+      ...Array.from({ length }, (_, id): Message => ["push", ["pipeline", id, ["listUsers"], ["x"]]]),
+      ["pull", length],
+    ];
+    const startMs = performance.now();
+    await expectRefused(target.doors, chain(95), { codes: ["resource_exhausted"], call: 95 });
+    const path = Array.from({ length: 5_000 }, () => "a");
+    await expectRefused(
+      everyDoor(),
+      [
+        ["push", ["pipeline", 0, path, []]],
+        ["pull", 1],
+      ],
+      { codes: ["resource_exhausted"] },
+    );
+    expect(performance.now() - startMs).toBeLessThan(refusedMsMax);
+  });
+
+  attack("R15 no text makes a validator slow", async () => {
+    const texts = [
+      "a".repeat(50_000),
+      `${"a".repeat(50_000)}!`,
+      "-".repeat(50_000),
+      `order${"1".repeat(50_000)}x`,
+      "\u0301".repeat(50_000),
+    ];
+    const token = target.tokens.charlie;
+    for (const text of texts) {
+      for (const lines of [
+        callOf("login", [text, text]),
+        callOf("listUsers", [text]),
+        callOf("createOrder", [token, list(laptop), text]),
+        callOf("cancelOrder", [target.tokens.alice, text]),
+        callOf("createOrder", [token, list({ ...laptop, name: text })]),
+      ]) {
+        const startMs = performance.now();
+        await expectRefused(target.doors.slice(0, 1), lines, malformed);
+        expect(performance.now() - startMs, `${lines[0]}`.slice(0, 100)).toBeLessThan(500);
+      }
+      const slow = {
+        traceparent: text.slice(0, 7_000),
+        "flotilla-timeout-ms": text.slice(0, 7_000).replace(/[^ -~]/g, "1"),
+      };
+      const startMs = performance.now();
+      const { status } = await post(`${gateway()}/rpc/batch`, {
+        headers: { "flotilla-timeout-ms": slow["flotilla-timeout-ms"] },
+      });
+      expect(status).toBe(200);
+      expect(performance.now() - startMs).toBeLessThan(500);
+    }
+    await expectRefused(target.doors, callOf("listUsers", [["bigint", `${"1".repeat(16_384)}x`]]), malformed);
+    await expectRefused(target.doors, callOf("listUsers", [["url", `http://${"a.".repeat(20_000)}/`]]), malformed);
+  });
+});
+
+describe("a session that takes more than its share", () => {
+  attack("R2 calls that are never released end the session at the cap", async () => {
+    for (const framing of ["capnweb", "flotilla.v1"] as const) {
+      await expectLittleMemory(60, async () => {
+        using peer = await dial(gateway(), { framing });
+        peer.send(...Array.from({ length: 1_500 }, (): Message => ["push", ["pipeline", 0, ["listUsers"], ["x"]]]));
+        expect(await endOf(peer)).toEqual({ code: "resource_exhausted", close: 1008 });
+      });
+    }
+  });
+
+  attack("R2 results that are never released end the session at the cap, though their calls are", async () => {
+    using peer = await dial(gateway(), { framing: "flotilla.v1" });
+    let isOver = false;
+    void peer.closed.then(() => {
+      isOver = true;
+    });
+    for (let round = 0; round < 15 && !isOver; round += 1) {
+      // A method that is read and not called is a capability like any other.
+      const ids = Array.from({ length: 100 }, () => peer.takeId());
+      peer.send(
+        ...ids.flatMap((id): Message[] => [
+          ["push", ["pipeline", 0, ["login"]]],
+          ["pull", id],
+        ]),
+      );
+      await Promise.race([peer.answer(ids.at(-1)!).catch(() => {}), peer.closed]);
+      if (!isOver) peer.send(...ids.map((id): Message => ["release", id, 1]));
+    }
+    expect(await endOf(peer)).toEqual({ code: "resource_exhausted", close: 1008 });
+  });
+
+  attack("R2 more messages in a second than anybody needs end the session", async () => {
+    using peer = await dial(gateway(), { framing: "flotilla.v1" });
+    for (let round = 0; round < 40; round += 1) {
+      peer.send(
+        ...Array.from({ length: 500 }, (): Message[] => [
+          ["push", ["pipeline", 0, ["listUsers"], ["x"]]],
+          ["release", peer.takeId(), 1],
+        ]).flat(),
+      );
+    }
+    expect(await endOf(peer)).toEqual({ code: "resource_exhausted", close: 1008 });
+  });
+
+  attack("R2 capabilities and references by the thousand end the session at the cap", async () => {
+    const own = Array.from({ length: 60 }, (_, i) => ["export", -1 - i]);
+    const many = (from: number) => list(...own.map(([tag, id]) => [tag, Number(id) - from]));
+    await expectRefused(
+      target.doors,
+      callOf("listUsers", [list(...Array.from({ length: 100 }, () => ["import", 0]))]),
+      {
+        codes: ["resource_exhausted"],
+      },
+    );
+    const lines = [0, 100].map((from): Message => ["push", ["pipeline", 0, ["listUsers"], [many(from)]]]);
+    await expectRefused(target.doors, [...lines, ["pull", 2]], { codes: ["resource_exhausted"], call: 2 });
+  });
+
+  attack("R3 fifty thousand pipes end the session at the first", async () => {
+    await expectLittleMemory(60, async () => {
+      for (const framing of ["capnweb", "flotilla.v1"] as const) {
+        using peer = await dial(gateway(), { framing });
+        peer.send(...Array.from({ length: framing === "capnweb" ? 5_000 : 20_000 }, (): Message => ["pipe"]));
+        expect(await endOf(peer)).toEqual({ code: "invalid_argument", close: 1008 });
+      }
+    });
+  });
+
+  attack("R4 a batch of too many bytes is a 413, of too many calls a 429, and none of its calls runs", async () => {
+    const order = JSON.stringify(callOf("createOrder", [target.tokens.charlie, list(laptop)])[0]);
+    const before = await countOrders();
+    for (const [calls, expected] of [
+      [2_500, 413],
+      [101, 429],
+    ] as const) {
+      const startMs = performance.now();
+      const answer = await post(`${gateway()}/rpc/batch`, { body: `${order}\n`.repeat(calls) });
+      expect(answer.status).toBe(expected);
+      expect(JSON.parse(answer.text)).toMatchObject({ code: "resource_exhausted", retryable: false });
+      expect(performance.now() - startMs).toBeLessThan(refusedMsMax);
+    }
+    // So much is still being sent when it is refused: whoever sends it may find the connection closed.
+    const huge = await post(`${gateway()}/rpc/batch`, { body: `${order}\n`.repeat(30_000) }).catch(() => undefined);
+    if (huge) expect(huge.status).toBe(413);
+    const chunked = `POST /rpc/batch HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n`;
+    const chunk = `${(65_536).toString(16)}\r\n${" ".repeat(65_536)}\r\n`;
+    expect(await sendRaw(gateway(), chunked + chunk.repeat(10))).toMatch(/^HTTP\/1\.1 413 /);
+    expect(await countOrders()).toBe(before);
+  });
+
+  attack("R5 a batch that waits for a promise of its sender's is refused at once", async () => {
+    for (const value of [["promise", -1], list(["promise", -1]), { a: ["promise", -1] }]) {
+      const startMs = performance.now();
+      await expectRefused(everyDoor(), callOf("listUsers", [value]), malformed);
+      expect(performance.now() - startMs).toBeLessThan(refusedMsMax);
+    }
+  });
+});
+
+async function countOrders(token = target.tokens.charlie): Promise<number> {
+  const [orders] = resultOf(await target.doors[0]!.exchange(callOf("listOrders", [token]))) as [unknown[]];
+  return orders.length;
+}
+
+/** As fast as the gateway takes them. */
+async function placeOrders(count: number): Promise<void> {
+  using peer = await dial(gateway(), { framing: "flotilla.v1" });
+  for (let placed = 0; placed < count; placed += 50) {
+    const ids = Array.from({ length: 50 }, () => peer.call("createOrder", [target.tokens.charlie, list(laptop)]));
+    for (const id of ids) await peer.answer(id);
+    peer.send(...ids.map((id): Message => ["release", id, 1]));
+  }
+}
+
+describe("much to answer", () => {
+  attack("R13 a list is as long as the service wants it, whatever is asked", async () => {
+    const token = target.tokens.charlie;
+    for (const option of [1e9, -1, { limit: 1e9 }, ".*", { $regex: "(a+)+$" }, null]) {
+      await expectRefused(target.doors, callOf("listOrders", [token, option]), malformed);
+      await expectRefused(target.doors, callOf("listUsers", [token, option]), malformed);
+    }
+    await placeOrders(1_050);
+    expect(await countOrders()).toBe(1_000);
+  });
+
+  attack("R6 a peer that asks for much and reads nothing is cut, and nothing of it stays in memory", async () => {
+    const asked = 300;
+    // A few at a time: what so many lists at once cost everybody is another question (docs/attacks.md).
+    const atOnce = 10;
+    expect(await countOrders()).toBe(1_000);
+    await expectLittleMemory(150, async () => {
+      using peer = await dial(gateway(), { framing: "flotilla.v1" });
+      const { sessions = 0 } = (await target.shop.stats("gateway")).server;
+      peer.tcp.pause();
+      for (let i = 0; i < asked; i += 1) {
+        peer.call("listOrders", [target.tokens.charlie]);
+        if (i % atOnce === 0) await delay(100);
+      }
+      await until(async () => ((await target.shop.stats("gateway")).server.sessions ?? 0) < sessions, "it was cut");
+    });
+  });
+});
+
+describe("connections that are held", () => {
+  attack("R7 one address has so many sessions and no more, and the others of it go on", async () => {
+    const opened: HostilePeer[] = [];
+    let refused = "";
+    try {
+      while (refused === "" && opened.length < 400) {
+        await dial(gateway()).then(
+          (peer) => opened.push(peer),
+          (error: Error) => {
+            refused = error.message;
+          },
+        );
+      }
+      expect(refused).toBe("refused: 429");
+      expect(opened.length).toBeLessThanOrEqual(256);
+      expect((await post(`${gateway()}/rpc/batch`)).status).toBe(429);
+      const [first] = opened;
+      const id = first!.call("listUsers", [target.tokens.charlie]);
+      expect((await inTime(first!.answer(id), ["listUsers"]))[0]).toBe("resolve");
+    } finally {
+      for (const peer of opened) peer.socket.terminate();
+    }
+    await until(async () => (await post(`${gateway()}/rpc/batch`)).status === 200, "there is room again");
+  });
+
+  attack("R8 whoever trickles headers, a body, a handshake or a frame is cut within ten seconds", async () => {
+    const handshake =
+      "GET /rpc HTTP/1.1\r\nhost: x\r\nupgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-version: 13\r\n";
+    const key = "sec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";
+    const slow: Record<string, string> = {
+      nothing: "",
+      "a line": "POST /rpc/ba",
+      headers: "POST /rpc/batch HTTP/1.1\r\nhost: x\r\nx-a: ",
+      "a body": "POST /rpc/batch HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n",
+      chunks: "POST /rpc/batch HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n",
+      "a handshake": handshake,
+      // Open by then, and no answer to a ping: a byte of a frame that never comes to its end.
+      "a frame": handshake + key,
+    };
+    const startMs = performance.now();
+    await Promise.all(
+      Object.entries(slow).map(async ([what, begin]) => {
+        using connection = await dialTcp(gateway());
+        if (begin !== "") connection.write(begin);
+        const drip = what === "a frame" ? Buffer.from([0x81]) : what === "chunks" ? "1\r\na\r\n" : "a";
+        if (what === "a frame") connection.write(Buffer.from([0x01, 0xfe, 0xff, 0xff, 0, 0, 0, 0]));
+        const timer = what === "nothing" ? undefined : setInterval(() => connection.write(drip), 500);
+        await connection.ended.finally(() => clearInterval(timer));
+        expect(performance.now() - startMs, what).toBeLessThan(11_000);
+      }),
+    );
+  });
+});
+
+describe("bytes that are too many", () => {
+  attack("R9 nothing is decompressed: not a frame, not a body", async () => {
+    const handshake = [
+      "GET /rpc HTTP/1.1",
+      "host: x",
+      "upgrade: websocket",
+      "connection: upgrade",
+      "sec-websocket-version: 13",
+      "sec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==",
+      "sec-websocket-extensions: permessage-deflate; client_max_window_bits, permessage-deflate",
+      "\r\n",
+    ].join("\r\n");
+    // A compressed frame nevertheless: the first of the reserved bits.
+    const answer = await inTime(
+      (async () => {
+        using connection = await dialTcp(gateway());
+        connection.write(handshake);
+        connection.write(Buffer.from([0xc1, 0x84, 0, 0, 0, 0, 1, 2, 3, 4]));
+        return await connection.ended;
+      })(),
+      ["a compressed frame"],
+    );
+    expect(answer).toMatch(/^HTTP\/1\.1 101 /);
+    expect(answer.toLowerCase()).not.toContain("permessage-deflate");
+    const bomb = Buffer.from("1f8b0800000000000003", "hex");
+    const gzip = await post(`${gateway()}/rpc/batch`, { headers: { "content-encoding": "gzip" }, body: bomb });
+    expect(gzip.status).toBe(400);
+  });
+
+  attack("R10 32 MB of garbage close the session and are neither said back nor logged", async () => {
+    const garbage = "x".repeat(32 * 1024 * 1024);
+    const written = () => target.shop.output("gateway").length;
+    const before = written();
+    await expectLittleMemory(120, async () => {
+      using peer = await dial(gateway());
+      peer.socket.on("error", () => {});
+      peer.sendFrame(garbage);
+      const closed = await inTime(peer.closed, ["garbage"]);
+      expect([1009, 1006]).toContain(closed.code);
+      expect(JSON.stringify(peer.heard).length).toBeLessThan(1_000);
+      const answer = await post(`${gateway()}/rpc/batch`, { body: garbage }).catch(() => undefined);
+      if (answer) expect(answer.status).toBe(413);
+    });
+    using peer = await dial(gateway());
+    peer.sendFrame("x".repeat(200_000));
+    await inTime(peer.closed, ["garbage"]);
+    expect(JSON.stringify(peer.heard).length).toBeLessThan(1_000);
+    expect(written() - before).toBeLessThan(2_048);
+  });
+
+  attack("R12 a password of ten megabytes is refused for its length, and none is hashed that is too long", async () => {
+    const huge = "p".repeat(10 * 1024 * 1024);
+    using peer = await dial(gateway());
+    peer.socket.on("error", () => {});
+    peer.call("login", ["bob", huge]);
+    expect([1009, 1006]).toContain((await inTime(peer.closed, ["a password"])).code);
+    const lines = callOf("login", ["bob", "p".repeat(1_025)]);
+    // Two hashes at a time of 6 ms at least: so many would take more than a second.
+    const startMs = performance.now();
+    await Promise.all(Array.from({ length: 120 }, () => expectRefused(target.doors.slice(0, 1), lines, malformed)));
+    expect(performance.now() - startMs).toBeLessThan(refusedMsMax);
+    await expectRefused(target.innerDoors.users, callOf("authenticate", ["bob", "p".repeat(200_000)]), malformed);
+  });
+});
