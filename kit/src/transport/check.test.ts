@@ -270,20 +270,8 @@ describe("whatever arrives", () => {
     );
   });
 
-  test("its time grows with the size of the message and no faster", () => {
+  test("its time grows with the size of the message and no faster: a quadratic check would outlast this test by hours", () => {
     const wide: Limits = { ...limits, messageNodesMax: 1e9, messageDepthMax: 1e9 };
-    const timeMs = (depth: number) => {
-      const deep = call(nested(depth));
-      let best = Number.POSITIVE_INFINITY;
-      for (let round = 0; round < 5; round += 1) {
-        const startMs = performance.now();
-        checkMessage(deep, makePeerBudget(), wide);
-        best = Math.min(best, performance.now() - startMs);
-      }
-      return best;
-    };
-    timeMs(10_000);
-    // Ten times the nesting: quadratic would be a hundred times. The bound is wide because the clock is coarse.
-    expect(timeMs(100_000)).toBeLessThan(Math.max(timeMs(10_000), 0.2) * 40);
+    expect(() => checkMessage(call(nested(1_000_000)), makePeerBudget(), wide)).not.toThrow();
   });
 });
