@@ -50,6 +50,9 @@ describe("the client's trace id", () => {
   });
 });
 
+/** Without the deadline that was set, it would be the 10 s of a call that says none. */
+const soonMs = 5_000;
+
 describe("an expired deadline", () => {
   const late = { code: "deadline_exceeded" };
 
@@ -60,7 +63,7 @@ describe("an expired deadline", () => {
       within({ timeoutMs: 0 }, () => gateway.main.createOrder(token, items)),
     );
     for (const call of calls) await expect(call).rejects.toMatchObject(late);
-    expect(performance.now() - startMs).toBeLessThan(1_000);
+    expect(performance.now() - startMs).toBeLessThan(soonMs);
     expect(await countOrders()).toBe(before);
   });
 
@@ -83,7 +86,7 @@ describe("an expired deadline", () => {
       await expect(call).rejects.toMatchObject(late);
       const tookMs = performance.now() - startMs;
       expect(tookMs).toBeGreaterThanOrEqual(299);
-      expect(tookMs).toBeLessThan(1_000);
+      expect(tookMs).toBeLessThan(soonMs);
     } finally {
       process.kill(pid, "SIGCONT");
     }

