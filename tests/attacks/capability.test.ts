@@ -236,7 +236,7 @@ describe("what is not in the contract", () => {
         await expectRefused(target.doors, call, noSuchMethod);
       }
     }
-    for (const path of [[0], [-1], [null], [{}], [["login"]], [1e400], "login", 7]) {
+    for (const path of [[0], [-1], [null], [{}], [["login"]], "login", 7]) {
       const call: Message[] = [
         ["push", ["pipeline", 0, path, ["x"]]],
         ["pull", 1],

@@ -1,0 +1,53 @@
+/** One text of a source file, and what stands in its place when a defence is off. */
+export interface Edit {
+  readonly file: string;
+  readonly cut: string;
+  readonly put: string;
+}
+
+/** How the test of a row is made to fail; `npm run attacks -- --without-defences` does it, in a copy. */
+export interface Defence {
+  readonly row: string;
+  /** Words from the test's name; default the row's id. */
+  readonly test?: string;
+  readonly file: string;
+  /** What is missing then. */
+  readonly off: string;
+  readonly edits: readonly Edit[];
+}
+
+export const edit = (file: string, cut: string, put = ""): Edit => ({ file, cut, put });
+
+export const boundary = "kit/src/capability/boundary.ts";
+export const check = "kit/src/transport/check.ts";
+export const contract = "kit/src/capability/contract.ts";
+export const introductions = "kit/src/introduction/introduction.ts";
+export const serve = "kit/src/session/serve.ts";
+export const transport = "kit/src/transport/transport.ts";
+
+export const noSchema = edit(contract, "      check(value);\n");
+/** The Order Service as the specification has it: whatever comes as a user is asked. */
+export const believing = [
+  edit(introductions, "if (!isIntroduction(value)) throw", 'if (value === "never") throw'),
+  edit(
+    "kit/src/introduction/introduce.ts",
+    "  const gifter = gifterOf(introduction);\n",
+    '  const live = [introduction, ...Object.values(introduction ?? {})].find((it) => typeof it === "function");\n' +
+      "  if (live) return (live as unknown as RpcStub<T>).dup() as unknown as RpcPromise<T>;\n" +
+      "  const gifter = gifterOf(introduction);\n",
+  ),
+];
+export const mapAllowed = edit(
+  check,
+  '    case "promise":\n',
+  '    case "remap":\n      return nothing;\n    case "promise":\n',
+);
+export const noDeadlines = [
+  edit(boundary, "    tooLate.reject(deadlineExceeded());\n"),
+  edit("kit/src/transport/deadlines.ts", "deliver(deadlineReject(id, context.traceId));", "void deadlineReject;"),
+];
+export const anyOrigin = edit(
+  "kit/src/session/admission.ts",
+  "if (origin !== undefined && !isListedOrigin(origin)) {",
+  "if (origin === undefined && isListedOrigin(origin)) {",
+);

@@ -1,0 +1,290 @@
+import { anyOrigin, check, type Defence, edit, noDeadlines, noSchema, serve, transport } from "./defence.ts";
+
+const resources = "resources.test.ts";
+const callbacks = "callbacks.test.ts";
+const web = "web.test.ts";
+const leakage = "leakage.test.ts";
+
+export const defencesOfResources: readonly Defence[] = [
+  {
+    row: "R1",
+    test: "R1 calls",
+    file: resources,
+    off: "no limit of pipelining",
+    edits: [edit(check, "if (depth > limits.pipelineDepthMax)", "if (depth < 0)")],
+  },
+  {
+    row: "R2",
+    test: "R2 calls",
+    file: resources,
+    off: "no limit of calls that were not released",
+    edits: [edit(check, "if (budget.calls.size >= limits.outstandingCallsMax) {", "if (budget.calls.size < 0) {")],
+  },
+  {
+    row: "R2",
+    test: "R2 results",
+    file: resources,
+    off: "no limit of capabilities that were not released",
+    edits: [edit(check, "if (given.size > outstandingCallsMax) {", "if (given.size < 0) {")],
+  },
+  {
+    row: "R2",
+    test: "R2 more messages",
+    file: resources,
+    off: "no limit of messages per second",
+    edits: [edit(transport, "if (!rate.take()) throw", "if (rate === undefined) throw")],
+  },
+  {
+    row: "R2",
+    test: "R2 capabilities",
+    file: resources,
+    off: "no limit of the peer's own capabilities",
+    edits: [edit(check, "if (exports.size > exportsMax) throw", "if (exports.size < 0) throw")],
+  },
+  {
+    row: "R3",
+    file: resources,
+    off: "unknown operations are let through",
+    edits: [edit(check, 'throw violation("unknown or disabled operation");', "return;")],
+  },
+  {
+    row: "R4",
+    file: resources,
+    off: "no limit of calls in a batch",
+    edits: [
+      edit(
+        "kit/src/session/batch.ts",
+        "    if (calls > batchCallsMax) throw tooManyCalls();\n",
+        "    if (calls < 0) throw tooManyCalls();\n",
+      ),
+    ],
+  },
+  {
+    row: "R5",
+    test: "R5 a batch",
+    file: resources,
+    off: "promises of the sender's are taken",
+    edits: [edit(check, 'throw violation("promises of the sender\'s are not accepted");', "return nothing;")],
+  },
+  { row: "R5", test: "R5 that is never", file: callbacks, off: "no deadlines", edits: noDeadlines },
+  {
+    row: "R6",
+    file: resources,
+    off: "no limit of what waits for a peer",
+    edits: [
+      edit(
+        transport,
+        "if (channel.bufferedBytes() + frame.length > limits.sendBufferBytesMax) {",
+        "if (channel.bufferedBytes() < 0) {",
+      ),
+    ],
+  },
+  {
+    row: "R7",
+    file: resources,
+    off: "no limit for one address",
+    edits: [edit("kit/src/session/address.ts", "if (count > max) {", "if (count < 0) {")],
+  },
+  {
+    row: "R8",
+    file: resources,
+    off: "five minutes for a request",
+    edits: [
+      edit(serve, "headersTimeout: receiveMsMax,", "headersTimeout: 60_000,"),
+      edit(serve, "requestTimeout: receiveMsMax,", "requestTimeout: 300_000,"),
+    ],
+  },
+  {
+    row: "R9",
+    file: resources,
+    off: "compression is accepted",
+    edits: [edit("kit/src/session/upgrader.ts", "perMessageDeflate: false", "perMessageDeflate: true")],
+  },
+  {
+    row: "R10",
+    file: resources,
+    off: "no limit of a frame's size before it is read",
+    edits: [
+      edit(
+        "kit/src/session/upgrader.ts",
+        "maxPayload: limits.frameBytesMax,",
+        "maxPayload: limits.frameBytesMax * 1000,",
+      ),
+    ],
+  },
+  {
+    row: "R12",
+    file: resources,
+    off: "neither the schema nor the hashing looks at the length",
+    edits: [
+      noSchema,
+      edit("shop/users/password.ts", "if (password.length > passwordCharsMax) {", "if (password.length < 0) {"),
+    ],
+  },
+  {
+    row: "R13",
+    file: resources,
+    off: "a list has no limit",
+    edits: [edit("shop/orders/store.ts", "listMax = 1_000", "listMax = 100_000")],
+  },
+  {
+    row: "R15",
+    file: resources,
+    off: "a pattern that backtracks",
+    edits: [edit("shop/contracts/orders.ts", '"^[!-~]{1,128}$"', '"^[!-~]*[!-~]*[0-9]$"')],
+  },
+  { row: "R16", file: callbacks, off: "no deadlines", edits: noDeadlines },
+
+  {
+    row: "W1",
+    file: web,
+    off: "an origin is listed when it begins like one",
+    edits: [
+      edit("kit/src/session/admission.ts", "origins.includes(origin)", "origins.some((it) => origin.startsWith(it))"),
+    ],
+  },
+  { row: "W2", file: web, off: "every origin may post", edits: [anyOrigin] },
+  {
+    row: "W3",
+    file: web,
+    off: "the origin is reflected",
+    edits: [edit(serve, "if (admission.isListedOrigin(origin)) allowOrigin", "if (origin !== undefined) allowOrigin")],
+  },
+  {
+    row: "W5",
+    file: web,
+    off: "answers have no headers but their type",
+    edits: [edit("kit/src/session/http.ts", '{ "content-type": type, ...safeHeaders }', '{ "content-type": type }')],
+  },
+  {
+    row: "W6",
+    file: web,
+    off: "the referrer is looked up",
+    edits: [
+      edit(
+        serve,
+        "    const { origin } = request.headers;\n",
+        "    const { origin, referer } = request.headers;\n    if (referer?.startsWith('http')) void fetch(referer).catch(() => {});\n",
+      ),
+    ],
+  },
+  {
+    row: "W9",
+    file: web,
+    off: "Node's lenient parser",
+    edits: [edit(serve, "keepAliveTimeout: 65_000,", "keepAliveTimeout: 65_000,\n      insecureHTTPParser: true,")],
+  },
+  {
+    row: "W10",
+    file: web,
+    off: "the address is what a header says",
+    edits: [
+      edit(
+        "kit/src/session/address.ts",
+        'networkOf(request.socket.remoteAddress ?? "")',
+        'networkOf(String(request.headers["x-forwarded-for"]))',
+      ),
+    ],
+  },
+  {
+    row: "W11",
+    file: leakage,
+    off: "logins are logged with their password",
+    edits: [
+      edit(
+        "shop/gateway/service.ts",
+        "    return await this.#deps.users.main.authenticate",
+        "    console.error(username, password);\n    return await this.#deps.users.main.authenticate",
+      ),
+    ],
+  },
+  {
+    row: "W12",
+    file: web,
+    off: "logins are printed",
+    edits: [
+      edit(
+        "shop/gateway/service.ts",
+        "    return await this.#deps.users.main.authenticate",
+        "    console.error(username);\n    return await this.#deps.users.main.authenticate",
+      ),
+    ],
+  },
+  {
+    row: "W13",
+    file: callbacks,
+    off: "the message of an unknown error is sent",
+    edits: [
+      edit(
+        "kit/src/base/errors.ts",
+        'new FlotillaError("internal", "Internal error",',
+        'new FlotillaError("internal", String(thrown),',
+      ),
+    ],
+  },
+  {
+    row: "W13",
+    test: "W13 is an error",
+    file: leakage,
+    off: "the driver's message is sent",
+    edits: [edit("shop/service/sqlite-error.ts", '"The store cannot be used now"', "String(thrown)")],
+  },
+  {
+    row: "W14",
+    file: web,
+    off: "metrics are public",
+    edits: [
+      edit(
+        serve,
+        "if (path === paths.health && isGet)",
+        'if ((path === paths.health || path === "/metrics") && isGet)',
+      ),
+    ],
+  },
+  {
+    row: "W15",
+    file: web,
+    off: "a refusal is counted by its path",
+    edits: [
+      edit(
+        serve,
+        '      answerJson(response, 404, { code: "not_found"',
+        '      options.onRefused?.(new FlotillaError("not_found", "", { reason: path }));\n      answerJson(response, 404, { code: "not_found"',
+      ),
+    ],
+  },
+  {
+    row: "W16",
+    test: "W16 has no",
+    file: leakage,
+    off: "production has the demo's users",
+    edits: [edit("shop/users/seed.ts", 'if (mode === "production") {', "if (!mode) {")],
+  },
+  {
+    row: "W16",
+    test: "W16 does not",
+    file: leakage,
+    off: "a key may be readable by others",
+    edits: [edit("kit/src/session/identity.ts", "(statSync(file).mode & 0o077) !== 0", "statSync(file).mode === 0")],
+  },
+  {
+    row: "W17",
+    file: web,
+    off: "the keys' directory is open",
+    edits: [
+      edit("kit/src/session/identity.ts", "if (hasModes) chmodSync(directory, 0o700);", "chmodSync(directory, 0o755);"),
+    ],
+  },
+  {
+    row: "W18",
+    file: web,
+    off: "a package runs a script when it is installed",
+    edits: [
+      edit(
+        "package-lock.json",
+        '    "node_modules/capnweb": {\n',
+        '    "node_modules/capnweb": {\n      "hasInstallScript": true,\n',
+      ),
+    ],
+  },
+];
