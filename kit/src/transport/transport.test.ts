@@ -3,6 +3,8 @@ import { currentContext, withContext } from "../base/context.ts";
 import { edgeLimits } from "../base/limits.ts";
 import { describeTransport, makeRig } from "./fixtures/conformance.ts";
 import { memoryWire, stockWire, webSocketWire } from "./fixtures/wires.ts";
+import { makeMemoryLink } from "./memory.ts";
+import { makeTransport } from "./transport.ts";
 
 const wires = [
   memoryWire("flotilla.v1"),
@@ -12,6 +14,21 @@ const wires = [
   stockWire,
 ];
 for (const wire of wires) describeTransport(wire);
+
+test("what stands before a violation, and was not begun, is not begun any more", async () => {
+  const { left, right } = makeMemoryLink();
+  left.listen({ frame() {}, closed() {} });
+  const transport = makeTransport(right, {
+    limits: edgeLimits,
+    callers: { keepCallers: false, peerName: undefined },
+  });
+  const call = '["push",["pipeline",0,["note"],[1]]]';
+  const first = transport.receive();
+  left.send([call, call, call, '["pull",-1]'].join("\n"));
+  // Somebody waited for it when it came.
+  expect((await first) as unknown[]).toHaveLength(2);
+  await expect(transport.receive()).rejects.toMatchObject({ reason: "protocol_violation" });
+});
 
 describe.each(wires.filter(({ framing }) => framing === "flotilla.v1"))("$name, between two of ours", (wire) => {
   const sent = (frames: { readonly direction: "in" | "out"; readonly frame: string }[]) =>

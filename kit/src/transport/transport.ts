@@ -217,7 +217,12 @@ export function makeTransport(channel: Channel, options: TransportOptions): Tran
   function fail(reason: FlotillaError): void {
     if (failure) return;
     failure = reason;
-    if (reason.code !== "unavailable") options.onRefused?.(reason);
+    if (reason.code !== "unavailable") {
+      options.onRefused?.(reason);
+      // SECURITY: what a refused peer sent before, and nobody has begun, would be worked off all the same.
+      received = [];
+      read = 0;
+    }
     deadlines.clear();
     waiting?.reject(reason);
     waiting = undefined;
