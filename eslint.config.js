@@ -5,7 +5,7 @@ import tseslint from "typescript-eslint";
 export default [
   { ignores: ["**/node_modules/**"] },
   {
-    files: ["kit/src/**/*.ts", "shop/**/*.ts", "tests/**/*.ts"],
+    files: ["kit/src/**/*.ts", "shop/**/*.ts", "tests/**/*.ts", "bench/**/*.ts"],
     languageOptions: { parser: tseslint.parser, parserOptions: { projectService: true } },
     plugins: { "@typescript-eslint": tseslint.plugin },
     rules: { "@typescript-eslint/no-floating-promises": ["error", { checkThenables: true }] },

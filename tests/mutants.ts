@@ -1,10 +1,11 @@
 // `npm run mutants`: takes out, one at a time and in a copy, the mechanism behind each promise of ARCHITECTURE.md and
 // SECURITY.md, and looks whether the test that is named there fails. Takes some minutes, so it is not part of `npm test`.
-import { execFileSync, spawnSync } from "node:child_process";
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { copyRepository } from "./repository-copy.ts";
 
 interface Mutant {
   readonly promise: string;
@@ -185,27 +186,13 @@ const copy = mkdtempSync(join(tmpdir(), "flotilla-mutants-"));
 const only = process.argv[2];
 let survivors = 0;
 try {
-  copyRepository();
+  copyRepository(root, copy);
   for (const mutant of mutants) if (!only || mutant.promise.includes(only)) tryOut(mutant);
 } finally {
   rmSync(copy, { recursive: true, force: true });
 }
 process.stdout.write(survivors === 0 ? "Every test failed when its mechanism was out.\n" : `${survivors} survived.\n`);
 process.exitCode = survivors === 0 ? 0 : 1;
-
-/** The packages are shared with the original, but for our own: those are the copy's. */
-function copyRepository(): void {
-  const files = execFileSync("git", ["ls-files", "-co", "--exclude-standard"], { cwd: root, encoding: "utf8" }).split(
-    "\n",
-  );
-  for (const file of files.filter((name) => name !== "")) cpSync(join(root, file), join(copy, file));
-  const modules = join(copy, "node_modules");
-  mkdirSync(join(modules, "@flotilla"), { recursive: true });
-  for (const name of readdirSync(join(root, "node_modules"))) {
-    if (name !== "@flotilla") symlinkSync(join(root, "node_modules", name), join(modules, name));
-  }
-  for (const name of ["kit", "shop"]) symlinkSync(join(copy, name), join(modules, "@flotilla", name));
-}
 
 function tryOut({ promise, file, cut, put, test }: Mutant): void {
   const path = join(copy, file);
