@@ -1,14 +1,14 @@
 import { setTimeout as delay } from "node:timers/promises";
 import fc from "fast-check";
 import { type FuzzCase, type FuzzTarget, fuzzCase } from "./fuzz-cases.ts";
-import { type OnInternal, runCase } from "./fuzz-session.ts";
+import { BadAnswer, type OnInternal, runCase } from "./fuzz-session.ts";
 import type { FuzzShop, Recordings } from "./fuzz-shop.ts";
 
 /** Cases under way at once: they wait for each other's processes most of the time. */
 const parallel = 24;
 /** Generated together, from a seed of their own; more would keep this process from answering the services' pings. */
 const groupSize = 20;
-const shrinkMsMax = 60_000;
+const shrinkMsMax = 120_000;
 
 /** A case, and where it came from: enough to make it, and what it shrinks to, again. */
 export interface Candidate {
@@ -17,20 +17,28 @@ export interface Candidate {
   readonly index: number;
 }
 
+export interface Wrong {
+  readonly reason: string;
+  /** Whether any case that was under way may have done it: a process died, or answered nobody. */
+  readonly isShared: boolean;
+}
+
 /** Runs a case and says what was wrong after it; undefined when nothing was. */
-export type Judge = (it: FuzzCase) => Promise<string | undefined>;
+export type Judge = (it: FuzzCase) => Promise<Wrong | undefined>;
 
 export function makeJudge(shop: FuzzShop, onInternal: OnInternal): Judge {
   return async (it) => {
     try {
       await runCase(shop, it, onInternal);
       await shop.honestProbe();
-      return shop.fault();
     } catch (error) {
+      if (error instanceof BadAnswer) return { reason: error.message, isShared: false };
       // The last words of a process that died come a moment after its connections broke.
       await delay(100);
-      return shop.fault() ?? (error instanceof Error ? error.message : String(error));
+      return { reason: shop.fault() ?? (error instanceof Error ? error.message : String(error)), isShared: true };
     }
+    const reason = shop.fault();
+    return reason === undefined ? undefined : { reason, isShared: true };
   };
 }
 
@@ -60,7 +68,7 @@ export function* caseStream(recordings: Recordings, { targets, cases, seed }: St
 
 /** A case failed. */
 export class Broken extends Error {
-  /** That case; all that were under way when a process died, because nobody knows which of them did it. */
+  /** That case, or all that were under way when nobody knows which of them did it. */
   readonly suspects: readonly Candidate[];
 
   constructor(reason: string, suspects: readonly Candidate[]) {
@@ -70,7 +78,6 @@ export class Broken extends Error {
 }
 
 export interface RunOptions {
-  readonly shop: FuzzShop;
   readonly judge: Judge;
   /** By `performance.now()`: no case is begun after it. */
   readonly endMs: number;
@@ -80,7 +87,7 @@ export interface RunOptions {
 /** @returns how many were run of each target. @throws Broken */
 export async function runAll(
   stream: Iterator<Candidate>,
-  { shop, judge, endMs, log }: RunOptions,
+  { judge, endMs, log }: RunOptions,
 ): Promise<Record<string, number>> {
   const counts: Record<string, number> = {};
   const underWay = new Set<Candidate>();
@@ -92,8 +99,8 @@ export async function runAll(
       if (next.done) return;
       const candidate = next.value;
       underWay.add(candidate);
-      const reason = await judge(candidate.it);
-      if (reason) broken ??= new Broken(reason, shop.fault() ? [...underWay] : [candidate]);
+      const wrong = await judge(candidate.it);
+      if (wrong) broken ??= new Broken(wrong.reason, wrong.isShared ? [...underWay] : [candidate]);
       underWay.delete(candidate);
       const { target } = candidate.it;
       counts[target] = (counts[target] ?? 0) + 1;
@@ -119,22 +126,21 @@ export async function shrink(
 ): Promise<{ readonly it: FuzzCase; readonly reason: string } | undefined> {
   let shop = await openShop();
   let smallest: { it: FuzzCase; reason: string } | undefined;
-  const close = () => Promise.resolve(shop[Symbol.asyncDispose]()).catch(() => {});
   const property = fc.asyncProperty(fuzzCase(target, recordings), async (it) => {
-    const reason = await makeJudge(shop, onInternal)(it);
-    if (!reason) return;
-    smallest = { it, reason };
-    if (shop.fault()) {
-      await close();
+    const wrong = await makeJudge(shop, onInternal)(it);
+    if (!wrong) return;
+    smallest = { it, reason: wrong.reason };
+    if (wrong.isShared) {
+      await shop.abandon();
       shop = await openShop();
     }
-    throw new Error(reason);
+    throw new Error(wrong.reason);
   });
   try {
     const endEarly = { interruptAfterTimeLimit: shrinkMsMax, markInterruptAsFailure: false };
     await fc.check(property, { seed: groupSeed, path: String(index), numRuns: 1, ...endEarly });
     return smallest;
   } finally {
-    await close();
+    await shop.abandon();
   }
 }

@@ -24,6 +24,9 @@ export async function runCase(shop: FuzzShop, it: FuzzCase, onInternal: OnIntern
   else await runSessionCase(shop, { it, lines, check });
 }
 
+/** An answer that should not have been given: the fault of the case that it was given to, and of no other. */
+export class BadAnswer extends Error {}
+
 /** Hears of answers with which a service admits a fault of its own; may throw. */
 export type OnInternal = (line: string) => void;
 
@@ -155,14 +158,14 @@ async function runBatchCase(shop: FuzzShop, { it, lines, check }: Run): Promise<
     if (body.length > 256 * 1024 && error instanceof Error && "code" in error) return { status: 413, text: "" };
     throw error;
   });
-  if (faultStatuses.has(status)) throw new Error(`the batch was answered ${status}: ${text}`);
+  if (faultStatuses.has(status)) throw new BadAnswer(`the batch was answered ${status}: ${text}`);
   for (const line of text.split("\n").filter((part) => part !== "")) check(line);
 }
 
 function checkLine(line: string, canaries: readonly string[], onInternal: OnInternal): number | undefined {
-  if (looksLikeStack.test(line)) throw new Error(`a stack was sent: ${line.slice(0, 500)}`);
+  if (looksLikeStack.test(line)) throw new BadAnswer(`a stack was sent: ${line.slice(0, 500)}`);
   const found = canaries.find((canary) => line.includes(canary));
-  if (found) throw new Error(`what must not leave was sent (${found.slice(0, 12)}…): ${line.slice(0, 500)}`);
+  if (found) throw new BadAnswer(`what must not leave was sent (${found.slice(0, 12)}…): ${line.slice(0, 500)}`);
   const [operation, id, error] = messageOf(line);
   if (operation === "reject") checkError(error, line, onInternal);
   else if (operation === "abort") checkError(id, line, onInternal);
@@ -175,6 +178,6 @@ function checkError(error: unknown, line: string, onInternal: OnInternal): void 
   const isCoded =
     tag === "error" && Object.hasOwn(errorCodes, String(name)) && typeof message === "string" && stack === null;
   const extra = Object.keys(fields ?? {}).filter((key) => !errorFields.has(key));
-  if (!isCoded || extra.length > 0) throw new Error(`not a coded error: ${line.slice(0, 500)}`);
+  if (!isCoded || extra.length > 0) throw new BadAnswer(`not a coded error: ${line.slice(0, 500)}`);
   if (name === "internal") onInternal(line);
 }

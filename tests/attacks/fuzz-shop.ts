@@ -38,6 +38,8 @@ export interface FuzzShop extends AsyncDisposable {
   /** What the services hold, without the gateway's live introductions, which end by themselves. */
   tables(): Promise<unknown>;
   longestLogLine(): number;
+  /** Ends it though it may be dead or hang, and expects nothing of it. */
+  abandon(): Promise<void>;
 }
 
 const people = { honest: "charlie", user: "bob", admin: "alice" } as const;
@@ -128,6 +130,12 @@ export async function openFuzzShop(): Promise<FuzzShop> {
             .map((line) => Buffer.byteLength(line)),
         ),
       ),
+    async abandon() {
+      await Promise.allSettled(serviceNames.map((name) => processes.kill(name)));
+      await Promise.resolve(processes[Symbol.asyncDispose]()).catch(() => {});
+      client[Symbol.dispose]();
+      gateway[Symbol.dispose]();
+    },
     async [Symbol.asyncDispose]() {
       client[Symbol.dispose]();
       gateway[Symbol.dispose]();

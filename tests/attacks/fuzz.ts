@@ -2,7 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { type ServiceName, serviceNames } from "../../shop/topology.ts";
 import type { FuzzTarget } from "./fuzz-cases.ts";
 import { Broken, caseStream, makeJudge, runAll, shrink } from "./fuzz-run.ts";
-import type { OnInternal } from "./fuzz-session.ts";
+import { BadAnswer, type OnInternal } from "./fuzz-session.ts";
 import { type FuzzShop, openFuzzShop, type Recordings } from "./fuzz-shop.ts";
 
 export interface FuzzOptions {
@@ -57,12 +57,11 @@ export async function fuzz(options: FuzzOptions): Promise<FuzzReport> {
   let internalAnswers = 0;
   const onInternal = (line: string) => {
     internalAnswers += 1;
-    if (options.strict) throw new Error(`a fault of the service's own: ${line}`);
+    if (options.strict) throw new BadAnswer(`a fault of the service's own: ${line}`);
   };
   const shop = await openFuzzShop();
-  let failure: FuzzFailure | undefined;
   try {
-    const run = { shop, judge: makeJudge(shop, onInternal), endMs: Number.POSITIVE_INFINITY, log };
+    const run = { judge: makeJudge(shop, onInternal), endMs: Number.POSITIVE_INFINITY, log };
     await runAll(caseStream(shop.recordings, { ...options, cases: warmUpCases, seed: ~seed }), run);
     const atRest = await tablesAtRest(shop);
     const before = await shop.residentMb();
@@ -71,7 +70,7 @@ export async function fuzz(options: FuzzOptions): Promise<FuzzReport> {
     const after = await memoryBack(shop, before);
     const fault = shop.fault();
     if (fault) throw new Error(fault);
-    return {
+    const report = {
       seed,
       cases,
       seconds: Math.round((performance.now() - startMs) / 1_000),
@@ -80,14 +79,11 @@ export async function fuzz(options: FuzzOptions): Promise<FuzzReport> {
       honestMsWorst: Math.round(shop.honestMsWorst),
       logLineBytesMax: shop.longestLogLine(),
     };
+    await shop[Symbol.asyncDispose]();
+    return report;
   } catch (thrown) {
-    failure = await explain(thrown, { seed, log, recordings: shop.recordings, onInternal });
-    throw failure;
-  } finally {
-    // After a failure a process may be dead, which is known.
-    await Promise.resolve(shop[Symbol.asyncDispose]()).catch((error: unknown) => {
-      if (!failure) throw error;
-    });
+    await shop.abandon();
+    throw await explain(thrown, { seed, log, recordings: shop.recordings, onInternal });
   }
 }
 

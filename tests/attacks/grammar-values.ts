@@ -19,6 +19,7 @@ export const bulks = {
   $DIGITS: "7".repeat(16_384),
   $LONG: "x".repeat(300_000),
   $MANY: Array(21_000).fill("0").join(),
+  $ELEMENTS: Array(1_000).fill("0").join(),
   $DEEP: "[".repeat(2_000) + "]".repeat(2_000),
   $NESTED: "[[".repeat(100) + "]]".repeat(100),
   $KEYS: `${'{"a":'.repeat(62)}1${"}".repeat(62)}`,

@@ -16,6 +16,9 @@ const wildMessage: Arbitrary<unknown> = fc.oneof(
   wildValue,
 );
 
+/** A program that makes a list, and runs another for each of its elements. */
+const nestedMap = (program: string) => `["remap",0,[],[["import",0]],[[[$ELEMENTS]],["remap",1,[],[],[${program}]]]]`;
+
 /** No message at all, or one that only its size makes hostile. */
 const hostileText = fc.oneof(
   fc.constantFrom(
@@ -33,6 +36,8 @@ const hostileText = fc.oneof(
     '["push",["pipeline",0,["x"],[$KEYS]]]',
     '["push",["pipeline",0,["x"],[[[$MANY]]]]]',
     '["push",["pipeline",0,["x"],["$LONG"]]]',
+    `["push",${nestedMap("[[$ELEMENTS]]")}]`,
+    `["push",${nestedMap(nestedMap(nestedMap("0")))}]`,
     `["pull",1,${'"x",'.repeat(500)}0]`,
   ),
   fc.string({ maxLength: 30, unit: "binary" }),
