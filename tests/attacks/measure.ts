@@ -40,6 +40,16 @@ const session = (row: string, name: string, send: (peer: HostilePeer, at: Attack
   },
 });
 
+/** Dials, calls, and goes when all is answered. */
+const asking = (row: string, name: string, calls: (peer: HostilePeer, at: Attacked) => readonly number[]): Attack => ({
+  row,
+  name,
+  async once(at) {
+    using peer = await dial(at.url, { framing: "flotilla.v1" });
+    for (const id of calls(peer, at)) await peer.answer(id);
+  },
+});
+
 const batch = (row: string, name: string, body: (at: Attacked) => string): Attack => ({
   row,
   name,
@@ -67,6 +77,12 @@ const attacks: readonly Attack[] = [
       await delay(1);
     },
   },
+  {
+    row: "-",
+    name: "control: sessions that open and close as fast as they go",
+    once: async (at) => (await dial(at.url)).socket.terminate(),
+  },
+  batch("-", "control: batches of one call as fast as they go", () => text(callOf("listUsers", ["x"]))),
   session("R1", "nested .map() of 1,000 × 1,000", (peer) => peer.send(["push", program])),
   session("R1", "calls pipelined on each other, 4,000 deep", (peer) => peer.send(...times(4_000, call))),
   session("R2", "1,500 calls, never released", (peer) => peer.send(...times(1_500, () => call()))),
@@ -92,34 +108,32 @@ const attacks: readonly Attack[] = [
   session("T7", "an error of 24 causes", (peer) => peer.send(...callOf("listUsers", [nested(24)]))),
   session("R10", "16 MB of garbage in one frame", (peer) => peer.sendFrame(megabytes(16))),
   session("R10", "200 KB of garbage in one frame", (peer) => peer.sendFrame("x".repeat(200_000))),
-  session("T6", "20,000 values in one message", (peer) =>
-    peer.send(...callOf("listUsers", [list(...times(19_000, () => []))])),
-  ),
-  session("T6", "a bigint of 16,384 digits", (peer) =>
-    peer.send(...callOf("listUsers", [["bigint", "7".repeat(16_384)]])),
-  ),
-  session("R12", "a password of 200 KB, 20 times", (peer) =>
-    peer.send(...times(20, () => ["push", ["pipeline", 0, ["login"], ["bob", "p".repeat(10_000)]]])),
+  asking("T6", "19,000 values in one message", (peer) => [
+    peer.call("listUsers", [list(...times(19_000, () => list() as Message))]),
+  ]),
+  asking("T6", "a bigint of 16,384 digits", (peer) => [peer.call("listUsers", [["bigint", "7".repeat(16_384)]])]),
+  asking("R12", "20 passwords of 10 KB", (peer) =>
+    times(20, () => []).map(() => peer.call("login", ["bob", "p".repeat(10_000)])),
   ),
   session("T11", "frames that are not the protocol", (peer) => peer.sendFrame('["pull",-1]')),
-  session("R15", "50 KB texts for every validator", (peer) =>
-    peer.send(...callOf("createOrder", ["a".repeat(50_000), list(), "-".repeat(50_000)])),
-  ),
+  asking("R15", "50 KB texts for every validator", (peer, at) => [
+    peer.call("createOrder", [at.token, list({ name: "Mouse", quantity: 1, price: 1 }), "-".repeat(50_000)]),
+    peer.call("createOrder", ["a".repeat(50_000), list()]),
+  ]),
   {
     row: "W1",
     name: "upgrades that are refused for their origin",
     once: (at) => dial(at.url, { headers: { origin: "https://evil.example" } }).catch(() => {}),
   },
-  session("R13", "one account's lists of 1,000 orders, 20 at once", async (peer, at) => {
-    const ids = times(20, () => []).map(() => peer.call("listOrders", [at.token]));
-    for (const id of ids) await peer.answer(id).catch(() => {});
-    peer.socket.terminate();
-  }),
-  session("R11", "wrong passwords, 16 at once", async (peer) => {
-    const ids = times(16, () => []).map(() => peer.call("login", ["bob", "wrong"]));
-    for (const id of ids) await peer.answer(id).catch(() => {});
-    peer.socket.terminate();
-  }),
+  asking("R14", "1,000 calls with a bad token, as many as one may have under way", (peer) =>
+    times(1_000, () => []).map(() => peer.call("listUsers", ["x"])),
+  ),
+  asking("R14", "one account's lists of 1,000 orders, 20 at once", (peer, at) =>
+    times(20, () => []).map(() => peer.call("listOrders", [at.token])),
+  ),
+  asking("R11", "wrong passwords, 16 at once", (peer) =>
+    times(16, () => []).map(() => peer.call("login", ["bob", "wrong"])),
+  ),
 ];
 
 /** Held for a whole round, and not repeated. */
