@@ -60,6 +60,7 @@ export const instantPasswords: Passwords = {
 export async function makeShop(options: ShopOptions = {}) {
   const { delayMs = 1, onWork, entriesMax } = options;
   const clock = makeVirtualClock();
+  let linksMade = 0;
   const userStore = hearing(makeMemoryUserStore(), () => onWork?.("users"));
   const orderStore = hearing(makeMemoryOrderStore(), () => onWork?.("orders"));
   await seedUsers({ mode: "development", clock, store: userStore, passwords: instantPasswords });
@@ -116,6 +117,7 @@ export async function makeShop(options: ShopOptions = {}) {
     linkToOrders: (peer: ServicePeer) => link(peer, orders, orderServiceFor({ ...peer }, orders, orderDeps)),
     login: (username: string): Promise<Login> => clock.run(client.login(username, demoPassword)),
     restartUsers,
+    reconnectUsers,
     async [Symbol.asyncDispose]() {
       introductions[Symbol.dispose]();
       await clock.advance(delayMs * 4);
@@ -125,8 +127,13 @@ export async function makeShop(options: ShopOptions = {}) {
 
   /** Another run of the User Service on the same store, to which the others have connected. */
   async function restartUsers(): Promise<void> {
-    const before = [ordersUsers, gatewayUsers];
     users = makeHome({ name: "users", clock });
+    await reconnectUsers();
+  }
+
+  /** The same run of the User Service, to which the others have connected anew. */
+  async function reconnectUsers(): Promise<void> {
+    const before = [ordersUsers, gatewayUsers];
     ordersUsers = link(ordersPeer, users, userServiceFor(ordersPeer, users, userDeps));
     gatewayUsers = link(gatewayPeer, users, userServiceFor(gatewayPeer, users, userDeps));
     for (const old of before) old.cut();
@@ -135,7 +142,13 @@ export async function makeShop(options: ShopOptions = {}) {
 
   function link(from: Peer, to: Pick<Home, "name" | "instance">, main: RpcTarget | undefined): TestLink {
     if (!main) throw new Error(`${to.name} serves nothing to this peer`);
-    return makeTestLink({ clock, delayMs, from, to: { name: to.name, instance: to.instance, main } });
+    return makeTestLink({
+      clock,
+      delayMs,
+      from,
+      to: { name: to.name, instance: to.instance, main },
+      sessionNumber: ++linksMade,
+    });
   }
 }
 
@@ -169,6 +182,9 @@ function connectionOver<T extends RpcTarget>(current: () => TestLink, onUse?: ()
       return current().main as unknown as RpcStub<T>;
     },
     opened: () => current().opened(),
+    get sessionNumber() {
+      return current().sessionNumber;
+    },
     isOpen: true,
     stats: () => current().near.stats(),
     close: () => current().cut(),

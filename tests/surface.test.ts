@@ -35,6 +35,7 @@ test("the kit exports these values", () => {
       "serveOps",
       "systemClock",
       "withContext",
+      "withOwnDeadline",
     ]
   `);
 });

@@ -1,6 +1,6 @@
 // For those who build services.
 export { type Cancel, type Clock, systemClock } from "./base/clock.ts";
-export { type CallContext, type ContextRequest, currentContext, withContext } from "./base/context.ts";
+export { type CallContext, type ContextRequest, currentContext, withContext, withOwnDeadline } from "./base/context.ts";
 export { type ErrorCode, type ErrorDetail, errorCodes, FlotillaError, hasCode, reasonOf } from "./base/errors.ts";
 export { edgeLimits, type Limits, linkLimits } from "./base/limits.ts";
 export { anonymous, type Peer, type ServicePeer } from "./base/peer.ts";

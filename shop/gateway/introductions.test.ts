@@ -1,4 +1,4 @@
-import { FlotillaError, type Introduction } from "@flotilla/kit";
+import { FlotillaError, type Introduction, withContext } from "@flotilla/kit";
 import { describe, expect, test } from "vitest";
 import { makeShop, type Shop, someItems } from "../../tests/shop-harness.ts";
 import type { User } from "../contracts/users.ts";
@@ -123,6 +123,49 @@ describe("a kept introduction that turns out to be void", () => {
     expect(shop.introductions.size).toBe(1);
     expect(shop.users.counts().deposits).toBe(1);
   });
+});
+
+test("after a broken connection to the same User Service every user is introduced anew, without waiting", async () => {
+  await using shop = await makeShop({ delayMs: 10 });
+  const [token] = (await tokensOf(shop, "bob")) as [string];
+  await shop.clock.run(shop.client.createOrder(token, someItems));
+  await shop.reconnectUsers();
+  const startMs = shop.clock.monotonicMs();
+  await shop.clock.run(shop.client.createOrder(token, someItems));
+  expect(shop.clock.monotonicMs() - startMs).toBe(60);
+  expect(shop.users.counts()).toEqual({ deposits: 1, parked: 0 });
+});
+
+test("no introduction that is in use or undecided is ended for another, however small the table", async () => {
+  await using shop = await makeShop({ entriesMax: 1, delayMs: 10 });
+  const tokens = await tokensOf(shop, "alice", "bob", "charlie", "bob", "alice");
+  const answers = tokens.map((token) => shop.introductions.with(token, list(shop)));
+  expect(await shop.clock.run(Promise.all(answers))).toEqual([[], [], [], [], []]);
+});
+
+test("who comes first in a hurry fails alone: the introduction has time of its own", async () => {
+  await using shop = await makeShop({ delayMs: 100 });
+  const [token] = (await tokensOf(shop, "bob")) as [string];
+  const call = () => shop.introductions.with(token, list(shop));
+  const hurried = withContext({ timeoutMs: 150 }, call, shop.clock);
+  const patient = withContext({ timeoutMs: 10_000 }, call, shop.clock);
+  hurried.catch(() => {});
+  expect(await shop.clock.run(patient)).toEqual([]);
+  await expect(hurried).rejects.toMatchObject({ code: "deadline_exceeded" });
+  await shop.clock.advance(5_000);
+});
+
+test("a flood of bad tokens leaves room at the User Service for who is genuine", async () => {
+  await using shop = await makeShop({ delayMs: 10 });
+  const [token] = (await tokensOf(shop, "bob")) as [string];
+  const bad = Array.from({ length: 1_500 }, (_, i) =>
+    shop.introductions.with(String(i).padStart(43, "x"), list(shop)).catch((error: { code: string }) => error.code),
+  );
+  const genuine = shop.introductions.with(token, list(shop));
+  await shop.clock.advance(15);
+  expect(shop.users.counts().parked).toBeLessThan(150);
+  expect(await shop.clock.run(genuine)).toEqual([]);
+  expect(new Set(await shop.clock.run(Promise.all(bad)))).toEqual(new Set(["unauthenticated"]));
 });
 
 test("what the call itself is refused for is not tried again", async () => {

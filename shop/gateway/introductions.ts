@@ -1,5 +1,13 @@
 import { createHash } from "node:crypto";
-import { type Clock, type Connection, type Gifted, type Introduction, introduce, reasonOf } from "@flotilla/kit";
+import {
+  type Clock,
+  type Connection,
+  type Gifted,
+  type Introduction,
+  introduce,
+  reasonOf,
+  withOwnDeadline,
+} from "@flotilla/kit";
 import type { User, UserService } from "../contracts/users.ts";
 
 export interface IntroductionsOptions {
@@ -26,13 +34,29 @@ export interface Introductions extends Disposable {
 
 const entriesMaxDefault = 10_000;
 
+/**
+ * Deposits that nobody has answered yet, above which a call waits for the answer before it is sent on: so a flood of bad
+ * tokens does not fill the places of those who wait at the User Service. One more round trip, and only then.
+ */
+const undecidedMax = 100;
+
+/** Entries looked at for one to end: the oldest are seldom in use, and no call is to wait for a search. */
+const searchedMax = 32;
+
+/** A kept introduction, and how many calls use it now. */
+interface Entry {
+  readonly gift: Gifted<User>;
+  uses: number;
+}
+
 /** What the recipient and the home say about an introduction that is over: nothing was done, a new one may do. */
 const voidReasons: ReadonlySet<string | undefined> = new Set(["introduction_refused", "expired", "home_restarted"]);
 
 export function makeIntroductions(options: IntroductionsOptions): Introductions {
   const { users, to, clock, entriesMax = entriesMaxDefault } = options;
   /** By the hash of the token, the most recently used last. */
-  const kept = new Map<string, Gifted<User>>();
+  const kept = new Map<string, Entry>();
+  let undecided = 0;
 
   return {
     async with(token, call) {
@@ -40,49 +64,82 @@ export function makeIntroductions(options: IntroductionsOptions): Introductions 
       const known = reusable(key);
       if (known) {
         try {
-          return await known.answer(call(known.value));
+          return await use(known, call);
         } catch (error) {
           if (!voidReasons.has(reasonOf(error))) throw error;
-          known[Symbol.dispose]();
+          known.gift[Symbol.dispose]();
         }
       }
-      const fresh = reusable(key) ?? (await introduceUser(key, token));
-      return await fresh.answer(call(fresh.value));
+      return await use(reusable(key) ?? (await introduceUser(key, token)), call);
     },
     get size() {
       return kept.size;
     },
     [Symbol.dispose]() {
-      for (const gift of [...kept.values()]) gift[Symbol.dispose]();
+      for (const { gift } of [...kept.values()]) gift[Symbol.dispose]();
     },
   };
 
-  function reusable(key: string): Gifted<User> | undefined {
-    const gift = kept.get(key);
-    if (!gift) return undefined;
-    if (gift.instance !== users.instance) {
-      // The home was restarted, or is away: what was deposited there is gone.
-      gift[Symbol.dispose]();
+  async function use<R>(entry: Entry, call: (user: Introduction<User>) => PromiseLike<R>): Promise<R> {
+    const { gift } = entry;
+    entry.uses += 1;
+    try {
+      if (!gift.isDeposited && undecided > undecidedMax) await gift.deposited();
+      return await gift.answer(call(gift.value));
+    } finally {
+      entry.uses -= 1;
+    }
+  }
+
+  function reusable(key: string): Entry | undefined {
+    const entry = kept.get(key);
+    if (!entry) return undefined;
+    if (!entry.gift.isLive) {
+      // The home was restarted, is away, or was out of reach meanwhile: what was deposited there is gone.
+      entry.gift[Symbol.dispose]();
       return undefined;
     }
     kept.delete(key);
-    kept.set(key, gift);
-    return gift;
+    kept.set(key, entry);
+    return entry;
   }
 
-  async function introduceUser(key: string, token: string): Promise<Gifted<User>> {
+  async function introduceUser(key: string, token: string): Promise<Entry> {
     await users.opened();
     const other = reusable(key);
     if (other) return other;
+    const entry: Entry = { gift: withOwnDeadline(() => deposit(key, token), clock), uses: 0 };
+    kept.set(key, entry);
+    makeRoom();
+    undecided += 1;
+    const decided = () => {
+      undecided -= 1;
+    };
+    entry.gift.deposited().then(decided, decided);
+    return entry;
+  }
+
+  /** Others will use it too, so it has time of its own, and not what the first caller has left. */
+  function deposit(key: string, token: string): Gifted<User> {
     using user = users.main.getUserByToken(token);
     const gift = introduce<User>(user, { from: users, to, clock, onEnd: () => forget(key, gift) });
-    kept.set(key, gift);
-    const oldest = kept.size > entriesMax ? kept.values().next().value : undefined;
-    oldest?.[Symbol.dispose]();
     return gift;
   }
 
+  /** Ends the longest unused; never one that a call is using, nor one that may prove to be no login at all. */
+  function makeRoom(): void {
+    if (kept.size <= entriesMax) return;
+    let searched = 0;
+    for (const { gift, uses } of kept.values()) {
+      searched += 1;
+      if (searched > searchedMax) return;
+      if (uses > 0 || !gift.isDeposited) continue;
+      gift[Symbol.dispose]();
+      return;
+    }
+  }
+
   function forget(key: string, gift: Gifted<User>): void {
-    if (kept.get(key) === gift) kept.delete(key);
+    if (kept.get(key)?.gift === gift) kept.delete(key);
   }
 }

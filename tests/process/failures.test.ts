@@ -112,6 +112,9 @@ function holding(users: Connection<UserServiceForPeers>): { link: HomeLink; held
     },
     main,
     opened: () => users.opened(),
+    get sessionNumber() {
+      return users.sessionNumber;
+    },
   };
   return { link, held };
 }

@@ -61,6 +61,16 @@ function assertSendable({ timeoutMs, traceId, callers = [] }: ContextRequest): v
   if (!callers.every(isServiceName)) throw new TypeError("callers are names of services");
 }
 
+/**
+ * Runs `run` with the trace and the callers of the current call, but time of its own: for work that others will use too,
+ * and that must not fail because the one who came first was in a hurry.
+ */
+export function withOwnDeadline<T>(run: () => T, clock: Clock = systemClock): T {
+  const outer = storage.getStore();
+  const request = outer ? { traceId: outer.traceId, callers: outer.callers } : {};
+  return storage.run(undefined, () => withContext(request, run, clock));
+}
+
 /** Runs `run` outside any call: for what outlives the call that happened to start it, such as a connection. */
 export function outsideContext<T>(run: () => T): T {
   return storage.run(undefined, run);

@@ -1,5 +1,6 @@
 import { RpcPromise, type RpcStub, type RpcTarget } from "capnweb";
 import { type Cancel, type Clock, systemClock } from "../base/clock.ts";
+import { withOwnDeadline } from "../base/context.ts";
 import { FlotillaError } from "../base/errors.ts";
 import { newNonce } from "../base/ids.ts";
 import { introductionMsDefault } from "../base/limits.ts";
@@ -8,7 +9,7 @@ import type { HomeMain, Introducible } from "./home.ts";
 import { gifterOf, type Introduction, refused } from "./introduction.ts";
 
 /** Something that reaches a home: a `Connection`, or in a test a session over memory. */
-export type HomeLink = Pick<Connection<RpcTarget>, "name" | "instance" | "main" | "opened">;
+export type HomeLink = Pick<Connection<RpcTarget>, "name" | "instance" | "main" | "opened" | "sessionNumber">;
 
 /** A capability of type `T` that may be introduced, or the promise of one that nobody waited for. */
 export type Gift<T extends RpcTarget> = RpcPromise<T & Introducible> | RpcStub<T & Introducible>;
@@ -25,12 +26,19 @@ export interface IntroduceOptions {
   readonly clock?: Clock;
 }
 
+/** Milliseconds: more than an answer is on its way, less than anybody misses. */
+const expiryMarginMsMax = 10_000;
+
 /** The gifter's side of an introduction. Disposing it ends it: no new withdrawal, but what was withdrawn stays. */
 export interface Gifted<T extends RpcTarget> extends Disposable {
   /** To be sent to the recipient, as often as wanted. */
   readonly value: Introduction<T>;
-  /** The run of the home that holds the deposit. */
-  readonly instance: string;
+  /** Whether it may still be good: it was not ended, and the session on which it was deposited is still open. */
+  readonly isLive: boolean;
+  /** Whether the home has taken the deposit. */
+  readonly isDeposited: boolean;
+  /** Resolves when the home has taken the deposit; rejects with its error when it refuses. */
+  deposited(): Promise<void>;
   /**
    * The answer to a call that carries this introduction. If the home refuses the deposit (the token was bad, say), its
    * error instead, without waiting for the recipient to find out.
@@ -47,7 +55,7 @@ export interface Gifted<T extends RpcTarget> extends Disposable {
  */
 export function introduce<T extends RpcTarget>(capability: Gift<T>, options: IntroduceOptions): Gifted<T> {
   const { from, to, lifetimeMs = introductionMsDefault, clock = systemClock } = options;
-  const { instance } = from;
+  const { instance, sessionNumber } = from;
   if (instance === undefined) throw new FlotillaError("unavailable", `${from.name} is not connected`);
   const nonce = newNonce();
   const giver = capability as unknown as RpcStub<Introducible>;
@@ -56,24 +64,42 @@ export function introduce<T extends RpcTarget>(capability: Gift<T>, options: Int
   /** Who waits for an answer while nobody knows yet whether the home takes the deposit. */
   const undecided = new Set<(reason: unknown) => void>();
   let refusal: { readonly reason: unknown } | undefined;
+  const depositing = Promise.withResolvers<void>();
   let isDecided = false;
   let isOver = false;
   let cancelExpiry: Cancel = () => {};
   deposit.then(onDeposited, onRefused);
 
-  return { value: { introduction: nonce, home: from.name, instance }, instance, answer, [Symbol.dispose]: end };
+  return {
+    value: { introduction: nonce, home: from.name, instance },
+    get isLive() {
+      return !isOver && from.instance === instance && from.sessionNumber === sessionNumber;
+    },
+    get isDeposited() {
+      return isDecided && !refusal;
+    },
+    answer,
+    deposited: () => answer(depositing.promise),
+    [Symbol.dispose]: end,
+  };
 
   function onDeposited(receipt: { readonly lifetimeMs: number }): void {
     isDecided = true;
     undecided.clear();
-    if (!isOver) cancelExpiry = clock.after(receipt.lifetimeMs, end);
+    depositing.resolve();
+    // Sooner than at the home, where it runs since before this answer was on its way.
+    const ownMs = receipt.lifetimeMs - Math.min(expiryMarginMsMax, receipt.lifetimeMs / 10);
+    if (!isOver) cancelExpiry = clock.after(ownMs, end);
   }
 
-  function onRefused(reason: unknown): void {
+  function onRefused(thrown: unknown): void {
     isDecided = true;
+    // Ended by us before the home had answered: capnweb's word for that is none of ours.
+    const reason = isOver ? refused("The introduction was ended") : thrown;
     refusal = { reason };
     // The recipient may wait at the home for what will never come: let it know now.
-    (from.main as unknown as RpcStub<HomeMain>).cancelDeposit(nonce, to).catch(() => {});
+    const cancel = () => (from.main as unknown as RpcStub<HomeMain>).cancelDeposit(nonce, to);
+    withOwnDeadline(cancel, clock).catch(() => {});
     for (const reject of undecided) reject(reason);
     undecided.clear();
     end();

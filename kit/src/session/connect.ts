@@ -36,6 +36,8 @@ export interface Connection<T extends RpcTarget> extends Disposable {
   /** Resolves when a session is open. Rejects with `unavailable` while the peer is away. */
   opened(): Promise<void>;
   readonly isOpen: boolean;
+  /** How many sessions were opened so far: what hangs on a session is gone when it has grown. */
+  readonly sessionNumber: number;
   stats(): { imports: number; exports: number };
   close(): void;
 }
@@ -67,6 +69,7 @@ export function connect<T extends RpcTarget>(options: ConnectOptions): Connectio
   const self: Self | undefined = options.as && { ...options.as, clock };
   let state: State = { at: "idle" };
   let failures = 0;
+  let sessionNumber = 0;
   let cancelRetry: Cancel = () => {};
   let abandonDial = () => {};
 
@@ -80,6 +83,9 @@ export function connect<T extends RpcTarget>(options: ConnectOptions): Connectio
     },
     get isOpen() {
       return state.at === "open";
+    },
+    get sessionNumber() {
+      return sessionNumber;
     },
     async opened() {
       await currentLink();
@@ -141,6 +147,7 @@ export function connect<T extends RpcTarget>(options: ConnectOptions): Connectio
     if (state.at === "closed") throw state.reason;
     const openedAtMs = clock.monotonicMs();
     state = { at: "open", link };
+    sessionNumber += 1;
     void link.session.closed.then((reason) => {
       if (clock.monotonicMs() - openedAtMs >= settledMs) failures = 0;
       onAway(reason);

@@ -14,6 +14,8 @@ export interface TestLinkOptions {
   /** The end that calls. `anonymous` for an outside client. */
   readonly from: Peer;
   readonly to: { readonly name: string; readonly instance: string; readonly main: RpcTarget };
+  /** Another for each link that stands for a reconnection. Default 1. */
+  readonly sessionNumber?: number;
 }
 
 /** A session between two services in one process, with what went over it. */
@@ -27,7 +29,14 @@ export interface TestLink extends HomeLink {
   cut(): void;
 }
 
-export function makeTestLink({ clock, delayMs = 0, framing = "flotilla.v1", from, to }: TestLinkOptions): TestLink {
+export function makeTestLink({
+  clock,
+  delayMs = 0,
+  framing = "flotilla.v1",
+  from,
+  to,
+  sessionNumber = 1,
+}: TestLinkOptions): TestLink {
   const link = makeMemoryLink({ framing, delayMs, clock });
   const messages: string[] = [];
   const frames: string[] = [];
@@ -49,6 +58,7 @@ export function makeTestLink({ clock, delayMs = 0, framing = "flotilla.v1", from
     instance: to.instance,
     main: near.remoteMain,
     opened: async () => {},
+    sessionNumber,
     messages,
     frames,
     near,
