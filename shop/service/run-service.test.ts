@@ -79,19 +79,27 @@ describe("a service as a process", () => {
     expect(output.err).toBe("");
   });
 
-  test("shows nobody's password in production but the administrator's, once", async () => {
+  test("shows nobody's password in production but the administrator's, once, also when an earlier start failed", async () => {
     const env = { FLOTILLA_MODE: "production" };
-    const first = start({ env });
-    await listening(first);
-    first.child.kill("SIGTERM");
-    await first.ended;
-    expect(first.output.out).toMatch(/Administrator: admin, password [\w-]{24} \(shown this once\)/);
-    expect(first.output.out).not.toContain("alice");
-    const second = start({ env });
-    await listening(second);
-    second.child.kill("SIGTERM");
-    await second.ended;
-    expect(second.output.out).not.toContain("password");
+    const squatter = createServer().listen(0, "127.0.0.1");
+    await once(squatter, "listening");
+    const { port } = squatter.address() as { port: number };
+    expect((await start({ env, port }).ended).code).toBe(2);
+    squatter.close();
+    const said: string[] = [];
+    for (const round of ["first", "second"]) {
+      const service = start({ env });
+      service.child.on("message", (message: { type: string; text?: string }) => {
+        if (message.type === "notice") said.push(`${round}: ${message.text}`);
+      });
+      await listening(service);
+      service.child.kill("SIGTERM");
+      await service.ended;
+      expect(service.output.out).not.toMatch(/alice|password/);
+    }
+    expect(said).toEqual([
+      expect.stringMatching(/^first: Administrator: admin, password [\w-]{24} \(shown this once\)$/),
+    ]);
   });
 
   test("makes its data directory and key for itself alone", async () => {

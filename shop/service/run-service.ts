@@ -30,6 +30,8 @@ export interface ServiceHost {
   readonly identity: Identity;
   readonly home: Home;
   readonly log: Log;
+  /** Tells the person at the terminal something at once, under a supervisor too. */
+  notify(text: string): void;
   /** Where another service is reached. */
   urlOf(service: ServiceName): string;
 }
@@ -97,7 +99,13 @@ function openHost(name: ServiceName, env: Environment, settings: Settings): Serv
   const home = makeHome({ name, onFault: (fault) => log.error({ err: fault }, "a fault in the service") });
   const metrics = makeMetrics(name);
   const urlOfOther = (other: ServiceName) => env[urlVariable(other)] || urlOf(other, placement);
-  return { placement, settings, identity, home, log, metrics, urlOf: urlOfOther };
+  return { placement, settings, identity, home, log, metrics, notify, urlOf: urlOfOther };
+}
+
+/** A supervisor repeats notices, and not what is printed. */
+function notify(text: string): void {
+  if (process.send) process.send({ type: "notice", text });
+  else process.stdout.write(`${text}\n`);
 }
 
 async function startOps({ settings, metrics }: ServiceHost, service: RunningService): Promise<OpsServer | undefined> {

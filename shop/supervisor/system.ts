@@ -11,11 +11,11 @@ import { Service } from "./service.ts";
 /** A system that is not ready by then is not going to be. Milliseconds. */
 const startMsDefault = 30_000;
 
-/** A service drains in at most 5 s; the others are asked to end after this although one has not. Milliseconds. */
-const drainMsDefault = 5_500;
+/** A service drains in at most 6 s; the others are asked to end after this although one has not. Milliseconds. */
+const drainMsDefault = 6_500;
 
 /** What those others are given; then whatever is there is killed. Milliseconds. */
-const lastMsDefault = 500;
+const lastMsDefault = 1_500;
 
 export interface SystemOptions {
   readonly placement: Placement;

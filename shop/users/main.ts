@@ -7,24 +7,26 @@ import { seedUsers } from "./seed.ts";
 import { userServiceFor } from "./service.ts";
 import { openSqliteUserStore } from "./store-sqlite.ts";
 
-await runService("users", process.env, async ({ placement, identity, home, log, metrics }) => {
+await runService("users", process.env, async ({ placement, identity, home, log, metrics, notify }) => {
   const { mode, host, ports, dataDir } = placement;
   const store = openSqliteUserStore(join(dataDir, "users.db"));
   const passwords = makePasswords();
-  const adminPassword = await seedUsers({ mode, clock, store, passwords });
+  let isSeeded = false;
   const server = await serve({
     name: home.name,
     instance: home.instance,
     identity,
     host,
     port: ports.users,
+    isReady: () => isSeeded,
     main: (peer) => userServiceFor(peer, home, { clock, store, passwords }),
     onHiddenError: (err) => log.error({ err, requestId: err.requestId }, "a call failed"),
     onRefused: ({ code, reason }) => metrics.refused(code, reason),
   });
-  const adminNotice = adminPassword && `Administrator: admin, password ${adminPassword} (shown this once)`;
-  // The supervisor does not repeat banners, and this must not be lost.
-  if (adminNotice) process.send?.({ type: "notice", text: adminNotice });
+  // Once it is known that the service can start, and said at once: the password is kept nowhere.
+  const adminPassword = await seedUsers({ mode, clock, store, passwords });
+  if (adminPassword) notify(`Administrator: admin, password ${adminPassword} (shown this once)`);
+  isSeeded = true;
   const accounts = mode === "development" ? await store.listAccounts() : [];
   return {
     url: server.url,
@@ -35,7 +37,6 @@ await runService("users", process.env, async ({ placement, identity, home, log, 
       ...(accounts.length > 0
         ? ["Available users:", ...accounts.map((it) => `  - ${it.username} (${it.role})`), ""]
         : []),
-      ...(adminNotice ? [adminNotice, ""] : []),
       "Press Ctrl+C to stop",
     ],
     stats: () => ({ server: server.stats(), home: home.counts() }),

@@ -36,6 +36,13 @@ test("production has one administrator, with a password that is random and told 
   expect((await seeded("production")).adminPassword).not.toBe(adminPassword);
 });
 
+test("development makes up for those who are missing because an earlier start was killed", async () => {
+  const store = makeMemoryUserStore();
+  await store.addAccount({ username: "alice", email: "a@b.c", role: "admin", passwordHash: "x", createdAtMs: 1 });
+  await seedUsers({ mode: "development", clock, store, passwords });
+  expect((await store.listAccounts()).map(({ username }) => username)).toEqual(["alice", "bob", "charlie"]);
+});
+
 test("a store that has users is left as it is, in either mode", async () => {
   const { store, accounts } = await seeded("development");
   for (const mode of ["development", "production"] as const) {

@@ -23,22 +23,23 @@ export interface SeedDeps {
 }
 
 /**
- * Fills an empty store: in development mode with the demo's three users, in production with one administrator, `admin`.
+ * Fills the store: in development mode with those of the demo's three users who are missing, in production, if it is
+ * empty, with one administrator, `admin`.
  *
  * @returns the administrator's random password when one was made now; it is shown once and kept nowhere.
  */
 export async function seedUsers({ mode, clock, store, passwords }: SeedDeps): Promise<string | undefined> {
-  if ((await store.count()) > 0) return undefined;
   const createdAtMs = clock.now();
   if (mode === "production") {
+    if ((await store.count()) > 0) return undefined;
     const password = randomBytes(18).toString("base64url");
     const passwordHash = await passwords.hash(password);
     await store.addAccount({ username: "admin", email: "admin@localhost", role: "admin", passwordHash, createdAtMs });
     return password;
   }
-  const passwordHashes = await Promise.all(demoUsers.map(() => passwords.hash(demoPassword)));
-  for (const [i, { username, role }] of demoUsers.entries()) {
-    const passwordHash = passwordHashes[i]!;
+  for (const { username, role } of demoUsers) {
+    if (await store.accountByName(username)) continue;
+    const passwordHash = await passwords.hash(demoPassword);
     await store.addAccount({ username, email: `${username}@example.com`, role, passwordHash, createdAtMs });
   }
   return undefined;

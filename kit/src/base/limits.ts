@@ -15,7 +15,10 @@ export interface Limits {
   readonly messageReferencesMax: number;
   /** Calls a peer may have started and not released: each costs us a table entry (measured 460 B and its object). */
   readonly outstandingCallsMax: number;
-  /** Calls of a peer that run at once, whether or not it still waits for them: releasing a call does not end it. */
+  /**
+   * Calls of a peer that run at once, whether or not it still waits for them: releasing a call does not end it. At the
+   * edge a peer is everybody at one network address.
+   */
   readonly runningCallsMax: number;
   /** Pipelined calls on top of each other without a result in between; capnweb is quadratic in it. */
   readonly pipelineDepthMax: number;

@@ -1,8 +1,9 @@
 import { RpcPromise, RpcTarget } from "capnweb";
-import { type Clock, systemClock } from "../base/clock.ts";
+import { systemClock } from "../base/clock.ts";
 import { type CallContext, currentContext, withContext } from "../base/context.ts";
 import { FlotillaError, toFlotillaError } from "../base/errors.ts";
 import { edgeLimits, linkLimits } from "../base/limits.ts";
+import type { Peer } from "../base/peer.ts";
 import type { Contract, Implementation, Method } from "./contract.ts";
 import { assertData } from "./data.ts";
 import type { Env } from "./env.ts";
@@ -12,11 +13,8 @@ import { expiresAt } from "./expiry.ts";
 type BoundaryClass = new (contract: Contract<RpcTarget>, implementation: object, env: Env) => RpcTarget & Disposable;
 const classes = new WeakMap<Contract<RpcTarget>, BoundaryClass>();
 
-/** What a boundary is made for. Without a clock it follows the system's; without a count of work it begins one. */
-export type ExposeOptions = Omit<Env, "clock" | "work"> & {
-  readonly clock?: Clock;
-  readonly work?: Env["work"] | undefined;
-};
+/** What a boundary is made for. Without a clock it follows the system's. */
+export type ExposeOptions = Omit<Env, "clock"> & Partial<Pick<Env, "clock">>;
 
 /** How many boundaries stand around an implementation: capnweb's disposal of one is no sign that nobody holds another. */
 const holders = new WeakMap<object, number>();
@@ -39,8 +37,7 @@ export function expose<I>(
     boundary = makeClass(erased);
     classes.set(erased, boundary);
   }
-  const { clock = systemClock, work = { running: 0 } } = env;
-  return new boundary(erased, implementation, { ...env, clock, work });
+  return new boundary(erased, implementation, { ...env, clock: env.clock ?? systemClock });
 }
 
 function makeClass(contract: Contract<RpcTarget>): BoundaryClass {
@@ -155,9 +152,10 @@ async function settle(call: Invocation, result: PromiseLike<unknown>, pending: P
     isLate = true;
     tooLate.reject(deadlineExceeded());
   });
-  call.env.work.running += 1;
+  const work = workOf(call.env.peer);
+  work.running += 1;
   const settled = Promise.resolve(result).finally(() => {
-    call.env.work.running -= 1;
+    work.running -= 1;
     release(borrowed);
   });
   try {
@@ -205,9 +203,21 @@ function assertNotExpired({ implementation, env }: Invocation): void {
   }
 }
 
-function assertNotTooBusy({ peer, work }: Env): void {
+/**
+ * What runs for each peer now, whoever made its boundaries: a peer is one object for a service's session, and one for all
+ * sessions of a network address.
+ */
+const works = new WeakMap<Peer, { running: number }>();
+
+function workOf(peer: Peer): { running: number } {
+  const work = works.get(peer) ?? { running: 0 };
+  works.set(peer, work);
+  return work;
+}
+
+function assertNotTooBusy({ peer }: Env): void {
   const { runningCallsMax } = peer.kind === "service" ? linkLimits : edgeLimits;
-  if (work.running < runningCallsMax) return;
+  if (workOf(peer).running < runningCallsMax) return;
   const message = `More than ${runningCallsMax} calls at once`;
   throw new FlotillaError("resource_exhausted", message, { reason: "too_many_calls" });
 }

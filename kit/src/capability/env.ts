@@ -6,8 +6,6 @@ import type { Peer } from "../base/peer.ts";
 export interface Env {
   readonly peer: Peer;
   readonly clock: Clock;
-  /** What runs for the peer now; all boundaries of one session count together. */
-  readonly work: { running: number };
   /** Absent where nothing is introduced from. Implemented by introduction/home.ts, which this layer does not know. */
   readonly home?: HomePort | undefined;
   /** Hears of faults inside implementations that no peer is told of, such as a disposer that throws. */

@@ -105,8 +105,7 @@ export function introducible<I extends RpcTarget>(base: Contract<I>): Contract<I
           lifetimeMs,
           gifter: env.peer,
           endsAtMs: expiresAt(implementation),
-          exposeFor: (peer) =>
-            expose(contract, implementation as Implementation<RpcTarget>, { ...env, peer, work: undefined }),
+          exposeFor: (peer) => expose(contract, implementation as Implementation<RpcTarget>, { ...env, peer }),
         });
       },
     },

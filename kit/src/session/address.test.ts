@@ -7,10 +7,10 @@ const from = (remoteAddress: string) =>
 
 test("an address has so many places and no more, and gets back what it gives back", () => {
   const budget = makeAddressBudget(2);
-  const leave = budget.enter(from("192.0.2.1"));
-  budget.enter(from("192.0.2.1"));
+  const { leave, peer } = budget.enter(from("192.0.2.1"));
+  expect(budget.enter(from("192.0.2.1")).peer).toBe(peer);
   expect(() => budget.enter(from("192.0.2.1"))).toThrow(/Too many sessions/);
-  budget.enter(from("192.0.2.2"));
+  expect(budget.enter(from("192.0.2.2")).peer).not.toBe(peer);
   leave();
   leave();
   budget.enter(from("192.0.2.1"));

@@ -1,37 +1,45 @@
 import type { IncomingMessage } from "node:http";
 import { FlotillaError } from "../base/errors.ts";
+import type { AnonymousPeer } from "../base/peer.ts";
 
 /** Counts what each network address has under way. */
 export interface AddressBudget {
   /**
    * Takes a place for `request`.
-   * @returns gives the place back; idempotent.
    * @throws FlotillaError `resource_exhausted`, reason `session_limit`.
    */
-  enter(request: IncomingMessage): () => void;
+  enter(request: IncomingMessage): Place;
+}
+
+export interface Place {
+  /** The same for everybody at this address, so that what runs for them counts together. */
+  readonly peer: AnonymousPeer;
+  /** Gives the place back. Idempotent. */
+  leave(): void;
 }
 
 /** SECURITY: by the address of the socket. A forwarding header is anybody's word and is not read. */
 export function makeAddressBudget(max: number): AddressBudget {
-  const taken = new Map<string, number>();
+  const taken = new Map<string, { count: number; readonly peer: AnonymousPeer }>();
   return {
     enter(request) {
       const address = networkOf(request.socket.remoteAddress ?? "");
-      const count = (taken.get(address) ?? 0) + 1;
-      if (count > max) {
+      const entry = taken.get(address) ?? { count: 0, peer: { kind: "anonymous" } };
+      if (entry.count >= max) {
         throw new FlotillaError("resource_exhausted", "Too many sessions from this address", {
           reason: "session_limit",
         });
       }
-      taken.set(address, count);
+      entry.count += 1;
+      taken.set(address, entry);
       let isIn = true;
-      return () => {
+      const leave = () => {
         if (!isIn) return;
         isIn = false;
-        const left = (taken.get(address) ?? 1) - 1;
-        if (left > 0) taken.set(address, left);
-        else taken.delete(address);
+        entry.count -= 1;
+        if (entry.count === 0) taken.delete(address);
       };
+      return { peer: entry.peer, leave };
     },
   };
 }

@@ -2,7 +2,7 @@ import type { IncomingMessage } from "node:http";
 import type { RpcTarget } from "capnweb";
 import { FlotillaError } from "../base/errors.ts";
 import { edgeLimits, type Limits, linkLimits } from "../base/limits.ts";
-import { anonymous, type Peer, peerName } from "../base/peer.ts";
+import { type Peer, peerName } from "../base/peer.ts";
 import type { CallerPolicy } from "../transport/envelope.ts";
 import { makeAddressBudget } from "./address.ts";
 import { type AcceptedHello, helloHeader, makeHelloGuard, type Self } from "./hello.ts";
@@ -61,12 +61,12 @@ export function makeAdmission(options: AdmissionOptions): Admission {
       const header = request.headers[helloHeader];
       if (typeof header !== "string" || !helloGuard) {
         const callers = { keepCallers: false, peerName: undefined };
-        return { peer: anonymous, limits: edge, callers, leave: edgeAddresses.enter(request) };
+        return { ...edgeAddresses.enter(request), limits: edge, callers };
       }
       const hello = helloGuard.accept(header);
       const { peer } = hello;
       const callers = { keepCallers: true, peerName: peerName(peer) };
-      return { peer, hello, limits: link, callers, leave: linkAddresses.enter(request) };
+      return { peer, hello, limits: link, callers, leave: linkAddresses.enter(request).leave };
     },
     mainFor(peer) {
       const main = options.main(peer);

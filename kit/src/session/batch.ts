@@ -134,9 +134,23 @@ export function contextOfRequest(request: IncomingMessage, callers: CallerPolicy
 
 /**
  * The request's body as text.
- * @throws FlotillaError `resource_exhausted`, reason `body_too_large`, above `batchBytesMax`; `unavailable` when the client went away.
+ * @param stop aborted, with a FlotillaError, when nothing more is to be read: who still sends is told.
+ * @throws FlotillaError `resource_exhausted`, reason `body_too_large`, above `batchBytesMax`; `unavailable` when the
+ *   client went away; the reason of `stop`.
  */
-export async function readBody(request: IncomingMessage): Promise<string> {
+export async function readBody(request: IncomingMessage, stop: AbortSignal): Promise<string> {
+  const stopped = Promise.withResolvers<never>();
+  const onStop = () => stopped.reject(stop.reason as FlotillaError);
+  stop.addEventListener("abort", onStop, { once: true });
+  if (stop.aborted) onStop();
+  try {
+    return await Promise.race([collect(request), stopped.promise]);
+  } finally {
+    stop.removeEventListener("abort", onStop);
+  }
+}
+
+async function collect(request: IncomingMessage): Promise<string> {
   if (Number(request.headers["content-length"] ?? 0) > batchBytesMax) throw tooLarge();
   const chunks: Buffer[] = [];
   let bytes = 0;

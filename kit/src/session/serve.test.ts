@@ -341,6 +341,26 @@ describe("a server that drains", () => {
     expect((await answer).text).toHaveLength(size + '["resolve",1,""]'.length);
   });
 
+  test("does not wait for a batch that is still being sent", async () => {
+    await using rig = makeRig();
+    const clock = makeVirtualClock();
+    const { url, drain } = await rig.serve({ main: makeDesk().mainFor, clock });
+    const { hostname, port } = new URL(url);
+    const socket = connect(Number(port), hostname);
+    let text = "";
+    socket.setEncoding("utf8").on("data", (part: string) => {
+      text += part;
+    });
+    socket.write("POST /rpc/batch HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\nexpect: 100-continue\r\n\r\n[");
+    await until(() => text.includes("100 Continue"), "the request");
+    const closed = once(socket, "close");
+    // The clock stands still: nothing that is waited for by time comes.
+    await drain();
+    await closed;
+    expect(text).toContain("503");
+    expect(text).toContain('"code":"unavailable"');
+  });
+
   test("says that it drains to who asks on a connection that is still served", async () => {
     await using rig = makeRig();
     const desk = makeDesk();

@@ -102,6 +102,8 @@ export async function serve(options: ServeOptions): Promise<Server> {
   const sessions = new Set<Session>();
   const batches = new Set<Batch>();
   const stopped = new FlotillaError("unavailable", "The service is stopping");
+  /** Tells those who still send that nobody will read on. */
+  const stopAsked = new AbortController();
   let stopping: Promise<void> | undefined;
 
   const { receiveMsMax = receiveMsDefault } = options;
@@ -175,7 +177,7 @@ export async function serve(options: ServeOptions): Promise<Server> {
       response.once("close", leave);
       const context = contextOfRequest(request, callers, clock);
       const localMain = admission.mainFor(peer);
-      const body = await readBody(request).catch((error: unknown) => {
+      const body = await readBody(request, stopAsked.signal).catch((error: unknown) => {
         disposeMain(localMain);
         throw error;
       });
@@ -243,6 +245,7 @@ export async function serve(options: ServeOptions): Promise<Server> {
 
   async function stop(graceMs: number): Promise<void> {
     const closed = new Promise<void>((resolve) => http.close(() => resolve()));
+    stopAsked.abort(stopped);
     const grace = Promise.withResolvers<void>();
     const cancelGrace = clock.after(graceMs, grace.resolve);
     const answered = [...[...sessions].map(endSession), ...[...batches].map((batch) => batch.answered)];
