@@ -43,8 +43,8 @@ test("of an error name, message, stack and cause are told, and no property a dri
 test("no text is longer than 2,000 characters", () => {
   const long = new Error("x".repeat(10_000), { cause: new Error("y".repeat(10_000)) });
   const described = describeError(long) as { message: string; stack: string; cause: { message: string } };
-  for (const text of [described.message, described.stack, described.cause.message]) expect(text).toHaveLength(2_000);
-  expect(describeError("z".repeat(10_000))).toEqual({ message: "z".repeat(2_000) });
+  expect(JSON.stringify(described).length).toBeLessThan(1_800);
+  expect(describeError("z".repeat(10_000))).toEqual({ message: "z".repeat(400) });
 });
 
 test("what was thrown and is no error is told as text", () => {

@@ -20,16 +20,19 @@ export function makeLog(
   );
 }
 
-const textCharsMax = 2_000;
+/** Together they keep a line below 2 KB: a peer may have had a hand in the text of an error. Characters. */
+const messageCharsMax = 400;
+const stackCharsMax = 800;
+const causeCharsMax = 200;
 
 /** What an operator needs of an error, and no property that a driver or a peer put on it. */
 export function describeError(error: unknown): object {
-  if (!(error instanceof Error)) return { message: String(error).slice(0, textCharsMax) };
+  if (!(error instanceof Error)) return { message: String(error).slice(0, messageCharsMax) };
   const { name, message, stack, cause } = error;
   return {
     name,
-    message: message.slice(0, textCharsMax),
-    stack: stack?.slice(0, textCharsMax),
-    ...(cause instanceof Error && { cause: { name: cause.name, message: cause.message.slice(0, textCharsMax) } }),
+    message: message.slice(0, messageCharsMax),
+    stack: stack?.slice(0, stackCharsMax),
+    ...(cause instanceof Error && { cause: { name: cause.name, message: cause.message.slice(0, causeCharsMax) } }),
   };
 }

@@ -78,6 +78,7 @@ export function refuseUpgrade(socket: Duplex, { code, message, reason }: Flotill
     "content-type: application/json",
     `content-length: ${Buffer.byteLength(body)}`,
     "connection: close",
+    ...Object.entries(safeHeaders).map(([name, value]) => `${name}: ${value}`),
   ];
   // Nobody times this socket any more: a peer that never closes its side would keep it, and the server from closing.
   socket.end(`${head.join("\r\n")}\r\n\r\n${body}`, () => socket.destroy());
