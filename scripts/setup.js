@@ -38,7 +38,8 @@ function isInstalled() {
   const wanted = packagesOf(join(root, "package-lock.json"));
   const have = packagesOf(installedLock);
   return Object.entries(wanted).every(
-    ([path, entry]) => path === "" || entry.optional || entry.link || !entry.version || have[path]?.version === entry.version,
+    ([path, entry]) =>
+      path === "" || entry.optional || entry.link || !entry.version || have[path]?.version === entry.version,
   );
 }
 
