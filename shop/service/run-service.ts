@@ -104,8 +104,8 @@ function openHost(name: ServiceName, env: Environment, settings: Settings): Serv
 
 /** A supervisor repeats notices, and not what is printed. */
 function notify(text: string): void {
-  if (process.send) process.send({ type: "notice", text });
-  else process.stdout.write(`${text}\n`);
+  process.stdout.write(`${text}\n`);
+  process.send?.({ type: "notice", text });
 }
 
 async function startOps({ settings, metrics }: ServiceHost, service: RunningService): Promise<OpsServer | undefined> {
