@@ -1,9 +1,10 @@
 // Takes out one defence after another, in a copy of the repository, and looks whether the test of its row fails.
-import { execFileSync, spawnSync } from "node:child_process";
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { copyRepository } from "../repository-copy.ts";
 import type { Defence } from "./defence.ts";
 import { defencesOfCalls } from "./defences-of-calls.ts";
 import { defencesOfResources } from "./defences-of-resources.ts";
@@ -19,7 +20,7 @@ export function withoutDefences(only: readonly string[]): number {
   const copy = mkdtempSync(join(tmpdir(), "flotilla-defences-"));
   let survivors = 0;
   try {
-    copyRepository(copy);
+    copyRepository(root, copy);
     for (const defence of [...defencesOfCalls, ...defencesOfResources]) {
       if (only.length > 0 && !only.some((row) => defence.row.startsWith(row))) continue;
       const verdict = tryWithout(defence, copy);
@@ -32,18 +33,6 @@ export function withoutDefences(only: readonly string[]): number {
     rmSync(copy, { recursive: true, force: true });
   }
   return survivors;
-}
-
-/** The packages are shared with the original, but for our own: those are the copy's. */
-function copyRepository(copy: string): void {
-  const files = execFileSync("git", ["ls-files", "-co", "--exclude-standard"], { cwd: root, encoding: "utf8" });
-  for (const file of files.split("\n").filter((name) => name !== "")) cpSync(join(root, file), join(copy, file));
-  const modules = join(copy, "node_modules");
-  mkdirSync(join(modules, "@flotilla"), { recursive: true });
-  for (const name of readdirSync(join(root, "node_modules"))) {
-    if (name !== "@flotilla") symlinkSync(join(root, "node_modules", name), join(modules, name));
-  }
-  for (const name of ["kit", "shop"]) symlinkSync(join(copy, name), join(modules, "@flotilla", name));
 }
 
 function tryWithout({ row, test = row, file, edits }: Defence, copy: string): string {

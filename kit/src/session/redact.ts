@@ -31,7 +31,7 @@ const capnwebErrors: readonly (readonly [RegExp, "unimplemented" | "invalid_argu
     "Malformed message",
   ],
   [
-    /shut down by disposing|was canceled because|after it (has been|was) disposed/,
+    /shut down by disposing|was canceled because|after it (has been|was) disposed|owned payload shouldn't contain/,
     "unavailable",
     "The session or the capability was closed",
   ],
