@@ -7,13 +7,19 @@ const single = Object.entries(limits).filter(([, value]) => typeof value === "nu
 test("every limit is a positive whole number, and its name ends in its unit or in max", () => {
   const all = [...single, ...Object.entries(edgeLimits), ...Object.entries(linkLimits)];
   expect(all.length).toBeGreaterThan(25);
-  // Between services rate, age and number of sessions are open; nothing else is, and nothing at the edge.
+  // Between services turns, rate, age and number of sessions are open; nothing else is, and nothing at the edge.
   const open = Object.entries(linkLimits).filter(([, value]) => value === Number.POSITIVE_INFINITY);
   expect(open.map(([name]) => name)).toEqual([
+    "turnsPerSessionMax",
+    "turnsPerAddressMax",
+    "waitingCallsMax",
     "messagesPerSecondMax",
+    "messagesPerTurnMax",
     "sessionIdleMsMax",
     "sessionAgeMsMax",
     "sessionsPerAddressMax",
+    "sessionsPerSecondMax",
+    "sessionsBurstMax",
   ]);
   const isOpen = (entry: [string, number]) => open.some(([name, value]) => name === entry[0] && value === entry[1]);
   expect(all.filter((entry) => (!Number.isSafeInteger(entry[1]) || entry[1] < 1) && !isOpen(entry))).toEqual([]);

@@ -7,7 +7,7 @@ export interface Limits {
   readonly frameBytesMax: number;
   /** Bytes that may wait for a peer that does not read; above it the session is cut, not buffered. */
   readonly sendBufferBytesMax: number;
-  /** Values in one message: bounds the time the check before dispatch may take. */
+  /** Values in one message: bounds the time that checks take. Our largest legitimate one, a 100-line order, has 500. */
   readonly messageNodesMax: number;
   /** Nesting of one message. */
   readonly messageDepthMax: number;
@@ -15,11 +15,14 @@ export interface Limits {
   readonly messageReferencesMax: number;
   /** Calls a peer may have started and not released: each costs us a table entry (measured 460 B and its object). */
   readonly outstandingCallsMax: number;
-  /**
-   * Calls of a peer that run at once, whether or not it still waits for them: releasing a call does not end it. At the
-   * edge a peer is everybody at one network address.
-   */
+  /** Calls of one network address that run at once, whether or not anybody still waits: releasing a call does not end it. */
   readonly runningCallsMax: number;
+  /** Calls of one session that run at once before its others wait. A person's screen needs about ten. */
+  readonly turnsPerSessionMax: number;
+  /** The same of all sessions of one network address: bounds what stands before anybody else's next call. */
+  readonly turnsPerAddressMax: number;
+  /** Calls of one network address that wait for their turn: 2 KB each. */
+  readonly waitingCallsMax: number;
   /** Pipelined calls on top of each other without a result in between; capnweb is quadratic in it. */
   readonly pipelineDepthMax: number;
   /** Capabilities of the peer's that we hold at once, such as callbacks: each is a table entry of ours. */
@@ -28,29 +31,41 @@ export interface Limits {
   readonly errorDepthMax: number;
   /** Messages of one session; a call is three or four. A person's client sends a few, a script hundreds. */
   readonly messagesPerSecondMax: number;
+  /** Messages of all sessions that one turn of the event loop works off: about 2 ms, then the sockets are read again. */
+  readonly messagesPerTurnMax: number;
   /** A session that says nothing for so long is closed; a client that is still there opens another. Milliseconds. */
   readonly sessionIdleMsMax: number;
   /** No session outlives it, so that what is checked when one opens is checked at least this often. Milliseconds. */
   readonly sessionAgeMsMax: number;
   /** Sessions and batches of one network address under way at once; of IPv6, one /64. */
   readonly sessionsPerAddressMax: number;
+  /** Sessions and batches that one network address begins, on average. */
+  readonly sessionsPerSecondMax: number;
+  /** The same at once, when it was quiet before: an office that reconnects after a restart fits. */
+  readonly sessionsBurstMax: number;
 }
 
 export const edgeLimits: Limits = {
   frameBytesMax: 256 * 1024,
   sendBufferBytesMax: 4 * 1024 * 1024,
-  messageNodesMax: 20_000,
+  messageNodesMax: 5_000,
   messageDepthMax: 64,
   messageReferencesMax: 64,
   outstandingCallsMax: 1_000,
   runningCallsMax: 1_000,
+  turnsPerSessionMax: 8,
+  turnsPerAddressMax: 16,
+  waitingCallsMax: 4_000,
   pipelineDepthMax: 32,
   exportsMax: 100,
   errorDepthMax: 4,
   messagesPerSecondMax: 10_000,
+  messagesPerTurnMax: 64,
   sessionIdleMsMax: 3_600_000,
   sessionAgeMsMax: 24 * 3_600_000,
   sessionsPerAddressMax: 256,
+  sessionsPerSecondMax: 256,
+  sessionsBurstMax: 512,
 };
 
 /** Between services one frame carries a whole event-loop turn of many callers, and the peer is authenticated. */
@@ -62,14 +77,20 @@ export const linkLimits: Limits = {
   messageReferencesMax: 64,
   outstandingCallsMax: 100_000,
   runningCallsMax: 100_000,
+  turnsPerSessionMax: Number.POSITIVE_INFINITY,
+  turnsPerAddressMax: Number.POSITIVE_INFINITY,
+  waitingCallsMax: Number.POSITIVE_INFINITY,
   pipelineDepthMax: 32,
   // At least one for each live introduction: the gifter holds its deposit.
   exportsMax: 100_000,
   errorDepthMax: 4,
   messagesPerSecondMax: Number.POSITIVE_INFINITY,
+  messagesPerTurnMax: Number.POSITIVE_INFINITY,
   sessionIdleMsMax: Number.POSITIVE_INFINITY,
   sessionAgeMsMax: Number.POSITIVE_INFINITY,
   sessionsPerAddressMax: Number.POSITIVE_INFINITY,
+  sessionsPerSecondMax: Number.POSITIVE_INFINITY,
+  sessionsBurstMax: Number.POSITIVE_INFINITY,
 };
 
 /** HTTP batch: a body above it is refused with 413. */
@@ -81,6 +102,9 @@ export const batchCallsMax = 100;
 export const deadlineMsDefault = 10_000;
 /** Nobody may ask for more: it bounds how long a hung call holds memory. Milliseconds. */
 export const deadlineMsMax = 30_000;
+
+/** A call that runs longer no longer counts among those that keep others waiting. Ours take 1 to 20. Milliseconds. */
+export const turnMsMax = 250;
 
 /** Callers named in the context; a longer chain is cut, and is a loop. */
 export const callersMax = 16;

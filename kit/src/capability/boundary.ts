@@ -2,8 +2,7 @@ import { RpcPromise, RpcTarget } from "capnweb";
 import { systemClock } from "../base/clock.ts";
 import { type CallContext, currentContext, withContext } from "../base/context.ts";
 import { FlotillaError, toFlotillaError } from "../base/errors.ts";
-import { edgeLimits, linkLimits } from "../base/limits.ts";
-import type { Peer } from "../base/peer.ts";
+import { type Turn, turnsOf } from "../base/turns.ts";
 import type { Contract, Implementation, Method } from "./contract.ts";
 import { assertData } from "./data.ts";
 import type { Env } from "./env.ts";
@@ -111,22 +110,39 @@ function invoke(call: Invocation): unknown {
 }
 
 function invokeIn(call: Invocation, context: CallContext): unknown {
-  const borrowed: Disposable[] = [];
-  let isPending = false;
   try {
-    const remainingMs = context.deadlineAtMs - call.env.clock.monotonicMs();
-    if (remainingMs <= 0) throw deadlineExceeded();
-    assertNotExpired(call);
-    assertNotTooBusy(call.env);
-    const result = run(call, receiveArguments(call, borrowed));
-    if (!isPromise(result)) return leave(call, result);
-    isPending = true;
-    return settle(call, result, { context, remainingMs, borrowed });
+    const turn = turnsOf(call.env.peer, call.env.clock).take();
+    const result =
+      turn instanceof Promise ? turn.then((mine) => begin(call, context, mine)) : begin(call, context, turn);
+    return isPromise(result) ? settle(call, context, result) : leave(call, result);
   } catch (thrown) {
     throw normalise(call, thrown, context);
-  } finally {
-    if (!isPending) release(borrowed);
   }
+}
+
+/** Runs `call` in its turn, which ends, as what it borrowed does, when the result is there. */
+function begin(call: Invocation, context: CallContext, turn: Turn): unknown {
+  const borrowed: Disposable[] = [];
+  const end = () => {
+    release(borrowed);
+    turn.end();
+  };
+  let result: unknown;
+  try {
+    if (remainingMs(call, context) <= 0) throw deadlineExceeded();
+    assertNotExpired(call);
+    result = run(call, receiveArguments(call, borrowed));
+    if (isPromise(result)) return Promise.resolve(result).finally(end);
+  } catch (thrown) {
+    end();
+    throw thrown;
+  }
+  end();
+  return result;
+}
+
+function remainingMs({ env }: Invocation, { deadlineAtMs }: CallContext): number {
+  return deadlineAtMs - env.clock.monotonicMs();
 }
 
 function run({ method, contract, implementation, env, name }: Invocation, args: unknown[]): unknown {
@@ -137,31 +153,22 @@ function run({ method, contract, implementation, env, name }: Invocation, args: 
   return Reflect.apply(implemented, implementation, args);
 }
 
-interface Pending {
-  readonly context: CallContext;
-  readonly remainingMs: number;
-  readonly borrowed: readonly Disposable[];
-}
-
 /** Waits for the result, at most until the deadline; a result that comes later is disposed. */
-async function settle(call: Invocation, result: PromiseLike<unknown>, pending: Pending): Promise<unknown> {
-  const { context, remainingMs, borrowed } = pending;
+async function settle(call: Invocation, context: CallContext, result: PromiseLike<unknown>): Promise<unknown> {
   const tooLate = Promise.withResolvers<never>();
   let isLate = false;
-  const cancel = call.env.clock.after(remainingMs, () => {
+  const cancel = call.env.clock.after(remainingMs(call, context), () => {
     isLate = true;
     tooLate.reject(deadlineExceeded());
   });
-  const work = workOf(call.env.peer);
-  work.running += 1;
-  const settled = Promise.resolve(result).finally(() => {
-    work.running -= 1;
-    release(borrowed);
-  });
   try {
-    return leave(call, await Promise.race([settled, tooLate.promise]));
+    return leave(call, await Promise.race([result, tooLate.promise]));
   } catch (thrown) {
-    if (isLate) settled.then((value) => disposeUnheld(value, call.env)).catch(() => {});
+    if (isLate)
+      result.then(
+        (value) => disposeUnheld(value, call.env),
+        () => {},
+      );
     throw normalise(call, thrown, context);
   } finally {
     cancel();
@@ -201,25 +208,6 @@ function assertNotExpired({ implementation, env }: Invocation): void {
   if (endMs !== undefined && env.clock.now() >= endMs) {
     throw new FlotillaError("permission_denied", "The capability has expired", { reason: "expired" });
   }
-}
-
-/**
- * What runs for each peer now, whoever made its boundaries: a peer is one object for a service's session, and one for all
- * sessions of a network address.
- */
-const works = new WeakMap<Peer, { running: number }>();
-
-function workOf(peer: Peer): { running: number } {
-  const work = works.get(peer) ?? { running: 0 };
-  works.set(peer, work);
-  return work;
-}
-
-function assertNotTooBusy({ peer }: Env): void {
-  const { runningCallsMax } = peer.kind === "service" ? linkLimits : edgeLimits;
-  if (workOf(peer).running < runningCallsMax) return;
-  const message = `More than ${runningCallsMax} calls at once`;
-  throw new FlotillaError("resource_exhausted", message, { reason: "too_many_calls" });
 }
 
 function normalise(call: Invocation, thrown: unknown, context: CallContext): FlotillaError {

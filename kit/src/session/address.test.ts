@@ -1,20 +1,56 @@
 import type { IncomingMessage } from "node:http";
 import { expect, test } from "vitest";
+import { edgeLimits, type Limits } from "../base/limits.ts";
+import { makeVirtualClock } from "../testing/virtual-clock.ts";
 import { makeAddressBudget, networkOf } from "./address.ts";
 
 const from = (remoteAddress: string) =>
   ({ socket: { remoteAddress }, headers: { "x-forwarded-for": "198.51.100.1" } }) as unknown as IncomingMessage;
 
+function makeBudget(limits: Partial<Limits>) {
+  const clock = makeVirtualClock();
+  return { clock, budget: makeAddressBudget({ ...edgeLimits, ...limits }, clock) };
+}
+
 test("an address has so many places and no more, and gets back what it gives back", () => {
-  const budget = makeAddressBudget(2);
-  const { leave, peer } = budget.enter(from("192.0.2.1"));
-  expect(budget.enter(from("192.0.2.1")).peer).toBe(peer);
+  const { budget } = makeBudget({ sessionsPerAddressMax: 2 });
+  const { leave } = budget.enter(from("192.0.2.1"));
+  budget.enter(from("192.0.2.1"));
   expect(() => budget.enter(from("192.0.2.1"))).toThrow(/Too many sessions/);
-  expect(budget.enter(from("192.0.2.2")).peer).not.toBe(peer);
+  budget.enter(from("192.0.2.2"));
   leave();
   leave();
   budget.enter(from("192.0.2.1"));
   expect(() => budget.enter(from("192.0.2.1"))).toThrow(/Too many sessions/);
+});
+
+test("an address opens so many a second, also when it closes them at once", async () => {
+  const { budget, clock } = makeBudget({ sessionsPerSecondMax: 10, sessionsBurstMax: 20 });
+  const open = () => budget.enter(from("192.0.2.1")).leave();
+  for (let i = 0; i < 20; i += 1) open();
+  const refused = expect.objectContaining({ code: "resource_exhausted", reason: "session_rate", retryable: true });
+  expect(open).toThrow(refused);
+  budget.enter(from("192.0.2.2")).leave();
+  await clock.advance(100);
+  open();
+  expect(open).toThrow(refused);
+  await clock.advance(30_000);
+  for (let i = 0; i < 20; i += 1) open();
+  expect(open).toThrow(refused);
+});
+
+test("calls count together for an address, also those of sessions that are gone", async () => {
+  const { budget, clock } = makeBudget({ runningCallsMax: 2, sessionsPerAddressMax: 1 });
+  const first = budget.enter(from("192.0.2.1"));
+  const running = [await first.turns.take(), await first.turns.take()];
+  first.leave();
+  await clock.advance(60_000);
+  budget.enter(from("192.0.2.2")).leave();
+  const second = budget.enter(from("192.0.2.1"));
+  expect(() => second.turns.take()).toThrow(/More than 2 calls/);
+  void budget.enter(from("192.0.2.2")).turns.take();
+  for (const turn of running) turn.end();
+  void second.turns.take();
 });
 
 test("a subscriber of IPv6 is one address, whatever it makes up in its /64", () => {

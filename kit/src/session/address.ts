@@ -1,47 +1,84 @@
 import type { IncomingMessage } from "node:http";
+import type { Clock } from "../base/clock.ts";
 import { FlotillaError } from "../base/errors.ts";
-import type { AnonymousPeer } from "../base/peer.ts";
+import type { Limits } from "../base/limits.ts";
+import { makeTokenBucket, type TokenBucket } from "../base/token-bucket.ts";
+import { makeTurns, type SessionTurns, type Turns } from "../base/turns.ts";
 
 /** Counts what each network address has under way. */
 export interface AddressBudget {
   /**
    * Takes a place for `request`.
-   * @throws FlotillaError `resource_exhausted`, reason `session_limit`.
+   * @throws FlotillaError `resource_exhausted`, reason `session_limit` or `session_rate`.
    */
   enter(request: IncomingMessage): Place;
 }
 
 export interface Place {
-  /** The same for everybody at this address, so that what runs for them counts together. */
-  readonly peer: AnonymousPeer;
-  /** Gives the place back. Idempotent. */
+  /** Shared fairly with the other sessions of the address. */
+  readonly turns: SessionTurns;
+  /** Gives the place back, and drops what waits for a turn. Idempotent. */
   leave(): void;
 }
 
+interface Address {
+  count: number;
+  enteredAtMs: number;
+  readonly begun: TokenBucket;
+  readonly turns: Turns;
+}
+
+/** An address that has nothing under way is remembered until its rate has long recovered. Milliseconds. */
+const forgetMs = 10_000;
+
 /** SECURITY: by the address of the socket. A forwarding header is anybody's word and is not read. */
-export function makeAddressBudget(max: number): AddressBudget {
-  const taken = new Map<string, { count: number; readonly peer: AnonymousPeer }>();
+export function makeAddressBudget(limits: Limits, clock: Clock): AddressBudget {
+  const addresses = new Map<string, Address>();
+  let sweptAtMs = clock.monotonicMs();
+
   return {
     enter(request) {
-      const address = networkOf(request.socket.remoteAddress ?? "");
-      const entry = taken.get(address) ?? { count: 0, peer: { kind: "anonymous" } };
-      if (entry.count >= max) {
-        throw new FlotillaError("resource_exhausted", "Too many sessions from this address", {
-          reason: "session_limit",
-        });
-      }
-      entry.count += 1;
-      taken.set(address, entry);
+      const address = entryOf(networkOf(request.socket.remoteAddress ?? ""));
+      if (address.count >= limits.sessionsPerAddressMax) throw refused("session_limit", "Too many sessions");
+      if (!address.begun.take()) throw refused("session_rate", "Too many new sessions");
+      address.count += 1;
+      const turns = address.turns.join();
       let isIn = true;
       const leave = () => {
         if (!isIn) return;
         isIn = false;
-        entry.count -= 1;
-        if (entry.count === 0) taken.delete(address);
+        address.count -= 1;
+        turns.end();
       };
-      return { peer: entry.peer, leave };
+      return { turns, leave };
     },
   };
+
+  function entryOf(network: string): Address {
+    const nowMs = clock.monotonicMs();
+    if (nowMs - sweptAtMs >= forgetMs) forgetIdle(nowMs);
+    const address = addresses.get(network) ?? {
+      count: 0,
+      enteredAtMs: nowMs,
+      begun: makeTokenBucket(limits.sessionsPerSecondMax, clock, limits.sessionsBurstMax),
+      turns: makeTurns(limits, clock),
+    };
+    address.enteredAtMs = nowMs;
+    addresses.set(network, address);
+    return address;
+  }
+
+  /** SECURITY: what still runs for an address counts though all its sessions are gone; it would begin anew by leaving. */
+  function forgetIdle(nowMs: number): void {
+    sweptAtMs = nowMs;
+    for (const [network, { count, enteredAtMs, turns }] of addresses) {
+      if (count === 0 && turns.isIdle() && nowMs - enteredAtMs >= forgetMs) addresses.delete(network);
+    }
+  }
+}
+
+function refused(reason: string, what: string): FlotillaError {
+  return new FlotillaError("resource_exhausted", `${what} from this address`, { reason });
 }
 
 /** One subscriber: an IPv4 address, or the /64 that a subscriber of IPv6 has whole. */

@@ -1,9 +1,12 @@
 import type { IncomingMessage } from "node:http";
 import type { RpcTarget } from "capnweb";
+import type { Clock } from "../base/clock.ts";
 import { FlotillaError } from "../base/errors.ts";
 import { edgeLimits, type Limits, linkLimits } from "../base/limits.ts";
-import { type Peer, peerName } from "../base/peer.ts";
+import { type AnonymousPeer, type Peer, peerName } from "../base/peer.ts";
+import { setTurns } from "../base/turns.ts";
 import type { CallerPolicy } from "../transport/envelope.ts";
+import { makePace, type Pace } from "../transport/pace.ts";
 import { makeAddressBudget } from "./address.ts";
 import { type AcceptedHello, helloHeader, makeHelloGuard, type Self } from "./hello.ts";
 
@@ -11,6 +14,7 @@ export interface AdmissionOptions {
   readonly name: string;
   /** With it, peers that prove a service's key are told apart; without it everybody is anonymous. */
   readonly self: Self | undefined;
+  readonly clock: Clock;
   main(peer: Peer): RpcTarget | undefined;
   readonly origins?: readonly string[] | undefined;
   readonly edge?: Limits | undefined;
@@ -19,10 +23,13 @@ export interface AdmissionOptions {
 
 /** Somebody who may open a session, and on what terms. */
 export interface Admitted {
+  /** An object of this session's own: its calls take the turns of its address. */
   readonly peer: Peer;
   readonly hello?: AcceptedHello;
   readonly limits: Limits;
   readonly callers: CallerPolicy;
+  /** That of all sessions of its class. */
+  readonly pace: Pace | undefined;
   /** Gives back the place among the sessions of its address. Idempotent. */
   leave(): void;
 }
@@ -34,7 +41,7 @@ export interface Admission {
    * leaves before it calls anything.
    *
    * @throws FlotillaError `permission_denied` for a web page that is not listed, `unauthenticated` for a hello that
-   *   proves nothing, `resource_exhausted` when its address has too many sessions.
+   *   proves nothing, `resource_exhausted` when its address has too many sessions, or opens them too fast.
    */
   admit(request: IncomingMessage): Admitted;
   /** What `peer` may call; the caller owns it. @throws FlotillaError `unauthenticated` or `permission_denied` for nothing. */
@@ -44,10 +51,12 @@ export interface Admission {
 }
 
 export function makeAdmission(options: AdmissionOptions): Admission {
-  const { self, origins = [], edge = edgeLimits, link = linkLimits } = options;
+  const { self, clock, origins = [], edge = edgeLimits, link = linkLimits } = options;
   const helloGuard = self && makeHelloGuard(self);
-  const edgeAddresses = makeAddressBudget(edge.sessionsPerAddressMax);
-  const linkAddresses = makeAddressBudget(link.sessionsPerAddressMax);
+  const edgeAddresses = makeAddressBudget(edge, clock);
+  const linkAddresses = makeAddressBudget(link, clock);
+  const edgePace = makePace(edge.messagesPerTurnMax);
+  const linkPace = makePace(link.messagesPerTurnMax);
   const isListedOrigin = (origin: string | undefined): origin is string =>
     origin !== undefined && origins.includes(origin);
 
@@ -60,13 +69,23 @@ export function makeAdmission(options: AdmissionOptions): Admission {
       }
       const header = request.headers[helloHeader];
       if (typeof header !== "string" || !helloGuard) {
-        const callers = { keepCallers: false, peerName: undefined };
-        return { ...edgeAddresses.enter(request), limits: edge, callers };
+        const peer: AnonymousPeer = { kind: "anonymous" };
+        const { turns, leave } = edgeAddresses.enter(request);
+        setTurns(peer, turns);
+        return { peer, limits: edge, callers: { keepCallers: false, peerName: undefined }, pace: edgePace, leave };
       }
       const hello = helloGuard.accept(header);
       const { peer } = hello;
-      const callers = { keepCallers: true, peerName: peerName(peer) };
-      return { peer, hello, limits: link, callers, leave: linkAddresses.enter(request).leave };
+      const { turns, leave } = linkAddresses.enter(request);
+      setTurns(peer, turns);
+      return {
+        peer,
+        hello,
+        limits: link,
+        callers: { keepCallers: true, peerName: peerName(peer) },
+        pace: linkPace,
+        leave,
+      };
     },
     mainFor(peer) {
       const main = options.main(peer);

@@ -8,6 +8,7 @@ import { batchBytesMax, batchCallsMax, deadlineMsDefault, type Limits } from "..
 import type { Channel, ChannelEvents } from "../transport/channel.ts";
 import { checkMessage, makePeerBudget, violation } from "../transport/check.ts";
 import { type CallerPolicy, parseTraceparent, receivedContext } from "../transport/envelope.ts";
+import type { Pace } from "../transport/pace.ts";
 import type { OnHiddenError } from "./redact.ts";
 import { openSession } from "./session.ts";
 
@@ -20,6 +21,7 @@ export interface BatchOptions {
   readonly context: CallContext;
   readonly callers: CallerPolicy;
   readonly clock: Clock;
+  readonly pace?: Pace | undefined;
   readonly onHiddenError?: OnHiddenError | undefined;
   /** Aborted, with a FlotillaError, when nobody waits any more or nothing may run any more: the batch ends with it. */
   readonly ended: AbortSignal;

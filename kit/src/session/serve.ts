@@ -98,7 +98,7 @@ export async function serve(options: ServeOptions): Promise<Server> {
     instance: options.instance ?? newInstanceId(),
     clock,
   };
-  const admission = makeAdmission({ ...options, self });
+  const admission = makeAdmission({ ...options, self, clock });
   const sessions = new Set<Session>();
   const batches = new Set<Batch>();
   const stopped = new FlotillaError("unavailable", "The service is stopping");
@@ -173,7 +173,7 @@ export async function serve(options: ServeOptions): Promise<Server> {
 
   async function answerBatch(request: IncomingMessage, response: ServerResponse, ended: AbortSignal): Promise<void> {
     try {
-      const { peer, limits, callers, leave } = admit(request);
+      const { peer, limits, callers, pace, leave } = admit(request);
       response.once("close", leave);
       const context = contextOfRequest(request, callers, clock);
       const localMain = admission.mainFor(peer);
@@ -182,7 +182,7 @@ export async function serve(options: ServeOptions): Promise<Server> {
         throw error;
       });
       const { onHiddenError } = options;
-      const answer = await runBatch(body, { localMain, limits, callers, context, clock, onHiddenError, ended });
+      const answer = await runBatch(body, { localMain, limits, callers, pace, context, clock, onHiddenError, ended });
       answerLines(response, answer);
     } catch (thrown) {
       const { code, message, reason, retryable, requestId } = refuse(thrown);
@@ -195,7 +195,7 @@ export async function serve(options: ServeOptions): Promise<Server> {
     try {
       if (pathOf(request) !== paths.session)
         throw new FlotillaError("not_found", `WebSocket sessions are at ${paths.session}`);
-      const { peer, hello, limits, callers, leave } = admit(request);
+      const { peer, hello, limits, callers, pace, leave } = admit(request);
       socket.once("close", leave);
       const localMain = admission.mainFor(peer);
       const upgrader = peer.kind === "service" ? link : edge;
@@ -207,6 +207,7 @@ export async function serve(options: ServeOptions): Promise<Server> {
           localMain,
           limits,
           callers,
+          pace,
           clock,
           onHiddenError: options.onHiddenError,
           onRefused: options.onRefused,

@@ -50,6 +50,7 @@ export function openSession(channel: Channel, options: SessionOptions = {}): Ses
     callers: options.callers ?? { keepCallers: false, peerName: undefined },
     clock: options.clock ?? systemClock,
     callContext: options.callContext,
+    pace: options.pace,
     onRefused: options.onRefused,
     onFrame: options.onFrame,
   });
@@ -66,9 +67,12 @@ export function openSession(channel: Channel, options: SessionOptions = {}): Ses
     remoteMain: rpc.getRemoteMain(),
     stats: () => rpc.getStats(),
     drain() {
-      // Once: of two drains capnweb answers one (measured). It reads what has arrived within one turn, and only then
+      // Once: of two drains capnweb answers one (measured). Only when it has read what has arrived, and a turn later,
       // does it know which calls are waited for.
-      drained ??= nextTurn().then(() => rpc.drain());
+      drained ??= transport
+        .allRead()
+        .then(nextTurn)
+        .then(() => rpc.drain());
       return drained;
     },
     close(reason) {

@@ -9,6 +9,7 @@ import { checkMessage, countGiven, exhausted, makePeerBudget, violation } from "
 import { makeDeadlines } from "./deadlines.ts";
 import { type CallerPolicy, carryContext, readContext, receivedContext, writeContext } from "./envelope.ts";
 import "./orphans.ts";
+import type { Pace } from "./pace.ts";
 
 export interface TransportOptions {
   readonly limits: Limits;
@@ -16,6 +17,8 @@ export interface TransportOptions {
   readonly clock?: Clock;
   /** The context of calls that bring none: of a batch, from its headers. Default: a fresh one for each call. */
   readonly callContext?: CallContext | undefined;
+  /** How fast messages are worked off. Default: as they come. */
+  readonly pace?: Pace | undefined;
   /** Hears why this transport ended its session, when the peer was at fault. */
   readonly onRefused?: ((reason: FlotillaError) => void) | undefined;
   /** Hears every frame in both directions; for recordings in tests and for counting. */
@@ -28,6 +31,8 @@ export interface Transport {
   send(message: unknown): number;
   receive(): Promise<unknown>;
   abort(reason: unknown): void;
+  /** Resolves when capnweb has been given every message that has arrived, or the session has ended. */
+  allRead(): Promise<void>;
   /** Ends the session from our side; every outstanding call rejects with `reason`. */
   close(code: number, reason: FlotillaError): void;
 }
@@ -53,6 +58,7 @@ export function makeTransport(channel: Channel, options: TransportOptions): Tran
 
   let received: unknown[] = [];
   let read = 0;
+  let onAllRead: (() => void)[] = [];
   let waiting: { resolve(message: unknown): void; reject(reason: unknown): void } | undefined;
   let failure: FlotillaError | undefined;
 
@@ -63,7 +69,7 @@ export function makeTransport(channel: Channel, options: TransportOptions): Tran
 
   channel.listen({ frame: onChannelFrame, closed: fail });
 
-  return { encodingLevel: "jsonCompatible", send, receive, abort, close };
+  return { encodingLevel: "jsonCompatible", send, receive, abort, allRead, close };
 
   function onChannelFrame(frame: string): void {
     if (failure) return;
@@ -117,19 +123,33 @@ export function makeTransport(channel: Channel, options: TransportOptions): Tran
   function receive(): Promise<unknown> {
     // capnweb calls this right after it dispatched a message: what that message set must not reach the next.
     enterContext(undefined);
+    const pause = read < received.length ? options.pace?.next() : undefined;
+    return pause ? pause.then(nextMessage) : nextMessage();
+  }
+
+  function nextMessage(): Promise<unknown> {
     if (read < received.length) {
       const message = received[read];
       read += 1;
-      if (read === received.length) {
-        received = [];
-        read = 0;
-      }
+      if (read === received.length) clearRead();
       return Promise.resolve(message);
     }
     if (failure) return Promise.reject(failure);
     return new Promise((resolve, reject) => {
       waiting = { resolve, reject };
     });
+  }
+
+  function clearRead(): void {
+    received = [];
+    read = 0;
+    for (const tell of onAllRead) tell();
+    onAllRead = [];
+  }
+
+  function allRead(): Promise<void> {
+    if (read === received.length) return Promise.resolve();
+    return new Promise((resolve) => onAllRead.push(resolve));
   }
 
   function send(message: unknown): number {
@@ -217,12 +237,9 @@ export function makeTransport(channel: Channel, options: TransportOptions): Tran
   function fail(reason: FlotillaError): void {
     if (failure) return;
     failure = reason;
-    if (reason.code !== "unavailable") {
-      options.onRefused?.(reason);
-      // SECURITY: what a refused peer sent before, and nobody has begun, would be worked off all the same.
-      received = [];
-      read = 0;
-    }
+    if (reason.code !== "unavailable") options.onRefused?.(reason);
+    // SECURITY: what a peer sent and nobody has begun would be worked off all the same, when nobody waits for it.
+    clearRead();
     deadlines.clear();
     waiting?.reject(reason);
     waiting = undefined;

@@ -1,0 +1,118 @@
+import { describe, expect, test } from "vitest";
+import { makeVirtualClock } from "../testing/virtual-clock.ts";
+import { anonymous } from "./peer.ts";
+import { makeTurns, type SessionTurns, setTurns, type Turn, type TurnLimits, turnsOf } from "./turns.ts";
+
+const limits: TurnLimits = { runningCallsMax: 100, turnsPerSessionMax: 2, turnsPerAddressMax: 3, waitingCallsMax: 5 };
+
+function makeBench(own: Partial<TurnLimits> = {}) {
+  const clock = makeVirtualClock();
+  const turns = makeTurns({ ...limits, ...own }, clock);
+  const order: string[] = [];
+  const given = new Map<string, Turn>();
+  /** Takes a turn and notes when it came. @returns settles when it came, or was refused. */
+  const take = async (session: SessionTurns, name: string) => {
+    const turn = session.take();
+    if (!(turn instanceof Promise)) order.push(name);
+    else await turn.then(() => order.push(name));
+    given.set(name, await turn);
+  };
+  const end = async (name: string) => {
+    given.get(name)?.end();
+    await clock.settle();
+  };
+  return { clock, turns, order, take, end };
+}
+
+describe("turns", () => {
+  test("are had at once, up to a session's share; the rest come in order", async () => {
+    const { turns, order, take, end } = makeBench();
+    const session = turns.join();
+    for (const name of ["1", "2", "3", "4"]) void take(session, name);
+    await end("");
+    expect(order).toEqual(["1", "2"]);
+    await end("2");
+    await end("1");
+    expect(order).toEqual(["1", "2", "3", "4"]);
+    expect(turns.isIdle()).toBe(false);
+    await end("3");
+    await end("4");
+    expect(turns.isIdle()).toBe(true);
+  });
+
+  test("go round: one that asks for much stands before itself", async () => {
+    const { turns, order, take, end } = makeBench({ waitingCallsMax: 100 });
+    const greedy = turns.join();
+    for (let i = 1; i <= 20; i += 1) void take(greedy, `greedy${i}`);
+    const second = turns.join();
+    void take(second, "second1");
+    for (const name of ["a", "b"]) void take(turns.join(), name);
+    void take(second, "second2");
+    await end("");
+    expect(order).toEqual(["greedy1", "greedy2", "second1"]);
+    for (const name of ["greedy1", "greedy2", "second1"]) await end(name);
+    expect(order.slice(3)).toEqual(["greedy3", "a", "b"]);
+    await end("b");
+    expect(order.slice(6)).toEqual(["second2"]);
+  });
+
+  test("are given away by a call that takes long, which still counts as running", async () => {
+    const { clock, turns, order, take, end } = makeBench({ runningCallsMax: 4 });
+    const session = turns.join();
+    for (const name of ["1", "2", "3", "4", "5"]) void take(session, name);
+    await clock.advance(249);
+    expect(order).toEqual(["1", "2"]);
+    await clock.advance(1);
+    expect(order).toEqual(["1", "2", "3", "4"]);
+    await clock.advance(10_000);
+    expect(order).toHaveLength(4);
+    expect(() => session.take()).toThrow(expect.objectContaining({ reason: "too_many_calls" }));
+    await end("1");
+    expect(order).toHaveLength(5);
+  });
+
+  test("are refused when too many wait, but a neighbour keeps places of its own", async () => {
+    const { clock, turns, order, take, end } = makeBench();
+    const greedy = turns.join();
+    for (let i = 1; i <= 7; i += 1) void take(greedy, `greedy${i}`);
+    await expect(take(greedy, "more")).rejects.toMatchObject({ code: "resource_exhausted", retryable: true });
+    const neighbour = turns.join();
+    void take(neighbour, "1");
+    void take(neighbour, "2");
+    void take(neighbour, "3");
+    await expect(take(neighbour, "4")).rejects.toMatchObject({ reason: "too_many_calls" });
+    await end("1");
+    expect(order).toEqual(["greedy1", "greedy2", "1", "2"]);
+    await clock.settle();
+  });
+
+  test("are dropped with the session that waited, and its neighbours go on", async () => {
+    const { turns, order, take, end } = makeBench();
+    const leaving = turns.join();
+    const dropped = ["1", "2", "3", "4"].map((name) => take(leaving, name));
+    const staying = turns.join();
+    void take(staying, "a");
+    void take(staying, "b");
+    leaving.end();
+    await expect(dropped[2]).rejects.toMatchObject({ code: "unavailable" });
+    await expect(dropped[3]).rejects.toMatchObject({ code: "unavailable" });
+    expect(() => leaving.take()).toThrow(expect.objectContaining({ code: "unavailable" }));
+    await end("1");
+    await end("2");
+    expect(order).toEqual(["1", "2", "a", "b"]);
+    await end("a");
+    await end("b");
+    expect(turns.isIdle()).toBe(true);
+  });
+});
+
+test("a peer has the turns that were set for it; one that came by no listener waits for nobody", () => {
+  const clock = makeVirtualClock();
+  const peer = { kind: "anonymous" } as const;
+  const turns = makeTurns(limits, clock).join();
+  setTurns(peer, turns);
+  expect(turnsOf(peer, clock)).toBe(turns);
+  const free = turnsOf(anonymous, clock);
+  const taken = Array.from({ length: 100 }, () => free.take());
+  for (const turn of taken) (turn as Turn).end();
+});

@@ -1,0 +1,173 @@
+import type { Cancel, Clock } from "./clock.ts";
+import { FlotillaError } from "./errors.ts";
+import { edgeLimits, type Limits, linkLimits, turnMsMax } from "./limits.ts";
+import type { Peer } from "./peer.ts";
+
+export type TurnLimits = Pick<
+  Limits,
+  "runningCallsMax" | "turnsPerSessionMax" | "turnsPerAddressMax" | "waitingCallsMax"
+>;
+
+/**
+ * A fair bulkhead for everybody at one network address: so many calls of a session, and of all sessions together, run at
+ * once, and the others wait. Sessions that wait get the next turn one after the other, so that one that asks for much
+ * waits for itself. A call that takes longer than `turnMsMax` gives its turn away and runs on: it waits for something
+ * (a callback, a disk) and would only keep others out.
+ */
+export interface Turns {
+  /** The turns of one more session. */
+  join(): SessionTurns;
+  /** Whether nothing runs and nothing waits. */
+  isIdle(): boolean;
+}
+
+export interface SessionTurns {
+  /**
+   * @returns the turn, or a promise of it, which rejects with `unavailable` when the session ends before.
+   * @throws FlotillaError `resource_exhausted`, reason `too_many_calls`, when too many run or wait; `unavailable` when
+   *   the session has ended.
+   */
+  take(): Turn | Promise<Turn>;
+  /** The session is over: what waits will not run. What runs goes on. */
+  end(): void;
+}
+
+export interface Turn {
+  /** The call has settled. To be called once. */
+  end(): void;
+}
+
+interface Member {
+  hasLeft: boolean;
+  held: number;
+  waiting: { resolve(turn: Turn): void; reject(reason: FlotillaError): void }[];
+}
+
+interface Held extends Turn {
+  readonly member: Member;
+  readonly startedAtMs: number;
+}
+
+export function makeTurns(limits: TurnLimits, clock: Clock): Turns {
+  const { runningCallsMax, turnsPerSessionMax, turnsPerAddressMax, waitingCallsMax } = limits;
+  /** Turns that were not given away, oldest first. */
+  const held = new Set<Held>();
+  /** Members with somebody waiting; the first is next. */
+  let queue: Member[] = [];
+  let running = 0;
+  let waiting = 0;
+  let cancelAlarm: Cancel | undefined;
+
+  return { join, isIdle: () => running === 0 && waiting === 0 };
+
+  function join(): SessionTurns {
+    const member: Member = { hasLeft: false, held: 0, waiting: [] };
+    return { take: () => take(member), end: () => end(member) };
+  }
+
+  function take(member: Member): Turn | Promise<Turn> {
+    if (member.hasLeft) throw sessionEnded();
+    if (running >= runningCallsMax) throw tooMany(`More than ${runningCallsMax} calls at once`);
+    if (member.waiting.length === 0 && mayRun(member)) return grant(member);
+    // However many the neighbours at its address have waiting, a session has a few places of its own.
+    if (waiting >= waitingCallsMax && member.waiting.length >= turnsPerSessionMax) {
+      throw tooMany(`More than ${waitingCallsMax} calls wait`);
+    }
+    if (member.waiting.length === 0) queue.push(member);
+    waiting += 1;
+    const turn = new Promise<Turn>((resolve, reject) => member.waiting.push({ resolve, reject }));
+    setAlarm();
+    return turn;
+  }
+
+  function mayRun(member: Member): boolean {
+    return member.held < turnsPerSessionMax && held.size < turnsPerAddressMax && running < runningCallsMax;
+  }
+
+  function grant(member: Member): Turn {
+    const turn: Held = { member, startedAtMs: clock.monotonicMs(), end: () => giveBack(turn) };
+    held.add(turn);
+    member.held += 1;
+    running += 1;
+    return turn;
+  }
+
+  function giveBack(turn: Held): void {
+    running -= 1;
+    if (held.delete(turn)) turn.member.held -= 1;
+    if (waiting > 0) pass();
+  }
+
+  /** Gives turns out until none is left or nobody may have one. */
+  function pass(): void {
+    let refused = 0;
+    while (refused < queue.length) {
+      const member = queue.shift()!;
+      if (mayRun(member)) {
+        refused = 0;
+        waiting -= 1;
+        member.waiting.shift()!.resolve(grant(member));
+      } else {
+        refused += 1;
+      }
+      if (member.waiting.length > 0) queue.push(member);
+    }
+  }
+
+  function setAlarm(): void {
+    const [oldest] = held;
+    if (cancelAlarm || waiting === 0 || !oldest) return;
+    cancelAlarm = clock.after(oldest.startedAtMs + turnMsMax - clock.monotonicMs(), () => {
+      cancelAlarm = undefined;
+      takeFromTheSlow();
+      setAlarm();
+    });
+  }
+
+  function takeFromTheSlow(): void {
+    const nowMs = clock.monotonicMs();
+    for (const turn of held) {
+      if (turn.startedAtMs + turnMsMax > nowMs) break;
+      held.delete(turn);
+      turn.member.held -= 1;
+    }
+    pass();
+  }
+
+  function end(member: Member): void {
+    member.hasLeft = true;
+    const dropped = member.waiting;
+    member.waiting = [];
+    queue = queue.filter((other) => other !== member);
+    waiting -= dropped.length;
+    for (const { reject } of dropped) reject(sessionEnded());
+  }
+}
+
+function sessionEnded(): FlotillaError {
+  return new FlotillaError("unavailable", "The session has ended");
+}
+
+function tooMany(message: string): FlotillaError {
+  return new FlotillaError("resource_exhausted", message, { reason: "too_many_calls" });
+}
+
+const turnsByPeer = new WeakMap<Peer, SessionTurns>();
+
+/** From now on the calls of `peer`, which is that of one session, take these turns. */
+export function setTurns(peer: Peer, turns: SessionTurns): void {
+  turnsByPeer.set(peer, turns);
+}
+
+/** The turns of `peer`; who came by no listener, such as a test or code of this process, takes one whenever it wants. */
+export function turnsOf(peer: Peer, clock: Clock): SessionTurns {
+  let turns = turnsByPeer.get(peer);
+  if (!turns) {
+    const { runningCallsMax } = peer.kind === "service" ? linkLimits : edgeLimits;
+    const none = Number.POSITIVE_INFINITY;
+    const limits = { runningCallsMax, turnsPerSessionMax: none, turnsPerAddressMax: none, waitingCallsMax: none };
+    turns = makeTurns(limits, clock).join();
+    turnsByPeer.set(peer, turns);
+  }
+  return turns;
+}
