@@ -104,8 +104,9 @@ export async function openFuzzShop(): Promise<FuzzShop> {
         Stats,
         Stats,
       ];
-      // The recorded gateway's too: on a machine so busy that its pings go unanswered, its introduction ends.
-      const live = (gatewayNow.introductions ?? 0) + gateway.introductions.size;
+      // The recorded gateway's too. On a machine so busy that its pings go unanswered, its introduction is gone.
+      const recorded = gateway.users.isOpen && gateway.users.sessionNumber === 1 ? gateway.introductions.size : 0;
+      const live = (gatewayNow.introductions ?? 0) + recorded;
       return {
         users: {
           ...users.server,

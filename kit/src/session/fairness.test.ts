@@ -47,7 +47,7 @@ describe("a session that asks for much", () => {
       await until(() => heard.length === answered, `${answered} answers`);
       expect(running("hang")).toBe(Math.min(100, answered + turnsPerSessionMax));
     }
-    expect(heard).toEqual(times(100, (index) => JSON.stringify(["resolve", index + 1, "answered"])));
+    expect(new Set(heard)).toEqual(new Set(times(100, (index) => JSON.stringify(["resolve", index + 1, "answered"]))));
     send(...times(100, (index) => JSON.stringify(["release", index + 1, 1])));
   });
 
