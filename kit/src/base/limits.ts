@@ -99,8 +99,8 @@ export const batchBytesMax = 256 * 1024;
 export const batchCallsMax = 100;
 
 /**
- * Calls of ours that one callback of a peer's has not answered, at once; each is a table entry of ours until its deadline.
- * A subscriber that keeps up has a few. With `exportsMax` it bounds what a peer that never answers makes us hold.
+ * Calls of ours at once that one callback of a peer's has not answered: each is a table entry of ours until its deadline.
+ * A subscriber that keeps up has a few. Counted each time that a callback is passed: nobody can tell that two are one.
  */
 export const callbackCallsMax = 100;
 
