@@ -19,6 +19,8 @@ afterEach(() =>
 
 /** A context line, so that calls end soon. */
 const within = (ms: number) => `{"tp":"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01","ms":${ms},"via":[]}`;
+/** `callbackCallsMax` of the kit, of which this file knows nothing. */
+const callsMax = 100;
 const doors = () => doorsOf("board", server.url);
 /** An object of the attacker's own. */
 const own = ["export", -1];
@@ -110,6 +112,22 @@ describe("a callback", () => {
     peer.send(["resolve", 1, "late"], ["resolve", 900, "late"]);
     await expectServed();
     peer.socket.terminate();
+  });
+
+  test("R16 of a subscriber that never answers is sent a hundred calls, however many there are, and no more is held", async () => {
+    using peer = await dial(server.url, { framing: "flotilla.v1" });
+    const calls = answering(peer, () => []);
+    const id = peer.call("tell", [900, 10_000, own]);
+    await until(() => calls() >= callsMax, "it was told as much as may be");
+    await expectServed();
+    expect(calls()).toBe(callsMax);
+    // Beside its calls: the listener, and each session's main objects.
+    expect(server.stats().imports).toBeLessThan(callsMax + 10);
+    // Who answers after all has been told a hundred things; the others failed meanwhile, and stopped nothing.
+    peer.send(...Array.from({ length: callsMax }, (_, i) => ["resolve", i + 1, "heard"]));
+    const answer = await inTime(peer.answer(id), ["tell"]);
+    expect(answer[2]).toBe("f".repeat(callsMax) + "r".repeat(900 - callsMax));
+    expect(calls()).toBe(callsMax);
   });
 
   test("T10 that is a stream, a value or the service's own method is refused or called with its own rights", async () => {

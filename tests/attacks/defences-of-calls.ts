@@ -51,7 +51,13 @@ export const defencesOfCalls: readonly Defence[] = [
     row: "C10",
     file: callbacks,
     off: "a callback's error is passed on",
-    edits: [edit(contract, "return isolated(own as RpcStub<RpcTarget>, clock);", "return clock && isolated && own;")],
+    edits: [
+      edit(
+        contract,
+        "return isolated(own as RpcStub<RpcTarget>, { clock, isHome });",
+        "return clock && isolated && own;",
+      ),
+    ],
   },
   {
     row: "C11",

@@ -133,7 +133,14 @@ export const defencesOfResources: readonly Defence[] = [
     off: "a pattern that backtracks",
     edits: [edit("shop/contracts/orders.ts", '"^[!-~]{1,128}$"', '"^[!-~]*[!-~]*[0-9]$"')],
   },
-  { row: "R16", file: callbacks, off: "no deadlines", edits: noDeadlines },
+  { row: "R16", test: "R16 that takes", file: callbacks, off: "no deadlines", edits: noDeadlines },
+  {
+    row: "R16",
+    test: "R16 of a subscriber",
+    file: callbacks,
+    off: "no limit of calls of one callback",
+    edits: [edit("kit/src/capability/places.ts", "if (taken >= callsMax)", "if (taken < 0)")],
+  },
 
   {
     row: "W1",

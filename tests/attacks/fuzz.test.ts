@@ -16,8 +16,8 @@ test(`${casesEach} generated sessions with each of ${fuzzTargets.join(", ")} bre
   timeout: 180_000,
 }, async () => {
   const seed = randomInt(2 ** 31);
-  console.log(`fuzz: seed ${seed}; again: npm run fuzz -- --cases ${casesEach} --seed ${seed}`);
-  const report: FuzzReport = await fuzz({ targets: fuzzTargets, cases: casesEach, seed });
+  console.log(`fuzz: seed ${seed}; again: npm run fuzz -- --strict --cases ${casesEach} --seed ${seed}`);
+  const report: FuzzReport = await fuzz({ targets: fuzzTargets, cases: casesEach, seed, strict: true });
   expect(report.cases).toEqual(Object.fromEntries(fuzzTargets.map((target) => [target, casesEach])));
   expect(report.honestMsWorst).toBeLessThan(honestMsMax);
   expect(report.logLineBytesMax).toBeLessThan(logLineBytesMax);

@@ -98,6 +98,12 @@ export const batchBytesMax = 256 * 1024;
 /** HTTP batch: calls in one body; above it 429. A person's screen needs about ten. */
 export const batchCallsMax = 100;
 
+/**
+ * Calls of ours at once that one callback of a peer's has not answered: each is a table entry of ours until its deadline.
+ * A subscriber that keeps up has a few. Counted each time that a callback is passed: nobody can tell that two are one.
+ */
+export const callbackCallsMax = 100;
+
 /** Time a call has when nobody said how long. Milliseconds. */
 export const deadlineMsDefault = 10_000;
 /** Nobody may ask for more: it bounds how long a hung call holds memory. Milliseconds. */

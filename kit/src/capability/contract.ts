@@ -133,6 +133,8 @@ export function optional<T>(param: Param<T>): Param<T> {
  * nobody knows who hosts it. The method borrows the stub until it returns; to keep it, `dup()` it. One that is a
  * capability of this very session come home can be called and passed on, but not be kept: it ends with the call.
  * Whatever goes wrong with a call of it is `failed_precondition`, reason `callback_failed`, or `deadline_exceeded`.
+ * Of its calls, `callbackCallsMax` run at once; one more fails with `resource_exhausted`, reason `callback_busy`, when it
+ * is awaited. A call whose answer nobody awaits has to be disposed, or it counts for as long as it is held.
  */
 export function callback<T extends RpcTarget>(name: string): Param<RpcStub<T>> {
   return {
@@ -142,8 +144,9 @@ export function callback<T extends RpcTarget>(name: string): Param<RpcStub<T>> {
       if (!(value instanceof RpcStub)) throw new FlotillaError("invalid_argument", `${name} must be a capability`);
       // capnweb delivers a stub that came home to its own session as a promise that cannot be passed on; a stub around
       // it can (measured). Of any other the method gets a hold of its own, because capnweb ends the argument's at return.
-      const own = value instanceof RpcPromise ? new RpcStub(value as unknown as RpcTarget) : value.dup();
-      return isolated(own as RpcStub<RpcTarget>, clock);
+      const isHome = value instanceof RpcPromise;
+      const own = isHome ? new RpcStub(value as unknown as RpcTarget) : value.dup();
+      return isolated(own as RpcStub<RpcTarget>, { clock, isHome });
     },
   };
 }

@@ -298,6 +298,44 @@ test("errors that we send as arguments leave as their codes too", async () => {
   expect(frames.join("\n")).not.toContain(canary);
 });
 
+test("a call that is let go before its answer is no fault of ours", async () => {
+  await using rig = makeRig();
+  const ready = Promise.withResolvers<RpcTarget>();
+  const answered = Promise.withResolvers<string>();
+  class Slow extends RpcTarget {
+    later() {
+      return ready.promise;
+    }
+  }
+  const hidden: FlotillaError[] = [];
+  const server = await rig.serve({
+    main: () => new Slow(),
+    onHiddenError: (error) => hidden.push(error),
+    onFrame(_peer, direction, frame) {
+      // capnweb reads what has come before the next turn.
+      if (direction === "out") answered.resolve(frame);
+      else if (frame.includes("release")) setImmediate(() => ready.resolve(new RpcTarget()));
+    },
+  });
+  const socket = new WebSocket(`${server.url.replace("http", "ws")}/rpc`);
+  rig.onEnd(() => socket.terminate());
+  socket.on("open", () => {
+    for (const message of [
+      ["push", ["pipeline", 0, ["later"], []]],
+      ["pull", 1],
+      ["release", 1, 1],
+    ]) {
+      socket.send(JSON.stringify(message));
+    }
+  });
+  expect(
+    JSON.parse(await answered.promise)
+      .flat()
+      .slice(0, 4),
+  ).toEqual(["reject", 1, "error", "unavailable"]);
+  expect(hidden).toEqual([]);
+});
+
 test("a log that throws changes nothing of what leaves", async () => {
   await using rig = makeRig();
   const server = await rig.serve({
