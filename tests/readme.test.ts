@@ -1,4 +1,4 @@
-import { execFile } from "node:child_process";
+import { execFile, spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -19,9 +19,11 @@ interface Block {
   readonly text: string;
 }
 
-const blocks: readonly Block[] = [...readme.matchAll(/^```(.*)\n([\s\S]*?)^```$/gm)].map(
-  ([, info = "", text = ""]) => ({ info, text }),
-);
+function blocksOf(document: string): readonly Block[] {
+  return [...document.matchAll(/^```(.*)\n([\s\S]*?)^```$/gm)].map(([, info = "", text = ""]) => ({ info, text }));
+}
+
+const blocks = blocksOf(readme);
 const textAfter = (block: Block) => blocks[blocks.indexOf(block) + 1]?.text;
 /** The programs stand at the root of the repository for who reads them, and two folders deeper when they are tried. */
 const programs = blocks
@@ -73,24 +75,34 @@ test.each(programs.map((program, i) => [i + 1, program] as const))(
   },
 );
 
-test("the programs and the excerpt pass the type checker", async () => {
-  const excerpt = blocks.find(({ info }) => info === "ts excerpt")?.text ?? "";
-  const [gateway = "", orders = ""] = excerpt.split("\n\n");
+const hasCurl = spawnSync("curl", ["--version"]).status === 0 && spawnSync("sh", ["-c", ":"]).status === 0;
+const protocol = blocksOf(readFileSync(join(root, "docs", "protocol.md"), "utf8"));
+const commands = protocol.flatMap(({ info, text }, i) =>
+  info === "sh" ? [{ text, prints: protocol[i + 1]?.text ?? "" }] : [],
+);
+
+test("docs/protocol.md has a login and an order by hand", () => {
+  expect(commands.map(({ text }) => /"(login|createOrder)"\],.*\n\["pull"/.exec(text)?.[1])).toEqual([
+    "login",
+    "createOrder",
+  ]);
+});
+
+/** `...` stands for what differs each time. */
+const patternOf = (text: string) => new RegExp(`^${text.trim().split("...").map(RegExp.escape).join("[\\w-]+")}$`);
+
+// A system without curl, such as a bare container, has nobody who would type these.
+test.skipIf(!hasCurl).each(commands.map((command, i) => [i + 1, command] as const))(
+  "command %i of docs/protocol.md prints what stands below it",
+  async (_, { text, prints }) => {
+    const { stdout, stderr } = await run("sh", ["-c", text.replaceAll("http://127.0.0.1:8080", gatewayUrl)]);
+    expect(stdout.trim()).toMatch(patternOf(prints));
+    expect(stderr).toBe("");
+  },
+);
+
+test("the programs pass the type checker", async () => {
   const dir = workDir;
-  writeFileSync(
-    join(dir, "excerpt.ts"),
-    `import { accept, type Connection, introduce, type Introduction } from "@flotilla/kit";
-import type { Item, OrderService } from "../../shop/contracts/orders.ts";
-import type { User, UserService } from "../../shop/contracts/users.ts";
-export async function gateway(users: Connection<UserService>, orders: Connection<OrderService>, token: string, items: Item[]) {
-${gateway}
-}
-export async function order(users: Connection<UserService>, user: Introduction<User>) {
-${orders}
-return [id, isAllowed];
-}
-`,
-  );
   for (const [i, { text }] of programs.entries()) writeFileSync(join(dir, `program-${i}.ts`), text);
   const config = { extends: "../../tsconfig.json", include: ["*.ts"] };
   writeFileSync(join(dir, "tsconfig.json"), JSON.stringify(config));
@@ -105,7 +117,7 @@ return [id, isAllowed];
 function pathsIn(document: string): string[] {
   const text = readFileSync(join(root, document), "utf8");
   const links = [...text.matchAll(/\]\(([^)#]+)\)/g)].map(([, target = ""]) => target);
-  const named = [...text.matchAll(/`((?:kit|shop|tests|docs|scripts)\/[\w./-]*)`/g)].map(([, path = ""]) => path);
+  const named = [...text.matchAll(/`((?:kit|shop|tests|docs|scripts|bench)\/[\w./-]*)`/g)].map(([, path = ""]) => path);
   return [
     ...links.filter((target) => !target.startsWith("http")).map((target) => join(dirname(document), target)),
     ...named,

@@ -185,6 +185,7 @@ function connectionOver<T extends RpcTarget>(current: () => TestLink, onUse?: ()
     get sessionNumber() {
       return current().sessionNumber;
     },
+    isAnonymous: false,
     isOpen: true,
     stats: () => current().near.stats(),
     close: () => current().cut(),

@@ -110,6 +110,7 @@ function holding(users: Connection<UserServiceForPeers>): { link: HomeLink; held
     get instance() {
       return users.instance;
     },
+    isAnonymous: users.isAnonymous,
     main,
     opened: () => users.opened(),
     get sessionNumber() {

@@ -21,11 +21,17 @@ export function newSpanId(): string {
 }
 
 const traceId = /^(?!0+$)[0-9a-f]{32}$/;
+const instanceId = /^[\w-]{16,24}$/;
 const serviceName = /^[a-z][a-z0-9-]{0,63}$/;
 
 /** W3C trace context: all zeros is no trace. */
 export function isTraceId(value: unknown): value is string {
   return typeof value === "string" && traceId.test(value);
+}
+
+/** The run of a service, as `newInstanceId` or its operator names it. */
+export function isInstanceId(value: unknown): value is string {
+  return typeof value === "string" && instanceId.test(value);
 }
 
 /** What a service may be called: in keys, in introductions, in the chain of callers. */

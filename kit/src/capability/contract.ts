@@ -38,7 +38,8 @@ export interface BuiltInCall {
 export interface Contract<I> {
   readonly name: string;
   readonly methods: ReadonlyMap<string, Method>;
-  readonly [carries]?: I;
+  /** Both ways: a contract that grants more than `I`, such as the right to introduce, is none of `I`. */
+  readonly [carries]?: ((grants: I) => I) | undefined;
 }
 
 /** Names that the kit, capnweb or JavaScript gives a meaning of its own. */
@@ -64,7 +65,34 @@ type MethodSpec<F> = F extends (...args: infer P) => infer R
   ? { readonly params: ParamsOf<Required<P>> } & ReturnSpec<Awaited<R>>
   : never;
 type ParamsOf<P> = { readonly [K in keyof P]: Param<P[K]> };
-type ReturnSpec<R> = [R] extends [RpcTarget] ? { readonly returns: Contract<R> } : { readonly returns?: never };
+type ReturnSpec<R> = [R] extends [RpcTarget]
+  ? { readonly returns: Contract<R> }
+  : true extends HasCapability<R>
+    ? { readonly returns: CapabilityWithinData }
+    : { readonly returns?: never };
+
+declare const unsupported: unique symbol;
+/** Nothing is one: a capability is the whole result of a method, because it leaves by a contract of its own. */
+interface CapabilityWithinData {
+  readonly [unsupported]: "return the capability itself, or data that holds none";
+}
+
+interface Stub extends Disposable {
+  dup(): unknown;
+}
+type Leaf = Date | Uint8Array | Callable;
+/** Whether data of type `T` holds a capability, as deep as `Levels` goes: types may contain themselves. */
+type HasCapability<T, Levels extends unknown[] = [1, 2, 3, 4, 5, 6]> = Levels extends [unknown, ...infer Deeper]
+  ? T extends RpcTarget | Stub
+    ? true
+    : T extends Leaf
+      ? false
+      : T extends readonly (infer Item)[]
+        ? HasCapability<Item, Deeper>
+        : T extends object
+          ? { [K in keyof T]-?: HasCapability<T[K], Deeper> }[keyof T]
+          : false
+  : false;
 type Methods<I> = { readonly [K in MethodName<I>]: MethodSpec<I[K]> };
 
 /** A class that does what interface `I` says, on this side of the boundary. It extends nothing and knows no RPC. */

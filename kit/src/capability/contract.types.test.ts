@@ -2,6 +2,7 @@ import type { RpcStub, RpcTarget } from "capnweb";
 import { Type } from "typebox";
 import { expect, test } from "vitest";
 import { anonymous } from "../base/peer.ts";
+import { type Introducible, introducible } from "../introduction/home.ts";
 import { expose } from "./boundary.ts";
 import { arg, callback, contract, optional } from "./contract.ts";
 
@@ -67,6 +68,56 @@ export function contractsThatDoNotCompile(): void {
   contract<Bar>("Bar", { order, cup, call: { params: [callback<Bar>("back")] } });
   // @ts-expect-error an interface that is no target
   contract<{ greet(): string }>("Loose", { greet: { params: [] } });
+}
+
+/** Never run. */
+export function grantsThatDoNotCompile(): void {
+  interface Plain extends RpcTarget {
+    cup(): Cup;
+  }
+  interface Lending extends RpcTarget {
+    cup(): Cup & Introducible;
+  }
+  contract<Plain>("Plain", { cup: { params: [], returns: CupContract } });
+  contract<Lending>("Lending", { cup: { params: [], returns: introducible(CupContract) } });
+  // @ts-expect-error the contract grants more than the interface says
+  contract<Plain>("Plain", { cup: { params: [], returns: introducible(CupContract) } });
+  // @ts-expect-error the interface promises more than the contract grants
+  contract<Lending>("Lending", { cup: { params: [], returns: CupContract } });
+}
+
+/** Never run. */
+export function resultsThatDoNotCompile(): void {
+  interface Leaf {
+    readonly size: number;
+    readonly made: Date;
+    readonly parts: readonly Leaf[];
+    readonly next?: Leaf | null;
+    readonly bytes: Uint8Array;
+  }
+  interface Tree extends RpcTarget {
+    get(): Promise<Leaf[]>;
+    anything(): unknown;
+    nothing(): void;
+  }
+  contract<Tree>("Tree", { get: { params: [] }, anything: { params: [] }, nothing: { params: [] } });
+
+  type Giving<R> = RpcTarget & { give(): R };
+  const give = { params: [] } as const;
+  // @ts-expect-error a capability in an array
+  contract<Giving<Cup[]>>("Giving", { give });
+  // @ts-expect-error a capability in a tuple
+  contract<Giving<readonly [string, Cup]>>("Giving", { give });
+  // @ts-expect-error a capability in an object
+  contract<Giving<{ cup: Cup; size: number }>>("Giving", { give });
+  // @ts-expect-error a capability deep in an object, perhaps
+  contract<Giving<Promise<{ rows: { cup?: Cup | undefined }[] }>>>("Giving", { give });
+  // @ts-expect-error a capability or nothing
+  contract<Giving<Cup | null>>("Giving", { give });
+  // @ts-expect-error somebody else's capability in an object
+  contract<Giving<{ cup: RpcStub<Cup> }>>("Giving", { give });
+  // @ts-expect-error nor by a contract
+  contract<Giving<Cup[]>>("Giving", { give: { params: [], returns: CupContract } });
 }
 
 /** Never run. */

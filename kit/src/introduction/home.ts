@@ -63,7 +63,7 @@ export function makeHome({ name, clock = systemClock, limits, onFault }: HomeOpt
     instance: newInstanceId(),
     main(contract, implementation, peer) {
       const env = { peer, clock, home: port, onFault };
-      return expose(withHomeMethods(contract), implementation as Implementation<RpcTarget>, env);
+      return expose(withHomeMethods(erased(contract)), implementation as Implementation<RpcTarget>, env);
     },
     counts: () => deposits.counts(),
   };
@@ -91,7 +91,7 @@ const serviceName = (name: string) => arg(name, Type.String({ pattern: "^[a-z][a
  * a method that returns `base` alone does not.
  */
 export function introducible<I extends RpcTarget>(base: Contract<I>): Contract<I & Introducible> {
-  return derive(introducibles, base, {
+  return derive(introducibles, erased(base), {
     deposit: {
       params: [
         nonce,
@@ -109,10 +109,10 @@ export function introducible<I extends RpcTarget>(base: Contract<I>): Contract<I
         });
       },
     },
-  }) as Contract<I & Introducible>;
+  }) as unknown as Contract<I & Introducible>;
 }
 
-function withHomeMethods(base: Contract<unknown>): Contract<RpcTarget> {
+function withHomeMethods(base: Contract<RpcTarget>): Contract<RpcTarget> {
   return derive(mains, base, {
     withdraw: {
       params: [nonce, serviceName("gifter")],
@@ -127,18 +127,22 @@ function withHomeMethods(base: Contract<unknown>): Contract<RpcTarget> {
   });
 }
 
-const introducibles = new WeakMap<Contract<unknown>, Contract<RpcTarget>>();
-const mains = new WeakMap<Contract<unknown>, Contract<RpcTarget>>();
+const introducibles = new WeakMap<Contract<RpcTarget>, Contract<RpcTarget>>();
+const mains = new WeakMap<Contract<RpcTarget>, Contract<RpcTarget>>();
+
+function erased<I>(contract: Contract<I>): Contract<RpcTarget> {
+  return contract as unknown as Contract<RpcTarget>;
+}
 
 /** Made once per contract, so that the boundary's class is made once too. */
 function derive(
-  memo: WeakMap<Contract<unknown>, Contract<RpcTarget>>,
-  base: Contract<unknown>,
+  memo: WeakMap<Contract<RpcTarget>, Contract<RpcTarget>>,
+  base: Contract<RpcTarget>,
   builtIns: Parameters<typeof withBuiltIns>[1],
 ): Contract<RpcTarget> {
   let derived = memo.get(base);
   if (!derived) {
-    derived = withBuiltIns(base as Contract<RpcTarget>, builtIns);
+    derived = withBuiltIns(base, builtIns);
     memo.set(base, derived);
   }
   return derived;

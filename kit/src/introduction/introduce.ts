@@ -9,7 +9,10 @@ import type { HomeMain, Introducible } from "./home.ts";
 import { gifterOf, type Introduction, refused } from "./introduction.ts";
 
 /** Something that reaches a home: a `Connection`, or in a test a session over memory. */
-export type HomeLink = Pick<Connection<RpcTarget>, "name" | "instance" | "main" | "opened" | "sessionNumber">;
+export type HomeLink = Pick<
+  Connection<RpcTarget>,
+  "name" | "instance" | "isAnonymous" | "main" | "opened" | "sessionNumber"
+>;
 
 /** A capability of type `T` that may be introduced, or the promise of one that nobody waited for. */
 export type Gift<T extends RpcTarget> = RpcPromise<T & Introducible> | RpcStub<T & Introducible>;
@@ -52,9 +55,11 @@ export interface Gifted<T extends RpcTarget> extends Disposable {
  * Proto's three-party handoff. Borrows `capability` (a promise of it may be disposed as soon as this returns).
  *
  * @throws FlotillaError `unavailable` when `from` is not connected: an introduction names the run of its home.
+ *   `failed_precondition`, reason `anonymous_connection`, when `from` was made without `as`.
  */
 export function introduce<T extends RpcTarget>(capability: Gift<T>, options: IntroduceOptions): Gifted<T> {
   const { from, to, lifetimeMs = introductionMsDefault, clock = systemClock } = options;
+  assertProven(from, "introduced");
   const { instance, sessionNumber } = from;
   if (instance === undefined) throw new FlotillaError("unavailable", `${from.name} is not connected`);
   const nonce = newNonce();
@@ -131,8 +136,9 @@ export function introduce<T extends RpcTarget>(capability: Gift<T>, options: Int
  * the gifter says, and later calls go straight. The caller owns the promise: `using buyer = accept(user, { from: users })`.
  *
  * @throws FlotillaError `permission_denied` for anything the boundary did not make (parameters are declared with
- *   `introductionTo`), or when it names another home than `from`. The promise rejects with `permission_denied`, reason
- *   `introduction_refused`, when the home refuses, and with `unavailable` when it is away or was restarted since.
+ *   `introductionTo`), or when it names another home than `from`; `failed_precondition`, reason `anonymous_connection`,
+ *   when `from` was made without `as`. The promise rejects with `permission_denied`, reason `introduction_refused`, when
+ *   the home refuses, and with `unavailable` when it is away or was restarted since.
  */
 export function accept<T extends RpcTarget>(
   introduction: Introduction<T>,
@@ -140,6 +146,7 @@ export function accept<T extends RpcTarget>(
 ): RpcPromise<T> {
   const gifter = gifterOf(introduction);
   if (!gifter || introduction.home !== from.name) throw refused();
+  assertProven(from, "accepted");
   const { introduction: nonce, instance } = introduction;
   if (from.instance !== undefined) return withdraw();
   return new RpcPromise<RpcTarget>(
@@ -152,4 +159,11 @@ export function accept<T extends RpcTarget>(
     }
     return (from.main as unknown as RpcStub<HomeMain>).withdraw(nonce, gifter!.name) as unknown as RpcPromise<T>;
   }
+}
+
+/** A home takes nothing from, and gives nothing to, somebody who proves no name. */
+function assertProven({ name, isAnonymous }: HomeLink, what: "introduced" | "accepted"): void {
+  if (!isAnonymous) return;
+  const message = `Nothing can be ${what} over an anonymous connection: connect to ${name} with \`as\``;
+  throw new FlotillaError("failed_precondition", message, { reason: "anonymous_connection" });
 }

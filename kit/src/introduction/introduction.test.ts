@@ -4,9 +4,11 @@ import { describe, expect, test } from "vitest";
 import { currentContext } from "../base/context.ts";
 import { FlotillaError } from "../base/errors.ts";
 import { arg, contract } from "../capability/contract.ts";
+import { makeRig } from "../testing/rig.ts";
 import { makeTestLink } from "../testing/test-link.ts";
 import { makeTrio, servicePeer, type Trio } from "../testing/trio.ts";
-import { type Introducible, introducible } from "./home.ts";
+import { makeVirtualClock } from "../testing/virtual-clock.ts";
+import { type Introducible, introducible, makeHome } from "./home.ts";
 import { accept, introduce } from "./introduce.ts";
 import { type Introduction, introductionTo } from "./introduction.ts";
 
@@ -330,3 +332,45 @@ test("the trace, the deadline and the callers arrive with the calls on the withd
 });
 
 void RpcStub;
+
+describe("an anonymous connection", () => {
+  const refusal = (what: string) => ({
+    code: "failed_precondition",
+    reason: "anonymous_connection",
+    message: `Nothing can be ${what} over an anonymous connection: connect to home with \`as\``,
+  });
+
+  test("carries no introduction, and who introduces is told what is missing", async () => {
+    await using rig = makeRig();
+    const home = makeHome({ name: "home" });
+    const { url } = await rig.serve({ main: (peer) => home.main(OfficeContract, new OfficeImpl(), peer) });
+    const connection = rig.connect<Office>({ url });
+    for (const isOpen of [false, true]) {
+      if (isOpen) await connection.opened();
+      using badge = connection.main.badgeFor("good");
+      expect(thrownBy(() => introduce<Badge>(badge, { from: connection, to: "recipient" }))).toMatchObject(
+        refusal("introduced"),
+      );
+      expect(await badge.getOwner()).toBe("bob");
+    }
+  });
+
+  test("withdraws nothing, and who accepts is told what is missing", async () => {
+    await using rig = makeRig();
+    const connection = rig.connect<Office>({ url: "http://127.0.0.1:1" });
+    const wire = { introduction: "n".repeat(24), home: "home", instance: "i".repeat(16) };
+    const env = { peer: servicePeer("gifter"), clock: makeVirtualClock() };
+    const received = introductionTo<Badge>("badge").receive(wire, env) as Introduction<Badge>;
+    expect(thrownBy(() => accept(received, { from: connection }))).toMatchObject(refusal("accepted"));
+    expect(connection.isAnonymous).toBe(true);
+  });
+});
+
+function thrownBy(run: () => unknown): unknown {
+  try {
+    run();
+  } catch (error) {
+    return error;
+  }
+  return undefined;
+}

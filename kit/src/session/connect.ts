@@ -3,19 +3,24 @@ import { WebSocket } from "ws";
 import { type Cancel, type Clock, systemClock } from "../base/clock.ts";
 import { currentContext, outsideContext } from "../base/context.ts";
 import { FlotillaError, reasonOf } from "../base/errors.ts";
+import { isInstanceId, newInstanceId } from "../base/ids.ts";
 import { handshakeMsMax, type Limits, linkLimits } from "../base/limits.ts";
 import { makeWebSocketChannel, subprotocol } from "../transport/websocket.ts";
 import { checkReply, helloHeader, replyHeader, type Self, sayHello } from "./hello.ts";
 import type { Identity } from "./identity.ts";
 import { openSession, type Session } from "./session.ts";
+import { notAnswered, notProven, refused, unreachable } from "./unreachable.ts";
 
 export interface ConnectOptions {
   /** The service to reach; with `as`, the one whose key it must prove. */
   readonly name: string;
-  /** `http://host:port` of it. */
+  /** `http://host:port` of it; `https`, `ws` and `wss` too. */
   readonly url: string;
-  /** Who we are. Without it the connection is anonymous, in both directions. */
-  readonly as?: { readonly identity: Identity; readonly instance: string } | undefined;
+  /**
+   * Who we are. Without it the connection is anonymous, in both directions. `instance` is this run of ours, that of our
+   * `Home`; default: a new one.
+   */
+  readonly as?: { readonly identity: Identity; readonly instance?: string | undefined } | undefined;
   readonly limits?: Limits;
   readonly clock?: Clock;
   /** 0 to 1, for the jitter of reconnection. */
@@ -33,7 +38,9 @@ export interface Connection<T extends RpcTarget> extends Disposable {
   readonly main: RpcStub<T>;
   /** The run of the service that is connected; undefined while none is, and on anonymous connections. */
   readonly instance: string | undefined;
-  /** Resolves when a session is open. Rejects with `unavailable` while the peer is away. */
+  /** Whether it was made without `as`: nobody proves anything on it, so nothing can be introduced over it. */
+  readonly isAnonymous: boolean;
+  /** Resolves when a session is open. Rejects with `unavailable`, and a `reason`, while the peer is away. */
   opened(): Promise<void>;
   readonly isOpen: boolean;
   /** How many sessions were opened so far: what hangs on a session is gone when it has grown. */
@@ -63,10 +70,17 @@ type State =
 /**
  * Connects to a service, lazily. It does not matter which of the two starts first, nor how often either restarts: the
  * connection is tried again with growing, jittered waits for as long as it is not closed.
+ *
+ * While the peer is away, calls reject with `unavailable` and, where it is known, the reason: `connection_refused`,
+ * `host_not_found`, `unauthenticated` (it refused our hello, or serves services only), `permission_denied`,
+ * `not_found` (no sessions there), `peer_unproven` (another service, or another key), or the code of its refusal.
+ *
+ * @throws TypeError for a `url` or an `as.instance` that is none.
  */
 export function connect<T extends RpcTarget>(options: ConnectOptions): Connection<T> {
   const { name, clock = systemClock, random = Math.random } = options;
-  const self: Self | undefined = options.as && { ...options.as, clock };
+  const url = sessionUrl(options.url);
+  const self = options.as && selfOf(options.as, clock);
   let state: State = { at: "idle" };
   let failures = 0;
   let sessionNumber = 0;
@@ -81,6 +95,7 @@ export function connect<T extends RpcTarget>(options: ConnectOptions): Connectio
     get instance() {
       return state.at === "open" ? state.link.instance : undefined;
     },
+    isAnonymous: self === undefined,
     get isOpen() {
       return state.at === "open";
     },
@@ -133,7 +148,7 @@ export function connect<T extends RpcTarget>(options: ConnectOptions): Connectio
   function open(): Promise<Link> {
     const link = outsideContext(() =>
       dial().then(onOpen, (thrown: unknown) => {
-        throw onAway(thrown);
+        throw onAway(thrown instanceof FlotillaError ? thrown : unreachable(name, { cause: thrown }));
       }),
     );
     // While the peer is known to be away, calls go on failing fast; only the first attempt of all is waited for.
@@ -150,18 +165,14 @@ export function connect<T extends RpcTarget>(options: ConnectOptions): Connectio
     sessionNumber += 1;
     void link.session.closed.then((reason) => {
       if (clock.monotonicMs() - openedAtMs >= settledMs) failures = 0;
-      onAway(reason);
+      onAway(unreachable(name, { reason: reasonOf(reason), cause: reason }));
     });
     return link;
   }
 
-  /** @returns what callers are told, from the first failed attempt on: whatever went wrong, the peer is not there. */
-  function onAway(thrown: unknown): FlotillaError {
+  /** @returns what callers are told, from the first failed attempt on. */
+  function onAway(reason: FlotillaError): FlotillaError {
     if (state.at === "closed") return state.reason;
-    const reason = new FlotillaError("unavailable", `${name} cannot be reached`, {
-      reason: reasonOf(thrown),
-      cause: thrown,
-    });
     state = { at: "away", reason };
     const waitMs = Math.min(backoffMsMin * 2 ** failures, backoffMsMax) * (0.5 + random() / 2);
     failures += 1;
@@ -181,7 +192,7 @@ export function connect<T extends RpcTarget>(options: ConnectOptions): Connectio
 
   async function dial(): Promise<Link> {
     const hello = self && sayHello(self, name);
-    const socket = new WebSocket(`${options.url.replace(/^http/, "ws")}/rpc`, [subprotocol], {
+    const socket = new WebSocket(url, [subprotocol], {
       headers: hello ? { [helloHeader]: hello.header } : {},
       maxPayload: (options.limits ?? linkLimits).frameBytesMax,
       perMessageDeflate: false,
@@ -192,18 +203,21 @@ export function connect<T extends RpcTarget>(options: ConnectOptions): Connectio
     let instance: string | undefined;
     socket.once("upgrade", (response) => {
       if (!self || !hello) return;
+      const header = response.headers[replyHeader];
+      const reply = typeof header === "string" ? header : undefined;
       try {
-        const reply = response.headers[replyHeader];
-        instance = checkReply(
-          typeof reply === "string" ? reply : undefined,
-          { name, nonce: hello.nonce },
-          self,
-        ).instance;
+        instance = checkReply(reply, { name, nonce: hello.nonce }, self).instance;
       } catch (error) {
         // SECURITY: before anything is sent. A false service gets a hello that is of use to nobody else, and no call.
-        reject(error as FlotillaError);
+        reject(notProven(name, reply !== undefined, error));
         socket.terminate();
       }
+    });
+    socket.once("unexpected-response", (_request, response) => {
+      void refused(name, response, { hasKey: hello !== undefined, clock }).then((error) => {
+        reject(error);
+        socket.terminate();
+      });
     });
     socket.once("open", () => {
       if (socket.readyState !== socket.OPEN) return;
@@ -217,8 +231,24 @@ export function connect<T extends RpcTarget>(options: ConnectOptions): Connectio
       });
       resolve({ session, instance });
     });
-    socket.on("error", (cause) => reject(new FlotillaError("unavailable", `${name} cannot be reached`, { cause })));
-    socket.once("close", () => reject(new FlotillaError("unavailable", `${name} closed the connection`)));
+    socket.on("error", (cause) => reject(notAnswered(name, cause)));
+    socket.once("close", () => reject(unreachable(name, { text: "it closed the connection" })));
     return promise;
   }
+}
+
+/** The address of the sessions at `url`. */
+function sessionUrl(url: string): string {
+  const parsed = URL.parse(url);
+  if (!parsed || !/^(https?|wss?):$/.test(parsed.protocol) || parsed.search !== "" || parsed.hash !== "") {
+    throw new TypeError("url is no address such as http://host:port (or https, ws, wss)");
+  }
+  parsed.protocol = parsed.protocol.replace("http", "ws");
+  parsed.pathname = `${parsed.pathname.replace(/\/+$/, "")}/rpc`;
+  return parsed.href;
+}
+
+function selfOf({ identity, instance = newInstanceId() }: NonNullable<ConnectOptions["as"]>, clock: Clock): Self {
+  if (!isInstanceId(instance)) throw new TypeError("as.instance is no instance: 16 to 24 characters of base64url");
+  return { identity, instance, clock };
 }

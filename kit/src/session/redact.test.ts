@@ -9,6 +9,8 @@ import type { Server } from "./serve.ts";
 
 const canary = "canary-5f3a";
 
+const requestId = expect.stringMatching(/^[0-9a-f]{32}$/);
+
 /** Errors as code throws them; each carries the canary wherever there is room for it. */
 const errors: Record<string, () => unknown> = {
   "an Error": () => new Error(canary),
@@ -125,7 +127,9 @@ async function setUp(): Promise<Bench> {
     hidden,
     async [Symbol.asyncDispose]() {
       await rig[Symbol.asyncDispose]();
-      expect(frames.filter((frame) => /canary|4242|redact\.test|node_modules/.test(frame))).toEqual([]);
+      // Trace ids are random, and contain any digits.
+      const sent = frames.map((frame) => frame.replace(/[0-9a-f]{32}(-[0-9a-f]{16})?/g, ""));
+      expect(sent.filter((frame) => /canary|4242|redact\.test|node_modules/.test(frame))).toEqual([]);
     },
   };
 }
@@ -189,16 +193,38 @@ for (const [over, open] of Object.entries(ways)) {
       end();
     });
 
-    test("what was not granted is unimplemented, and what was asked for is not echoed", async () => {
+    test("what was not granted is unimplemented, and the method is named as far as that does no harm", async () => {
       await using bench = await setUp();
       const { leaks, end } = open(bench);
       const wild = leaks as unknown as Record<string, (...args: unknown[]) => Promise<unknown>> & {
         deep: { canary: { canary: () => Promise<unknown> } };
       };
-      const unimplemented = { code: "unimplemented", message: "No such method" };
-      await expect(outcome(wild.canary!("canary"))).rejects.toMatchObject(unimplemented);
-      await expect(outcome(wild.deep.canary.canary())).rejects.toMatchObject(unimplemented);
-      await expect(outcome(wild["Symbol(canary)"]!())).rejects.toMatchObject(unimplemented);
+      const named = (name: string) => ({ code: "unimplemented", message: `No such method: ${name}`, requestId });
+      await expect(outcome(wild.wanted!("canary"))).rejects.toMatchObject(named("wanted"));
+      await expect(outcome(wild["Symbol(it)"]!())).rejects.toMatchObject(named("Symbol(it)"));
+      await expect(outcome(wild[`${"n".repeat(64)}canary`]!())).rejects.toMatchObject(named("n".repeat(64)));
+      await expect(outcome(wild["\u001b[2J\nü\u202e💥"]!())).rejects.toMatchObject(named("?[2J?????"));
+      const deep = { code: "unimplemented", message: "No such method", requestId };
+      await expect(outcome(wild.deep.canary.canary())).rejects.toMatchObject(deep);
+      end();
+    });
+
+    test("every error has the requestId of the call that it answers, also one that stands in a result", async () => {
+      await using bench = await setUp();
+      const { leaks, end } = open(bench);
+      const listener = new Listener() as never;
+      const calls = ["an Error", "an error of ours with a cause", "an object"].flatMap((what) => [
+        outcome(leaks.throws(what)),
+        outcome(leaks.rejects(what)),
+        outcome(leaks.returns(what)),
+        outcome(leaks.nests(what)),
+        outcome(leaks.tells(what, listener)),
+      ]);
+      calls.push(outcome(leaks.unserialisable()));
+      await Promise.allSettled(calls);
+      const errors = bench.frames.join("\n").match(/\["error",.*?\]/g) ?? [];
+      expect(errors).toHaveLength(13);
+      for (const error of errors) expect(error).toMatch(/"requestId":"[0-9a-f]{32}"/);
       end();
     });
   });

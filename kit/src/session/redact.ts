@@ -1,14 +1,15 @@
 import { currentContext } from "../base/context.ts";
 import { FlotillaError, isErrorCode, toFlotillaError } from "../base/errors.ts";
+import { printHidden } from "./hidden.ts";
 import { refusedCallComplaint } from "./stopping.ts";
 
 /** Hears of every error that is sent as `internal`, with what the peer is not told. For the log of this process. */
 export type OnHiddenError = (error: FlotillaError) => void;
 
-/** A log that fails must not take the session, or the process, with it. */
+/** Without `onHidden` it is `printHidden`. A log that fails must not take the session, or the process, with it. */
 export function tellHidden(onHidden: OnHiddenError | undefined, error: FlotillaError): void {
   try {
-    onHidden?.(error);
+    (onHidden ?? printHidden)(error);
   } catch {
     // Nobody is left to hear of it.
   }
@@ -50,7 +51,7 @@ export function makeRedact(onHidden?: OnHiddenError): (error: Error) => Error {
       if (ours.code === "internal") tellHidden(onHidden, ours);
       return wireError(ours);
     } catch {
-      return wireError(new FlotillaError("internal", "Internal error"));
+      return wireError(new FlotillaError("internal", "Internal error", { requestId: currentContext()?.traceId }));
     }
   };
 }
@@ -61,9 +62,22 @@ function translate(error: Error): FlotillaError {
     return toFlotillaError(error, requestId);
   }
   for (const [pattern, code, message] of capnwebErrors) {
-    if (pattern.test(error.message)) return new FlotillaError(code, message, { requestId });
+    if (!pattern.test(error.message)) continue;
+    return new FlotillaError(code, code === "unimplemented" ? nameMethod(message, error) : message, { requestId });
   }
   return toFlotillaError(error, requestId);
+}
+
+/** Where capnweb's complaint says which method was asked for. */
+const askedFor = /^'(.+)' is not a function\.$|^Attempted to access property '(.+?)', which is an instance property/s;
+/** Enough of a name to find it in one's own code. Characters. */
+const methodCharsMax = 64;
+
+/** `message` with what the caller asked for, as far as it can do no harm where somebody reads it. */
+function nameMethod(message: string, { message: complaint }: Error): string {
+  const match = askedFor.exec(complaint);
+  const asked = match?.[1] ?? match?.[2];
+  return asked === undefined ? message : `${message}: ${asked.slice(0, methodCharsMax).replace(/[^\x20-\x7e]/g, "?")}`;
 }
 
 /**

@@ -51,6 +51,7 @@ export interface ServeOptions {
   readonly edge?: Limits;
   readonly link?: Limits;
   readonly clock?: Clock;
+  /** Hears of faults, which callers know as `internal` only. Default: a line on stderr for each. */
   readonly onHiddenError?: OnHiddenError | undefined;
   /** Hears of requests and messages that were refused before any method ran; for counting. */
   readonly onRefused?: ((reason: FlotillaError) => void) | undefined;

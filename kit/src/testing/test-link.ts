@@ -56,6 +56,7 @@ export function makeTestLink({
   return {
     name: to.name,
     instance: to.instance,
+    isAnonymous: !isService,
     main: near.remoteMain,
     opened: async () => {},
     sessionNumber,
