@@ -182,7 +182,7 @@ test("a rate lets no more through than it says, and the wait it names is enough 
       const begun: number[] = [];
       const waitOf = (): number => {
         try {
-          left.read(1);
+          void left.read(1);
           begun.push(nowMs);
           return 0;
         } catch (error) {
