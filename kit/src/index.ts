@@ -4,6 +4,7 @@ export { type CallContext, type ContextRequest, currentContext, withContext, wit
 export { type ErrorCode, type ErrorDetail, errorCodes, FlotillaError, hasCode, reasonOf } from "./base/errors.ts";
 export { edgeLimits, type Limits, linkLimits } from "./base/limits.ts";
 export { anonymous, type Peer, type ServicePeer } from "./base/peer.ts";
+export { type Attenuation, attenuate } from "./capability/attenuate.ts";
 export { type ExposeOptions, expose } from "./capability/boundary.ts";
 export {
   arg,
@@ -17,6 +18,7 @@ export {
 // For those who build on the kit's own layers: transports, harnesses, other stores of keys.
 export type { Env } from "./capability/env.ts";
 export { expiring } from "./capability/expiry.ts";
+export { makeRevoker, type Revocation, type Revoker, revocable } from "./capability/revoker.ts";
 export { type Home, type HomeOptions, type Introducible, introducible, makeHome } from "./introduction/home.ts";
 export {
   accept,

@@ -51,6 +51,25 @@ describe("an error that came over the wire", () => {
   });
 });
 
+describe("the time to wait before another try", () => {
+  const taken = (retryAfterMs: unknown) => toFlotillaError(rebuilt({ ...onWire, retryAfterMs }), "mine").retryAfterMs;
+
+  test("crosses, and stays when the error gets its request id", () => {
+    expect([taken(0), taken(1_500)]).toEqual([0, 1_500]);
+    const error = new FlotillaError("resource_exhausted", "No", { retryAfterMs: 40 });
+    expect(toFlotillaError(error, "mine")).toMatchObject({ retryAfterMs: 40, requestId: "mine" });
+  });
+
+  test.each([-1, 0.5, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 53, "40", 40n, [40], null, { valueOf: () => 40 }])(
+    "is left out when it is %s, on either side",
+    (value) => {
+      expect(taken(value)).toBeUndefined();
+      const error = new FlotillaError("resource_exhausted", "No", { retryAfterMs: value as number });
+      expect(error.retryAfterMs).toBeUndefined();
+    },
+  );
+});
+
 describe("what only looks like an error of ours is internal, and shows nothing of itself", () => {
   const throwing = {
     get: () => {

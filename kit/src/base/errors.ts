@@ -31,16 +31,22 @@ export interface ErrorDetail {
   readonly retryable?: boolean | undefined;
   /** The trace id of the request in which the error arose; what a user quotes to an operator. */
   readonly requestId?: string | undefined;
+  /** Whole milliseconds after which another try may pass; anything but a non-negative integer is left out. */
+  readonly retryAfterMs?: number | undefined;
   /** Stays in this process, for the log. Never sent. */
   readonly cause?: unknown;
 }
 
-/** The only error that leaves a process. Of it `code`, `message`, `reason`, `retryable` and `requestId` are sent. */
+/**
+ * The only error that leaves a process. Of it `code`, `message`, `reason`, `retryable`, `requestId` and `retryAfterMs` are
+ * sent.
+ */
 export class FlotillaError extends Error {
   readonly code: ErrorCode;
   readonly reason: string | undefined;
   readonly retryable: boolean;
   readonly requestId: string | undefined;
+  readonly retryAfterMs: number | undefined;
 
   constructor(code: ErrorCode, message: string, detail: ErrorDetail = {}) {
     super(message.slice(0, messageCharsMax), detail.cause === undefined ? undefined : { cause: detail.cause });
@@ -49,6 +55,7 @@ export class FlotillaError extends Error {
     this.reason = detail.reason;
     this.retryable = detail.retryable ?? retryableByDefault.has(code);
     this.requestId = detail.requestId;
+    this.retryAfterMs = isWait(detail.retryAfterMs) ? detail.retryAfterMs : undefined;
   }
 }
 
@@ -74,8 +81,8 @@ export function reasonOf(error: unknown): string | undefined {
 export function toFlotillaError(thrown: unknown, requestId?: string): FlotillaError {
   if (isOurs(thrown)) {
     if (thrown.requestId !== undefined || requestId === undefined) return thrown;
-    const { code, message, reason, retryable, cause } = thrown;
-    return new FlotillaError(code, message, { reason, retryable, requestId, cause });
+    const { code, message, reason, retryable, retryAfterMs, cause } = thrown;
+    return new FlotillaError(code, message, { reason, retryable, requestId, retryAfterMs, cause });
   }
   return fromWire(thrown, requestId) ?? new FlotillaError("internal", "Internal error", { requestId, cause: thrown });
 }
@@ -104,9 +111,14 @@ function readWire(thrown: unknown, ownId: string | undefined): FlotillaError | u
   if (!isErrorCode(code) || typeof retryable !== "boolean" || typeof message !== "string") return undefined;
   const reason = "reason" in thrown && isReason(thrown.reason) ? thrown.reason : undefined;
   const requestId = "requestId" in thrown && isReason(thrown.requestId) ? thrown.requestId : ownId;
-  return new FlotillaError(code, message, { reason, retryable, requestId });
+  const retryAfterMs = "retryAfterMs" in thrown && isWait(thrown.retryAfterMs) ? thrown.retryAfterMs : undefined;
+  return new FlotillaError(code, message, { reason, retryable, requestId, retryAfterMs });
 }
 
 function isReason(value: unknown): value is string {
   return typeof value === "string" && value.length <= reasonCharsMax && /^[a-z0-9_]+$/.test(value);
+}
+
+function isWait(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
 }

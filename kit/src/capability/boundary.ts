@@ -3,10 +3,11 @@ import { systemClock } from "../base/clock.ts";
 import { type CallContext, currentContext, withContext } from "../base/context.ts";
 import { FlotillaError, toFlotillaError } from "../base/errors.ts";
 import { type Turn, turnsOf } from "../base/turns.ts";
+import { admit, assertHolds, unchecked } from "./conditions.ts";
 import type { Contract, Implementation, Method } from "./contract.ts";
 import { assertData } from "./data.ts";
 import type { Env } from "./env.ts";
-import { expiresAt } from "./expiry.ts";
+import { hold, isDisposable, isHeld, letGo } from "./holders.ts";
 
 /** A class per contract, made once: its prototype has the contract's methods and nothing else. */
 type BoundaryClass = new (contract: Contract<RpcTarget>, implementation: object, env: Env) => RpcTarget & Disposable;
@@ -14,9 +15,6 @@ const classes = new WeakMap<Contract<RpcTarget>, BoundaryClass>();
 
 /** What a boundary is made for. Without a clock it follows the system's. */
 export type ExposeOptions = Omit<Env, "clock"> & Partial<Pick<Env, "clock">>;
-
-/** How many boundaries stand around an implementation: capnweb's disposal of one is no sign that nobody holds another. */
-const holders = new WeakMap<object, number>();
 
 /**
  * Wraps `implementation` for one peer: what the contract lists can be called, with arguments that passed its schemas,
@@ -51,7 +49,7 @@ function makeClass(contract: Contract<RpcTarget>): BoundaryClass {
       this.#contract = own;
       this.#implementation = implementation;
       this.#env = env;
-      holders.set(implementation, (holders.get(implementation) ?? 0) + 1);
+      hold(implementation);
     }
 
     static invoke(target: Boundary, name: string, method: Method, args: unknown[]): unknown {
@@ -68,13 +66,7 @@ function makeClass(contract: Contract<RpcTarget>): BoundaryClass {
     [Symbol.dispose](): void {
       if (this.#isReleased) return;
       this.#isReleased = true;
-      const left = (holders.get(this.#implementation) ?? 1) - 1;
-      if (left > 0) {
-        holders.set(this.#implementation, left);
-        return;
-      }
-      holders.delete(this.#implementation);
-      disposeQuietly(this.#implementation, this.#env);
+      quietly(() => letGo(this.#implementation), this.#env);
     }
   }
   for (const [name, method] of contract.methods) {
@@ -130,7 +122,8 @@ function begin(call: Invocation, context: CallContext, turn: Turn): unknown {
   let result: unknown;
   try {
     if (remainingMs(call, context) <= 0) throw deadlineExceeded();
-    assertNotExpired(call);
+    // Not before the wait for a turn, during which anything may end, and not after a word about the arguments.
+    assertHolds(call.implementation, nameOf(call), call.env.clock);
     result = run(call, receiveArguments(call, borrowed));
     if (isPromise(result)) return Promise.resolve(result).finally(end);
   } catch (thrown) {
@@ -147,10 +140,13 @@ function remainingMs({ env }: Invocation, { deadlineAtMs }: CallContext): number
 
 function run({ method, contract, implementation, env, name }: Invocation, args: unknown[]): unknown {
   if (method.builtIn) return method.builtIn({ contract, implementation, env }, ...(args as never[]));
-  const implemented: unknown = (implementation as Record<string, unknown>)[name];
+  // The same turn as in `begin`: what counts calls counts those that begin.
+  admit(implementation, name, env.clock);
+  const object = unchecked(implementation);
+  const implemented: unknown = (object as Record<string, unknown>)[name];
   if (typeof implemented !== "function") throw new TypeError(`${contract.name}.${name} is not implemented`);
   // Not `implemented.apply`: of a stub, that would be a property of the remote object.
-  return Reflect.apply(implemented, implementation, args);
+  return Reflect.apply(implemented, object, args);
 }
 
 /** Waits for the result, at most until the deadline; a result that comes later is disposed. */
@@ -203,11 +199,9 @@ function receiveArguments({ method, args, env }: Invocation, borrowed: Disposabl
   });
 }
 
-function assertNotExpired({ implementation, env }: Invocation): void {
-  const endMs = expiresAt(implementation);
-  if (endMs !== undefined && env.clock.now() >= endMs) {
-    throw new FlotillaError("permission_denied", "The capability has expired", { reason: "expired" });
-  }
+/** As conditions know it: the kit's own methods have none. */
+function nameOf({ method, name }: Invocation): string | undefined {
+  return method.builtIn ? undefined : name;
 }
 
 function normalise(call: Invocation, thrown: unknown, context: CallContext): FlotillaError {
@@ -226,20 +220,16 @@ function release(borrowed: readonly Disposable[]): void {
 
 /** A result that nobody received, unless a boundary for somebody else stands around it. */
 function disposeUnheld(value: unknown, env: Env): void {
-  if (isDisposable(value) && !holders.has(value)) disposeQuietly(value, env);
+  if (isDisposable(value) && !isHeld(value)) quietly(() => value[Symbol.dispose](), env);
 }
 
 /** A disposer that throws would end the process inside capnweb (measured). */
-function disposeQuietly(value: unknown, env: Env): void {
+function quietly(dispose: () => void, env: Env): void {
   try {
-    if (isDisposable(value)) value[Symbol.dispose]();
+    dispose();
   } catch (fault) {
     env.onFault?.(fault);
   }
-}
-
-function isDisposable(value: unknown): value is Disposable {
-  return value !== null && (typeof value === "object" || typeof value === "function") && Symbol.dispose in value;
 }
 
 function isPromise(value: unknown): value is PromiseLike<unknown> {

@@ -50,7 +50,8 @@ const reservedNames: ReadonlySet<string> = new Set([
 type BuiltInName = "deposit" | "withdraw" | "cancelDeposit";
 
 type Callable = (...args: never[]) => unknown;
-type MethodName<I> = {
+/** What can be listed of `I`: its methods, without those that the kit adds. */
+export type MethodName<I> = {
   [K in keyof I]-?: [I[K]] extends [never]
     ? never
     : I[K] extends Callable

@@ -26,6 +26,8 @@ export interface DepositOffer {
   readonly gifter: Peer;
   /** When the capability itself ends, in milliseconds since the epoch, if it does. */
   readonly endsAtMs: number | undefined;
+  /** Throws the refusal of the capability itself when it has ended: it was revoked, say. */
+  assertHolds(): void;
   /** The capability behind a boundary of its own for `peer`. */
   exposeFor(peer: Peer): RpcTarget & Disposable;
 }

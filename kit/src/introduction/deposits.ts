@@ -79,6 +79,7 @@ export function makeDeposits(clock: Clock, limits: DepositLimits = { depositsPer
     const deposit = deposits.get(claim.nonce);
     if (!deposit) return park(claim, recipient);
     if (!isFor(deposit, claim)) throw refused();
+    deposit.offer.assertHolds();
     return deposit.offer.exposeFor(recipient);
   }
 

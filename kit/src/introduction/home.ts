@@ -5,9 +5,9 @@ import { newInstanceId } from "../base/ids.ts";
 import { introductionMsMax } from "../base/limits.ts";
 import type { Peer } from "../base/peer.ts";
 import { expose } from "../capability/boundary.ts";
+import { assertHolds, endsAt } from "../capability/conditions.ts";
 import { arg, type BuiltInCall, type Contract, type Implementation, withBuiltIns } from "../capability/contract.ts";
 import type { Env, HomePort } from "../capability/env.ts";
-import { expiresAt } from "../capability/expiry.ts";
 import { type DepositLimits, makeDeposits } from "./deposits.ts";
 import { refused } from "./introduction.ts";
 
@@ -104,7 +104,8 @@ export function introducible<I extends RpcTarget>(base: Contract<I>): Contract<I
           recipient,
           lifetimeMs,
           gifter: env.peer,
-          endsAtMs: expiresAt(implementation),
+          endsAtMs: endsAt(implementation),
+          assertHolds: () => assertHolds(implementation, undefined, env.clock),
           exposeFor: (peer) => expose(contract, implementation as Implementation<RpcTarget>, { ...env, peer }),
         });
       },

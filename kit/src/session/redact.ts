@@ -97,8 +97,9 @@ export function redactMessage(message: unknown, onHidden?: OnHiddenError): unkno
 
 /** The allow-list. A fresh object each time: capnweb sends every own enumerable property, and the stack if there is one. */
 function wireError(error: FlotillaError): Error {
-  const { code, message, reason, retryable, requestId } = error;
-  const fields = { code, retryable, ...(reason && { reason }), ...(requestId && { requestId }) };
+  const { code, message, reason, retryable, requestId, retryAfterMs } = error;
+  const wait = retryAfterMs === undefined ? {} : { retryAfterMs };
+  const fields = { code, retryable, ...(reason && { reason }), ...(requestId && { requestId }), ...wait };
   const wire = Object.assign(new Error(message), fields);
   wire.name = code;
   Object.defineProperty(wire, "stack", { value: undefined });

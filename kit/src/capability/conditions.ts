@@ -1,0 +1,110 @@
+import { RpcStub } from "capnweb";
+import type { Clock } from "../base/clock.ts";
+import { FlotillaError } from "../base/errors.ts";
+
+/** What must hold for a call on an implementation to begin. */
+export interface Condition {
+  /**
+   * Why no call of `method` may begin now. `undefined` stands for the methods that the kit itself adds, such as `deposit`:
+   * they end with the capability, and are neither taken away nor counted. Changes nothing: all are asked before any is
+   * told.
+   */
+  refusal(method: string | undefined, clock: Clock): FlotillaError | undefined;
+  /** A call of a method of the contract begins now: nothing refused it. */
+  began?(clock: Clock): void;
+  /** When it refuses everything from, in milliseconds since the epoch, if that is known. */
+  readonly endsAtMs?: number;
+}
+
+/** What stands before an implementation. */
+interface Guard {
+  readonly conditions: Condition[];
+  /** Of a caretaker: what it stands for, whose conditions hold for it too. */
+  readonly caretaker: Caretaker | undefined;
+}
+
+export interface Caretaker {
+  readonly target: object;
+  /** Its methods as they are called once every condition has been asked. */
+  readonly unchecked: object;
+  /** Whether what it stands for, behind however many caretakers, is hosted elsewhere. */
+  readonly isRemote: boolean;
+}
+
+const guards = new WeakMap<object, Guard>();
+
+/**
+ * Lets no call begin through any boundary around `implementation` while `condition` refuses. Conditions add up.
+ *
+ * @throws TypeError for a stub: each is an object of its own, so a mark on one would bind nobody.
+ */
+export function addCondition(implementation: object, condition: Condition): void {
+  if (implementation instanceof RpcStub) throw new TypeError("A stub cannot be marked; attenuate it");
+  const guard = guards.get(implementation);
+  if (guard) guard.conditions.push(condition);
+  else guards.set(implementation, { conditions: [condition], caretaker: undefined });
+}
+
+/** Makes `face` a caretaker, bound by `conditions` and by whatever binds its target now and later. */
+export function register(face: object, conditions: Condition[], caretaker: Caretaker): void {
+  guards.set(face, { conditions, caretaker });
+}
+
+export function caretakerOf(implementation: object): Caretaker | undefined {
+  return guards.get(implementation)?.caretaker;
+}
+
+/** The object whose methods are called after `admit` has passed. */
+export function unchecked(implementation: object): object {
+  return caretakerOf(implementation)?.unchecked ?? implementation;
+}
+
+/**
+ * Throws when a call of `method` may not begin: an error of a condition that will refuse for good, if there is one, before
+ * one that says to wait.
+ */
+export function assertHolds(implementation: object, method: string | undefined, clock: Clock): void {
+  let first: FlotillaError | undefined;
+  for (const condition of conditionsOf(implementation)) {
+    const refusal = condition.refusal(method, clock);
+    if (refusal && !refusal.retryable) throw refusal;
+    first ??= refusal;
+  }
+  if (first) throw first;
+}
+
+/** The same; a call that may begin is counted, by all conditions or, when one refuses, by none. */
+export function admit(implementation: object, method: string, clock: Clock): void {
+  if (!guards.has(implementation)) return;
+  assertHolds(implementation, method, clock);
+  for (const condition of conditionsOf(implementation)) condition.began?.(clock);
+}
+
+/** When the first condition that ends by itself does, in milliseconds since the epoch. */
+export function endsAt(implementation: object): number | undefined {
+  let endMs: number | undefined;
+  for (const { endsAtMs } of conditionsOf(implementation)) {
+    if (endsAtMs !== undefined && (endMs === undefined || endsAtMs < endMs)) endMs = endsAtMs;
+  }
+  return endMs;
+}
+
+/** Its own and those of what it stands for, outermost first. */
+function* conditionsOf(implementation: object): Generator<Condition> {
+  for (let guard = guards.get(implementation); guard; guard = guard.caretaker && guards.get(guard.caretaker.target)) {
+    yield* guard.conditions;
+  }
+}
+
+/** Ends at `atMs`, in milliseconds since the epoch. */
+export function notAfter(atMs: number): Condition {
+  if (Number.isNaN(atMs)) throw new TypeError("The end is not a number");
+  return {
+    endsAtMs: atMs,
+    refusal: (_, clock) => (clock.now() >= atMs ? denied("The capability has expired", "expired") : undefined),
+  };
+}
+
+export function denied(message: string, reason: string): FlotillaError {
+  return new FlotillaError("permission_denied", message, { reason });
+}
