@@ -124,7 +124,7 @@ const mutants: readonly Mutant[] = [
     test: "kit/src/capability/attenuate.property.test.ts",
   },
   {
-    promise: "I5 conditions are asked in the turn in which the method runs",
+    promise: "I5 calls that begin are counted",
     file: "kit/src/capability/boundary.ts",
     cut: "  admit(implementation, name, env.clock);\n",
     put: "",

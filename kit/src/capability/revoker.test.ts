@@ -1,7 +1,10 @@
 import { RpcStub, RpcTarget } from "capnweb";
 import { describe, expect, test } from "vitest";
-import { anonymous } from "../base/peer.ts";
+import { edgeLimits } from "../base/limits.ts";
+import { anonymous, type Peer } from "../base/peer.ts";
+import { makeTurns, setTurns } from "../base/turns.ts";
 import { makeTestLink } from "../testing/test-link.ts";
+import { makeVirtualClock } from "../testing/virtual-clock.ts";
 import { expose } from "./boundary.ts";
 import { expiring } from "./expiry.ts";
 import { finish, MainContract, MainImpl, makeMain, seen } from "./fixtures/main.ts";
@@ -125,6 +128,24 @@ describe("what hangs on a revoker", () => {
     const next = finish(main, bench.main.wait(500));
     expect(await inFlight).toBe("waited 500");
     await expect(next).rejects.toMatchObject(revoked);
+    expect(seen.ran).toBe(1);
+  });
+
+  test("begins no call that waited for its turn when it was revoked", async () => {
+    const clock = makeVirtualClock();
+    const peer: Peer = { kind: "anonymous" };
+    setTurns(peer, makeTurns({ ...edgeLimits, turnsPerSessionMax: 1 }, clock).join());
+    const revoker = makeRevoker();
+    const implementation = revocable(new MainImpl(), revoker);
+    implementation.after = (ms) => new Promise((resolve) => clock.after(ms, resolve));
+    seen.ran = 0;
+    using main = expose(MainContract, implementation, { peer, clock });
+    const { wait } = main as unknown as MainImpl;
+    const [running, waiting] = [wait.call(main as never, 100), wait.call(main as never, 100)];
+    waiting.catch(() => {});
+    revoker.revoke();
+    expect(await clock.run(running)).toBe("waited 100");
+    await expect(clock.run(waiting)).rejects.toMatchObject(revoked);
     expect(seen.ran).toBe(1);
   });
 

@@ -49,7 +49,7 @@ const unavailable = { code: "unavailable" };
 
 interface Scene extends Trio {
   readonly revoker: Revoker;
-  /** Methods of badges that ran. */
+  /** Methods of badges that ran, and withdrawals that were granted. */
   readonly ran: string[];
   readonly office: RpcStub<Office>;
   readonly door: RpcStub<Door>;
@@ -96,6 +96,7 @@ function setUp(policy: Policy): Scene {
           async meet(badge) {
             kept?.[Symbol.dispose]();
             kept = (await accept(badge, { from: link })) as unknown as RpcStub<Badge>;
+            ran.push("withdrawn");
             return await kept.getOwner();
           },
           open: async (room) => await kept!.mayEnter(room),

@@ -31,7 +31,7 @@ describe("a fault that its caller hears of as `internal` only", () => {
     const lines = await linesOf("return undefined.length;");
     expect(lines).toHaveLength(1);
     expect(lines[0]).toMatch(
-      /^flotilla: the caller heard only `internal`, request REQUEST: TypeError: Cannot read properties of undefined \(reading 'length'\) at Object\.work \(.*\) at /,
+      /^flotilla: the peer heard only `internal`, request REQUEST: TypeError: Cannot read properties of undefined \(reading 'length'\) at Object\.work \(.*\) at /,
     );
   });
 

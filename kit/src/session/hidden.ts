@@ -9,7 +9,7 @@ const lineBytesMax = 2_048;
  */
 export function printHidden(error: FlotillaError): void {
   const request = error.requestId === undefined ? "" : `, request ${error.requestId}`;
-  const text = `flotilla: the caller heard only \`internal\`${request}: ${describe(error.cause ?? error)}`;
+  const text = `flotilla: the peer heard only \`internal\`${request}: ${describe(error.cause ?? error)}`;
   // Also against text of a peer's in a message, which could be commands to a terminal, or look like a line of its own.
   const line = text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\s]+/gu, " ");
   // Not process.stderr: its reader may be gone, and then that would end the process.
