@@ -221,6 +221,55 @@ const mutants: readonly Mutant[] = [
     put: "return;",
     test: "kit/src/session/authentication.test.ts",
   },
+  {
+    promise: "fairness: the calls of a session wait for each other",
+    file: "kit/src/base/turns.ts",
+    cut: "member.held < turnsPerSessionMax && ",
+    put: "",
+    test: "kit/src/session/fairness.test.ts",
+  },
+  {
+    promise: "fairness: sessions take turns",
+    file: "kit/src/base/turns.ts",
+    cut: "if (member.waiting.length > 0) queue.push(member);",
+    put: "if (member.waiting.length > 0) queue.unshift(member);",
+    test: "kit/src/base/turns.test.ts",
+  },
+  {
+    promise: "fairness: what waits for a turn goes with its session",
+    file: "kit/src/session/address.ts",
+    cut: "        turns.end();\n",
+    put: "",
+    test: "kit/src/session/fairness.test.ts",
+  },
+  {
+    promise: "fairness: a slow call gives its turn away",
+    file: "kit/src/base/turns.ts",
+    cut: "      takeFromTheSlow();\n",
+    put: "",
+    test: "kit/src/session/fairness.test.ts",
+  },
+  {
+    promise: "fairness: one flood of messages does not hold the event loop",
+    file: "kit/src/transport/pace.ts",
+    cut: "if (left > 0 && waiting.length === 0) {",
+    put: "if (left !== undefined) {",
+    test: "kit/src/transport/pace.test.ts",
+  },
+  {
+    promise: "fairness: a batch is answered whole, however long it takes to read",
+    file: "kit/src/session/session.ts",
+    cut: "drained ??= transport\n        .allRead()",
+    put: "drained ??= Promise.resolve()",
+    test: "kit/src/session/fairness.test.ts",
+  },
+  {
+    promise: "an address begins so many sessions a second",
+    file: "kit/src/session/address.ts",
+    cut: "if (!address.begun.take())",
+    put: "if (address.count < 0)",
+    test: "kit/src/session/address.test.ts",
+  },
 ];
 
 const root = fileURLToPath(new URL("..", import.meta.url));

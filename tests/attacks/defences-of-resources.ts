@@ -83,7 +83,7 @@ export const defencesOfResources: readonly Defence[] = [
     row: "R7",
     file: resources,
     off: "no limit for one address",
-    edits: [edit("kit/src/session/address.ts", "if (count > max) {", "if (count < 0) {")],
+    edits: [edit("kit/src/session/address.ts", "address.count >= limits.sessionsPerAddressMax", "address.count < 0")],
   },
   {
     row: "R8",
