@@ -41,7 +41,8 @@ export function makeTestLink({
   const messages: string[] = [];
   const frames: string[] = [];
   const isService = from.kind === "service";
-  const common = { limits: linkLimits, clock };
+  // What is hidden from a peer is what tests cause on purpose; they see it by `onFault`.
+  const common = { limits: linkLimits, clock, onHiddenError: () => {} };
   const far = openSession(link.right, {
     ...common,
     localMain: to.main,

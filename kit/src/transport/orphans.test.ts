@@ -45,7 +45,7 @@ async function answersTo(...messages: unknown[]): Promise<unknown[]> {
   const main = new Main(waiting, []);
   const answers: unknown[] = [];
   near.listen({ frame: (text) => void answers.push(JSON.parse(text)), closed: () => {} });
-  const session = openSession(far, { localMain: main });
+  const session = openSession(far, { localMain: main, onHiddenError: () => {} });
   for (const message of messages) near.send(JSON.stringify(message));
   for (let turns = 0; turns < 10; turns += 1) await turn();
   expect(orphans).toEqual([]);
