@@ -1,13 +1,15 @@
 import { Agent, request } from "node:http";
-import { errorCodes } from "@flotilla/kit";
+import { setTimeout as delay } from "node:timers/promises";
+import { edgeLimits, errorCodes, systemClock } from "@flotilla/kit";
 import { WebSocket } from "ws";
+import { makeTokenBucket } from "../../kit/src/base/token-bucket.ts";
 import type { ServiceName } from "../../shop/topology.ts";
 import type { FuzzCase } from "./fuzz-cases.ts";
 import { type FuzzShop, inTime } from "./fuzz-shop.ts";
 
 /** Beyond it nothing ever comes: calls end after 10 s by themselves, batches a little later. Milliseconds. */
 const answerMsMax = 13_000;
-const errorFields = new Set(["code", "retryable", "reason", "requestId"]);
+const errorFields = new Set(["code", "retryable", "reason", "requestId", "retryAfterMs"]);
 const looksLikeStack = /\bat (?:\S+ \()?(?:file:|node:|\/)[^"\s]*:\d+:\d+|\\n\s+at /;
 
 /** Answers a batch gives that a service's own fault would explain, and nothing that a client sends should cause. */
@@ -18,10 +20,18 @@ const faultStatuses: ReadonlySet<number> = new Set([500, 502, 504]);
  * no end within the deadline, an answer that is no coded error or holds what must not leave.
  */
 export async function runCase(shop: FuzzShop, it: FuzzCase, onInternal: OnInternal): Promise<void> {
+  if (it.target === "gateway" || it.target === "batch") await mayBegin();
   const lines = shop.expand(it.lines);
   const check = (line: string) => checkLine(line, shop.canaries, onInternal);
   if (it.target === "batch") await runBatchCase(shop, { it, lines, check });
   else await runSessionCase(shop, { it, lines, check });
+}
+
+/** An address begins so many sessions and batches a second; a case that were refused for that would try nothing. */
+const begun = makeTokenBucket(0.9 * edgeLimits.sessionsPerSecondMax, systemClock);
+
+async function mayBegin(): Promise<void> {
+  while (!begun.take()) await delay(5);
 }
 
 /** An answer that should not have been given: the fault of the case that it was given to, and of no other. */
@@ -158,6 +168,7 @@ async function runBatchCase(shop: FuzzShop, { it, lines, check }: Run): Promise<
     if (body.length > 256 * 1024 && error instanceof Error && "code" in error) return { status: 413, text: "" };
     throw error;
   });
+  if (text.includes('"session_rate"')) throw new Error("the case was refused for the rate, and tried nothing");
   if (faultStatuses.has(status)) throw new BadAnswer(`the batch was answered ${status}: ${text}`);
   for (const line of text.split("\n").filter((part) => part !== "")) check(line);
 }
