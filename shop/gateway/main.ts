@@ -1,9 +1,10 @@
 // The API Gateway as a process: the only reader of its environment.
-import { systemClock as clock, connect, expose, serve } from "@flotilla/kit";
+import { systemClock as clock, connect, expose, type FlotillaError, serve } from "@flotilla/kit";
 import { GatewayContract } from "../contracts/gateway.ts";
 import type { OrderService } from "../contracts/orders.ts";
 import type { UserService } from "../contracts/users.ts";
 import { runService } from "../service/run-service.ts";
+import { makeGate } from "./gate.ts";
 import { makeIntroductions } from "./introductions.ts";
 import { GatewayTarget } from "./service.ts";
 
@@ -13,7 +14,9 @@ await runService("gateway", process.env, async ({ placement, settings, identity,
   const users = connect<UserService>({ name: "users", url: urlOf("users"), as });
   const orders = connect<OrderService>({ name: "orders", url: urlOf("orders"), as });
   const introductions = makeIntroductions({ users, to: "orders", clock });
-  const target = new GatewayTarget({ users, orders, introductions });
+  const gateway = new GatewayTarget({ users, orders, introductions });
+  const onRefused = ({ code, reason }: FlotillaError) => metrics.refused(code, reason);
+  const gate = makeGate({ gateway, users, clock, rates: settings.rates, onRefused });
   const server = await serve({
     name: home.name,
     instance: home.instance,
@@ -21,10 +24,13 @@ await runService("gateway", process.env, async ({ placement, settings, identity,
     port: ports.gateway,
     origins: settings.origins,
     main: (peer) =>
-      expose(GatewayContract, target, { peer, onFault: (err) => log.error({ err }, "a fault in the service") }),
+      expose(GatewayContract, gate.open(peer), {
+        peer,
+        onFault: (err) => log.error({ err }, "a fault in the service"),
+      }),
     isReady: () => users.isOpen && orders.isOpen,
     onHiddenError: (err) => log.error({ err, requestId: err.requestId }, "a call failed"),
-    onRefused: ({ code, reason }) => metrics.refused(code, reason),
+    onRefused,
   });
   users.opened().catch(() => {});
   orders.opened().catch(() => {});

@@ -1,5 +1,6 @@
 import type { Placement, ServiceName } from "../topology.ts";
 import { type Environment, readPlacement } from "./placement.ts";
+import { type RateSettings, readRates } from "./rate-settings.ts";
 import { StartError } from "./start-error.ts";
 
 /** Everything a service reads of its environment. */
@@ -10,6 +11,8 @@ export interface Settings {
   readonly opsPort: number | undefined;
   /** Web pages that may call the gateway. */
   readonly origins: readonly string[];
+  /** What the gateway lets one network and one user do. */
+  readonly rates: RateSettings;
 }
 
 const logLevels = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
@@ -22,8 +25,9 @@ export function readSettings(name: ServiceName, env: Environment): Settings {
   const logLevel = readLogLevel(env.FLOTILLA_LOG_LEVEL || "info", problems);
   const opsPort = readOpsPort(name, env, problems);
   const origins = readOrigins(env.FLOTILLA_ORIGINS || "", problems);
+  const rates = readRates(env, problems);
   if (!placement || problems.length > 0) throw new StartError("bad_settings", problems.join("\n"));
-  return { placement, logLevel, opsPort, origins };
+  return { placement, logLevel, opsPort, origins, rates };
 }
 
 function attempt<T>(read: () => T, problems: string[]): T | undefined {

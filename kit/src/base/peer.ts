@@ -13,6 +13,14 @@ export interface ServicePeer {
 
 export interface AnonymousPeer {
   readonly kind: "anonymous";
+  /**
+   * Where the session comes from: an IPv4 address, or the /64 of an IPv6 one. Undefined for who came by no listener.
+   * SECURITY: information about the session, for limits and logs. It is no identity: many people share one, and anybody
+   * may come from several.
+   */
+  readonly network?: string;
+  /** Whether the session is one HTTP request, and ends with its answer; a WebSocket's lasts. */
+  readonly isBatch?: boolean;
 }
 
 export const anonymous: AnonymousPeer = { kind: "anonymous" };

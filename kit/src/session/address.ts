@@ -15,6 +15,8 @@ export interface AddressBudget {
 }
 
 export interface Place {
+  /** As `networkOf` names it. */
+  readonly network: string;
   /** Shared fairly with the other sessions of the address. */
   readonly turns: SessionTurns;
   /** Gives the place back, and drops what waits for a turn. Idempotent. */
@@ -38,7 +40,8 @@ export function makeAddressBudget(limits: Limits, clock: Clock): AddressBudget {
 
   return {
     enter(request) {
-      const address = entryOf(networkOf(request.socket.remoteAddress ?? ""));
+      const network = networkOf(request.socket.remoteAddress ?? "");
+      const address = entryOf(network);
       if (address.count >= limits.sessionsPerAddressMax) throw refused("session_limit", "Too many sessions");
       if (!address.begun.take()) throw refused("session_rate", "Too many new sessions");
       address.count += 1;
@@ -50,7 +53,7 @@ export function makeAddressBudget(limits: Limits, clock: Clock): AddressBudget {
         address.count -= 1;
         turns.end();
       };
-      return { turns, leave };
+      return { network, turns, leave };
     },
   };
 

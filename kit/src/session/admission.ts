@@ -43,7 +43,7 @@ export interface Admission {
    * @throws FlotillaError `permission_denied` for a web page that is not listed, `unauthenticated` for a hello that
    *   proves nothing, `resource_exhausted` when its address has too many sessions, or opens them too fast.
    */
-  admit(request: IncomingMessage): Admitted;
+  admit(request: IncomingMessage, by: { readonly isBatch: boolean }): Admitted;
   /** What `peer` may call; the caller owns it. @throws FlotillaError `unauthenticated` or `permission_denied` for nothing. */
   mainFor(peer: Peer): RpcTarget;
   /** Whether a web page sent this, and one that may. */
@@ -62,15 +62,15 @@ export function makeAdmission(options: AdmissionOptions): Admission {
 
   return {
     isListedOrigin,
-    admit(request) {
+    admit(request, { isBatch }) {
       const { origin } = request.headers;
       if (origin !== undefined && !isListedOrigin(origin)) {
         throw new FlotillaError("permission_denied", "Not from this web page", { reason: "origin_refused" });
       }
       const header = request.headers[helloHeader];
       if (typeof header !== "string" || !helloGuard) {
-        const peer: AnonymousPeer = { kind: "anonymous" };
-        const { turns, leave } = edgeAddresses.enter(request);
+        const { network, turns, leave } = edgeAddresses.enter(request);
+        const peer: AnonymousPeer = { kind: "anonymous", network, isBatch };
         setTurns(peer, turns);
         return { peer, limits: edge, callers: { keepCallers: false, peerName: undefined }, pace: edgePace, leave };
       }

@@ -147,7 +147,7 @@ describe("a client is refused with the same answer, and calls nothing,", () => {
     await using bench = setUp();
     const connection = bench.connectAs(undefined, await bench.serveDesk());
     await expect(outcome(connection.main.add(1, 2))).rejects.toMatchObject({ code: "unavailable" });
-    expect(bench.peers).toEqual([{ kind: "anonymous" }]);
+    expect(bench.peers).toEqual([{ kind: "anonymous", network: "127.0.0.1", isBatch: false }]);
   });
 });
 

@@ -174,7 +174,7 @@ export async function serve(options: ServeOptions): Promise<Server> {
 
   async function answerBatch(request: IncomingMessage, response: ServerResponse, ended: AbortSignal): Promise<void> {
     try {
-      const { peer, limits, callers, pace, leave } = admit(request);
+      const { peer, limits, callers, pace, leave } = admit(request, { isBatch: true });
       response.once("close", leave);
       const context = contextOfRequest(request, callers, clock);
       const localMain = admission.mainFor(peer);
@@ -196,7 +196,7 @@ export async function serve(options: ServeOptions): Promise<Server> {
     try {
       if (pathOf(request) !== paths.session)
         throw new FlotillaError("not_found", `WebSocket sessions are at ${paths.session}`);
-      const { peer, hello, limits, callers, pace, leave } = admit(request);
+      const { peer, hello, limits, callers, pace, leave } = admit(request, { isBatch: false });
       socket.once("close", leave);
       const localMain = admission.mainFor(peer);
       const upgrader = peer.kind === "service" ? link : edge;
@@ -225,9 +225,9 @@ export async function serve(options: ServeOptions): Promise<Server> {
     }
   }
 
-  function admit(request: IncomingMessage): Admitted {
+  function admit(request: IncomingMessage, by: { readonly isBatch: boolean }): Admitted {
     if (stopping) throw stopped;
-    return admission.admit(request);
+    return admission.admit(request, by);
   }
 
   function stats(): { sessions: number; imports: number; exports: number } {

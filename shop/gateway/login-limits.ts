@@ -1,0 +1,125 @@
+import { createHash } from "node:crypto";
+import { type Clock, hasCode } from "@flotilla/kit";
+import { LimitReached, makeLimiter, refusalIn } from "./limiter.ts";
+
+const minuteMs = 60_000;
+const hourMs = 60 * minuteMs;
+const dayMs = 24 * hourMs;
+
+/** In which failures are counted. OWASP ASVS 5 (6.3.1) wants guessing to be hopeless and leaves the numbers open. */
+const windowMs = 15 * minuteMs;
+/** Failures with one account from one network: who has forgotten a password tries about five. */
+const pairFailuresMax = 10;
+/** The wait after that; each further time twice as long. With these, one network tries about 60 passwords a day. */
+const firstWaitMs = 15 * minuteMs;
+const waitMsMax = 4 * hourMs;
+/** Failures with one account from networks it is not known from, before further attempts from such are slowed. */
+const accountFailuresMax = 30;
+/** For each ten more, one second. Well below the 10 s that a call has, so that the right password gets through. */
+const slowMsStep = 1_000;
+const slowMsMax = 5_000;
+/** Slowed attempts at once: 2 KB each. */
+const slowedMax = 5_000;
+/** How long a network is known for an account that logged in from it. */
+const knownMs = 30 * dayMs;
+/** Accounts with a network, accounts, networks: each table has so many entries, 20 MB. */
+const entriesMaxDefault = 100_000;
+
+export interface LoginLimits {
+  /**
+   * Runs `login`, unless too many failed before it: with that account from that network, or from that network. When many
+   * failed with the account from networks that it is not known from, one more of those waits before it is run, but is
+   * never refused: nobody can lock out another from elsewhere. A success forgets the failures of its account and network.
+   * Nothing depends on whether the account exists.
+   *
+   * @throws LimitReached reason `rate_limited`, and what `login` throws.
+   */
+  attempt<R>(at: Attempt, login: () => PromiseLike<R>): Promise<R>;
+}
+
+export interface Attempt {
+  readonly username: string;
+  readonly network: string;
+}
+
+export interface LoginLimitsOptions {
+  readonly clock: Clock;
+  /** Failures from one network, whatever the accounts, in 15 minutes. */
+  readonly networkLogins: number;
+  readonly entriesMax?: number;
+}
+
+export function makeLoginLimits(options: LoginLimitsOptions): LoginLimits {
+  const { clock, networkLogins, entriesMax = entriesMaxDefault } = options;
+  const limiter = (points: number, ms: number) => makeLimiter({ clock, points, windowMs: ms, entriesMax });
+  const pairs = limiter(pairFailuresMax, windowMs);
+  /** How often a pair went over, in a day. */
+  const overruns = limiter(1, dayMs);
+  const networks = limiter(networkLogins, windowMs);
+  const accounts = limiter(accountFailuresMax, windowMs);
+  const known = limiter(1, knownMs);
+  let slowed = 0;
+
+  return {
+    async attempt({ username, network }, login) {
+      const account = accountKey(username);
+      const pair = `${account} ${network}`;
+      // Counted before its outcome is known: of a thousand at once ten are tried. A success is given back.
+      await networks.consume(network).catch(async (thrown) => {
+        throw tooMany(refusalIn(thrown).msBeforeNext);
+      });
+      await pairs.consume(pair).catch(async (thrown) => {
+        const { consumedPoints, msBeforeNext } = refusalIn(thrown);
+        await networks.reward(network);
+        throw tooMany(consumedPoints === pairFailuresMax + 1 ? await block(pair) : msBeforeNext);
+      });
+      const isKnown = (await known.get(pair)) !== null;
+      const giveBack = async () => {
+        await Promise.all([networks.reward(network), ...(isKnown ? [] : [accounts.reward(account)])]);
+      };
+      const failures = isKnown ? 0 : (await accounts.penalty(account)).consumedPoints;
+      try {
+        await slowDown(failures);
+        const answer = await login();
+        await Promise.all([giveBack(), pairs.delete(pair), overruns.delete(pair)]);
+        await known.set(pair, 1, knownMs / 1_000);
+        return answer;
+      } catch (error) {
+        if (wasNotTried(error)) await Promise.all([giveBack(), pairs.reward(pair)]);
+        throw error;
+      }
+    },
+  };
+
+  /** The wait grows with each time that the pair goes over. @returns it. Milliseconds. */
+  async function block(pair: string): Promise<number> {
+    const { consumedPoints: times } = await overruns.penalty(pair);
+    const waitMs = Math.min(waitMsMax, firstWaitMs * 2 ** (times - 1));
+    await pairs.block(pair, waitMs / 1_000);
+    return waitMs;
+  }
+
+  async function slowDown(failures: number): Promise<void> {
+    const ms = Math.min(slowMsMax, Math.ceil((failures - accountFailuresMax) / 10) * slowMsStep);
+    if (ms <= 0) return;
+    if (slowed >= slowedMax) throw tooMany(slowMsMax);
+    slowed += 1;
+    await new Promise<void>((resolve) => clock.after(ms, resolve));
+    slowed -= 1;
+  }
+}
+
+/** Somebody other than the User Service said no, or it did before it looked at the password. */
+function wasNotTried(error: unknown): boolean {
+  return hasCode(error, "unavailable") || hasCode(error, "resource_exhausted");
+}
+
+function tooMany(waitMs: number): LimitReached {
+  return new LimitReached("Too many logins have failed; try again later", { reason: "rate_limited", waitMs });
+}
+
+/** The spelling is the User Service's (`canonicalUsername`), so that no other spelling has attempts of its own. */
+export function accountKey(username: string): string {
+  const canonical = username.normalize("NFC").toLowerCase().normalize("NFC");
+  return createHash("sha256").update(canonical).digest("base64url");
+}

@@ -1,0 +1,73 @@
+import { createHash } from "node:crypto";
+import { type Clock, type Connection, withOwnDeadline } from "@flotilla/kit";
+import type { UserService } from "../contracts/users.ts";
+
+export interface PrincipalsOptions {
+  readonly users: Connection<UserService>;
+  readonly clock: Clock;
+  /** Tokens remembered; above it the one that was not used longest is forgotten. Default 50,000, 10 MB. */
+  readonly entriesMax?: number;
+}
+
+/**
+ * Whose token it is, once the User Service has said so: for counting, never for authority. An unknown token counts for its
+ * network only, so that nobody spends another's budget by making up tokens.
+ */
+export interface Principals {
+  userOf(token: string): string | undefined;
+  /** The User Service has answered a login with both. */
+  learn(token: string, userId: string): void;
+  /** Asks the User Service whose token it is, if nobody asks already; no caller waits for it. */
+  ask(token: string): void;
+  /** The User Service does not know the token, or not any more. */
+  forget(token: string): void;
+}
+
+const entriesMaxDefault = 50_000;
+/** Questions at once; who is not asked about now is at the next call. */
+const askedMax = 100;
+
+export function makePrincipals(options: PrincipalsOptions): Principals {
+  const { users, clock, entriesMax = entriesMaxDefault } = options;
+  /** By the hash of the token, the most recently used last. */
+  const known = new Map<string, string>();
+  const asked = new Set<string>();
+
+  return {
+    userOf(token) {
+      const key = keyOf(token);
+      const userId = known.get(key);
+      if (userId !== undefined) keep(key, userId);
+      return userId;
+    },
+    learn: (token, userId) => keep(keyOf(token), userId),
+    forget: (token) => void known.delete(keyOf(token)),
+    ask(token) {
+      const key = keyOf(token);
+      if (asked.has(key) || asked.size >= askedMax) return;
+      asked.add(key);
+      withOwnDeadline(() => idOf(token), clock)
+        .then((userId) => keep(key, userId))
+        .catch(() => {})
+        .finally(() => asked.delete(key));
+    },
+  };
+
+  async function idOf(token: string): Promise<string> {
+    using user = users.main.getUserByToken(token);
+    return await user.getId();
+  }
+
+  function keep(key: string, userId: string): void {
+    known.delete(key);
+    known.set(key, userId);
+    for (const oldest of known.keys()) {
+      if (known.size <= entriesMax) break;
+      known.delete(oldest);
+    }
+  }
+}
+
+function keyOf(token: string): string {
+  return createHash("sha256").update(token).digest("base64url");
+}

@@ -1,0 +1,90 @@
+import type { Clock } from "@flotilla/kit";
+import type { RpcTarget } from "capnweb";
+import type { Gateway } from "../contracts/gateway.ts";
+import type { RateSettings } from "../service/rate-settings.ts";
+import { type Limiter, LimitReached, makeLimiter, refusalIn } from "./limiter.ts";
+
+export type GatewayMethod = Exclude<keyof Gateway, keyof RpcTarget>;
+
+/** `login` takes a name and a password, and all others a token first. */
+export type MethodClass = "login" | "read" | "write";
+
+export interface Cost {
+  readonly class: MethodClass;
+  /** About the milliseconds of one core that a call takes, in all processes together (measured: docs/attacks.md). */
+  readonly points: number;
+}
+
+/** What each method costs. A method without a cost does not compile. */
+export const costs: Readonly<Record<GatewayMethod, Cost>> = {
+  // Argon2: 6 to 20 ms.
+  login: { class: "login", points: 20 },
+  // One service, four questions in one message.
+  getUserProfile: { class: "read", points: 1 },
+  // One service, a list.
+  listUsers: { class: "read", points: 2 },
+  // Two services, and one write to the disk.
+  createOrder: { class: "write", points: 2 },
+  // Two services, and a list of up to 1,000: 3 ms.
+  listOrders: { class: "read", points: 3 },
+  // As createOrder.
+  cancelOrder: { class: "write", points: 2 },
+};
+
+/**
+ * The part of a budget that one class of methods may take, so that what runs away with one leaves something of the
+ * others: a flood of lists does not keep its user from ordering, nor a flood of logins a whole network from its work.
+ * Logins: 100 in ten seconds, an office that comes back from a fire drill.
+ */
+const shares: Readonly<Record<MethodClass, number>> = { login: 0.2, read: 0.8, write: 0.8 };
+
+/** Long enough that a page which asks for thirty things at once is no burst, short enough to wait for. Milliseconds. */
+const windowMs = 10_000;
+/** Networks, and users, that are counted at once, each a few times: 20 MB in all. More in ten seconds is no crowd. */
+const entriesMax = 20_000;
+
+export interface Caller {
+  readonly network: string;
+  /** Of who the User Service said it is. SECURITY: never what a token or a client says. */
+  readonly userId: string | undefined;
+}
+
+/** Budgets of networks and users over all their sessions and batches. */
+export interface RateLimits {
+  /**
+   * Takes `cost` from the budgets of the caller's network and user, of all methods and of the class: from each of them,
+   * or from none.
+   * @throws LimitReached reason `rate_limited`, with the wait until the budget that ends last begins anew.
+   */
+  charge(cost: Cost, caller: Caller): Promise<void>;
+}
+
+export interface RateLimitsOptions {
+  readonly clock: Clock;
+  readonly settings: RateSettings;
+}
+
+export function makeRateLimits({ clock, settings }: RateLimitsOptions): RateLimits {
+  const networks = makeBudget(clock, settings.networkPoints);
+  const users = makeBudget(clock, settings.userPoints);
+  return {
+    async charge({ class: of, points }, { network, userId }) {
+      const charged = [networks.all, networks[of]].map((limiter) => ({ limiter, key: network }));
+      if (userId !== undefined) charged.push(...[users.all, users[of]].map((limiter) => ({ limiter, key: userId })));
+      const outcomes = await Promise.allSettled(charged.map(({ limiter, key }) => limiter.consume(key, points)));
+      const refusals = outcomes.flatMap((it) => (it.status === "rejected" ? [refusalIn(it.reason)] : []));
+      if (refusals.length === 0) return;
+      await Promise.all(charged.map(({ limiter, key }) => limiter.reward(key, points)));
+      const waitMs = Math.max(...refusals.map(({ msBeforeNext }) => msBeforeNext));
+      throw new LimitReached("Too many calls; try again later", { reason: "rate_limited", waitMs });
+    },
+  };
+}
+
+type Budget = Readonly<Record<MethodClass | "all", Limiter>>;
+
+function makeBudget(clock: Clock, points: number): Budget {
+  const part = (share: number) =>
+    makeLimiter({ clock, points: Math.max(1, Math.floor(points * share)), windowMs, entriesMax });
+  return { all: part(1), login: part(shares.login), read: part(shares.read), write: part(shares.write) };
+}
