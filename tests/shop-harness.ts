@@ -1,7 +1,9 @@
 import {
+  type AnonymousPeer,
   anonymous,
   type Connection,
   expose,
+  type FlotillaError,
   type Home,
   type Introduction,
   makeHome,
@@ -14,10 +16,12 @@ import type { GatewayClient } from "../shop/cli/gateway-client.ts";
 import { type Gateway, GatewayContract } from "../shop/contracts/gateway.ts";
 import type { Item, OrderService } from "../shop/contracts/orders.ts";
 import type { Login, User, UserService } from "../shop/contracts/users.ts";
+import { makeGate } from "../shop/gateway/gate.ts";
 import { makeIntroductions } from "../shop/gateway/introductions.ts";
 import { GatewayTarget } from "../shop/gateway/service.ts";
 import { orderServiceFor } from "../shop/orders/service.ts";
 import { makeMemoryOrderStore } from "../shop/orders/store-memory.ts";
+import { type RateSettings, rateDefaults } from "../shop/service/rate-settings.ts";
 import type { ServiceName } from "../shop/topology.ts";
 import type { Passwords } from "../shop/users/password.ts";
 import { seedUsers } from "../shop/users/seed.ts";
@@ -30,6 +34,8 @@ export interface ShopOptions {
   readonly tokenLifetimeMs?: number;
   /** Introductions the gateway keeps. */
   readonly entriesMax?: number;
+  /** What differs from the gateway's defaults. */
+  readonly rates?: Partial<RateSettings>;
   /** Hears of each use of a store and each use the gateway makes of a service, in the context of the call that makes it. */
   readonly onWork?: (service: ServiceName) => void;
 }
@@ -88,7 +94,21 @@ export async function makeShop(options: ShopOptions = {}) {
   });
   const gateway = new GatewayTarget({ users: usersForGateway, orders: ordersForGateway, introductions });
   const gatewayHome = { name: "gateway", instance: gatewayPeer.instance };
-  const front = link(anonymous, gatewayHome, expose(GatewayContract, gateway, { peer: anonymous, clock }));
+  const refusals: FlotillaError[] = [];
+  const gate = makeGate({
+    gateway,
+    users: usersForGateway,
+    clock,
+    rates: { ...rateDefaults, ...options.rates },
+    onRefused: (refusal) => refusals.push(refusal),
+  });
+  const fronts: TestLink[] = [];
+  const openFront = (peer: AnonymousPeer): TestLink => {
+    const front = link(peer, gatewayHome, expose(GatewayContract, gate.open(peer), { peer, clock }));
+    fronts.push(front);
+    return front;
+  };
+  const front = openFront(anonymous);
   const client = front.main as unknown as RpcStub<Gateway>;
 
   return {
@@ -102,6 +122,17 @@ export async function makeShop(options: ShopOptions = {}) {
     introductions,
     /** The outside client's stub of the gateway. */
     client,
+    /** Another session of an outside client, from elsewhere. */
+    openClient(peer: Omit<AnonymousPeer, "kind">) {
+      const other = openFront({ kind: "anonymous", ...peer });
+      const cut = () => {
+        fronts.splice(fronts.indexOf(other), 1);
+        other.cut();
+      };
+      return { main: other.main as unknown as RpcStub<Gateway>, cut };
+    },
+    /** Of calls that the gateway refused by its limits. */
+    refusals,
     get users() {
       return users;
     },
@@ -121,7 +152,7 @@ export async function makeShop(options: ShopOptions = {}) {
     async [Symbol.asyncDispose]() {
       introductions[Symbol.dispose]();
       await clock.advance(delayMs * 4);
-      expectNoLeaks({ links: [gatewayUsers, gatewayOrders, ordersUsers, front], homes: [users, orders] });
+      expectNoLeaks({ links: [gatewayUsers, gatewayOrders, ordersUsers, ...fronts], homes: [users, orders] });
     },
   };
 

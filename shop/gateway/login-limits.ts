@@ -10,7 +10,7 @@ const dayMs = 24 * hourMs;
 const windowMs = 15 * minuteMs;
 /** Failures with one account from one network: who has forgotten a password tries about five. */
 const pairFailuresMax = 10;
-/** The wait after that; each further time twice as long. With these, one network tries about 60 passwords a day. */
+/** The wait after that; each further time twice as long. With these, one network tries 100 passwords a day. */
 const firstWaitMs = 15 * minuteMs;
 const waitMsMax = 4 * hourMs;
 /** Failures with one account from networks it is not known from, before further attempts from such are slowed. */
@@ -28,8 +28,8 @@ const entriesMaxDefault = 100_000;
 export interface LoginLimits {
   /**
    * Runs `login`, unless too many failed before it: with that account from that network, or from that network. When many
-   * failed with the account from networks that it is not known from, one more of those waits before it is run, but is
-   * never refused: nobody can lock out another from elsewhere. A success forgets the failures of its account and network.
+   * failed with the account from networks that it is not known from, one more of those waits before it is run, and is
+   * not refused (but when thousands wait): nobody can lock out another from elsewhere. A success forgets the failures of its account and network.
    * Nothing depends on whether the account exists.
    *
    * @throws LimitReached reason `rate_limited`, and what `login` throws.

@@ -7,6 +7,7 @@ test("without a word of the environment a service listens where the specificatio
     logLevel: "info",
     opsPort: undefined,
     origins: [],
+    rates: { networkPoints: 10_000, userPoints: 5_000, networkLogins: 100 },
   });
 });
 
@@ -21,6 +22,11 @@ test("origins are a list of origins", () => {
   expect(origins).toEqual(["https://shop.example", "http://127.0.0.1:5173"]);
 });
 
+test("each rate is set by a variable of its own", () => {
+  const env = { FLOTILLA_RATE_NETWORK: "1", FLOTILLA_RATE_USER: "2", FLOTILLA_RATE_LOGINS: "3" };
+  expect(readSettings("gateway", env).rates).toEqual({ networkPoints: 1, userPoints: 2, networkLogins: 3 });
+});
+
 test("everything that is wrong is named at once", () => {
   const env = {
     FLOTILLA_MODE: "debug",
@@ -28,6 +34,9 @@ test("everything that is wrong is named at once", () => {
     FLOTILLA_LOG_LEVEL: "loud",
     FLOTILLA_GATEWAY_OPS_PORT: "-1",
     FLOTILLA_ORIGINS: "https://shop.example/path,*",
+    FLOTILLA_RATE_NETWORK: "0",
+    FLOTILLA_RATE_USER: "Infinity",
+    FLOTILLA_RATE_LOGINS: "1e3",
   };
   const read = () => readSettings("gateway", env);
   const named = [
@@ -37,6 +46,9 @@ test("everything that is wrong is named at once", () => {
     "FLOTILLA_GATEWAY_OPS_PORT",
     "/path",
     '"*"',
+    'FLOTILLA_RATE_NETWORK: expected a whole number from 1 to 999999999, got "0"',
+    "FLOTILLA_RATE_USER",
+    "FLOTILLA_RATE_LOGINS",
   ];
   for (const name of named) expect(read).toThrow(name);
 });

@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { describe, expect, test } from "vitest";
 import { WebSocket } from "ws";
 import { edgeLimits } from "../base/limits.ts";
+import type { Peer } from "../base/peer.ts";
 import { makeDesk } from "../testing/desk.ts";
 import { ask } from "../testing/http.ts";
 import { makeRig, type Rig } from "../testing/rig.ts";
@@ -23,6 +24,23 @@ async function openSocket(rig: Rig, url: string): Promise<WebSocket> {
   });
   return socket;
 }
+
+test("who comes by the listener is known by network, and whether for one request; no header says so", async () => {
+  await using rig = makeRig();
+  const peers: Peer[] = [];
+  const desk = makeDesk();
+  const main = (peer: Peer) => {
+    peers.push(peer);
+    return desk.mainFor(peer);
+  };
+  const { url } = await rig.serve({ main });
+  await openSocket(rig, url);
+  await ask(`${url}/rpc/batch`, { headers: { "x-forwarded-for": "192.0.2.1", forwarded: "for=192.0.2.1" }, body: add });
+  expect(peers).toEqual([
+    { kind: "anonymous", network: "127.0.0.1", isBatch: false },
+    { kind: "anonymous", network: "127.0.0.1", isBatch: true },
+  ]);
+});
 
 describe("answers to browsers", () => {
   test("are not to be kept, shown, framed, guessed at or run, whatever was asked", async () => {

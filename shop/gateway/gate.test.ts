@@ -1,0 +1,118 @@
+import { expect, test } from "vitest";
+import { demoPassword, makeShop, type Shop, someItems } from "../../tests/shop-harness.ts";
+import { GatewayContract } from "../contracts/gateway.ts";
+import { costs } from "./rate-limits.ts";
+
+const limited = { code: "resource_exhausted", reason: "rate_limited", retryable: true };
+const here = "192.0.2.1";
+const there = "198.51.100.1";
+
+type Client = ReturnType<Shop["openClient"]>["main"];
+
+/** How `count` calls that begin at once end: by code, or `ok`. */
+async function outcomes(shop: Shop, count: number, call: () => PromiseLike<unknown>): Promise<Record<string, number>> {
+  const counts: Record<string, number> = {};
+  const calls = Array.from({ length: count }, async () => {
+    const outcome = await Promise.resolve(call()).then(
+      () => "ok",
+      ({ code, reason }: { code: string; reason?: string }) => reason ?? code,
+    );
+    counts[outcome] = (counts[outcome] ?? 0) + 1;
+  });
+  await shop.clock.run(Promise.all(calls));
+  return counts;
+}
+
+const login = (shop: Shop, client: Client, password = demoPassword) => shop.clock.run(client.login("bob", password));
+
+test("what is over the budget is refused with the time to wait, counted, and not forwarded", async () => {
+  await using shop = await makeShop({ rates: { userPoints: 10 } });
+  const { token } = await shop.login("bob");
+  expect(await outcomes(shop, 4, () => shop.client.createOrder(token, someItems))).toEqual({ ok: 4 });
+  const said = () => [shop.links.gatewayUsers, shop.links.gatewayOrders].map(({ messages }) => messages.length);
+  await shop.clock.advance(100);
+  const before = said();
+  const refused = shop.clock.run(shop.client.createOrder(token, someItems));
+  await expect(refused).rejects.toMatchObject({ ...limited, retryAfterMs: expect.any(Number) });
+  await shop.clock.advance(100);
+  expect(said()).toEqual(before);
+  expect(shop.refusals).toMatchObject([limited]);
+  await shop.clock.advance(10_000);
+  expect(await outcomes(shop, 1, () => shop.client.createOrder(token, someItems))).toEqual({ ok: 1 });
+});
+
+test("the budget of a user is one, over sessions, batches, networks and tokens", async () => {
+  await using shop = await makeShop({ rates: { userPoints: 10 } });
+  const clients = [
+    { network: here, isBatch: false },
+    { network: here, isBatch: true },
+    { network: there, isBatch: false },
+  ].map((peer) => shop.openClient(peer));
+  const tokens: string[] = [];
+  for (const { main } of clients) tokens.push((await login(shop, main)).token);
+  let next = 0;
+  const call = () => clients[next % 3]!.main.getUserProfile(tokens[next++ % 3]!);
+  expect(await outcomes(shop, 20, call)).toEqual({ ok: 8, rate_limited: 12 });
+});
+
+test("a token that nobody confirmed counts for its network only: nobody spends another's budget by making tokens up", async () => {
+  await using shop = await makeShop({ rates: { networkPoints: 100, userPoints: 10 } });
+  const attacker = shop.openClient({ network: there });
+  const { token } = await shop.login("bob");
+  expect(await outcomes(shop, 100, () => attacker.main.getUserProfile("A".repeat(43)))).toEqual({
+    unauthenticated: 80,
+    rate_limited: 20,
+  });
+  expect(await outcomes(shop, 8, () => shop.client.getUserProfile(token))).toEqual({ ok: 8 });
+});
+
+test("a token that another run of the gateway gave out is known after its first call", async () => {
+  await using shop = await makeShop({ rates: { userPoints: 10 } });
+  const { token } = await shop.clock.run(shop.usersMain.authenticate("bob", demoPassword));
+  const asked = () => shop.links.gatewayUsers.messages.filter((it) => it.includes("getUserByToken")).length;
+  expect(await outcomes(shop, 20, () => shop.client.getUserProfile(token))).toEqual({ ok: 20 });
+  await shop.clock.advance(100);
+  expect(asked()).toBe(21);
+  expect(await outcomes(shop, 20, () => shop.client.getUserProfile(token))).toEqual({ ok: 8, rate_limited: 12 });
+});
+
+test("a token that has ended counts for its network, as any that is none", async () => {
+  await using shop = await makeShop({ rates: { userPoints: 10 }, tokenLifetimeMs: 60_000 });
+  const { token } = await shop.login("bob");
+  await shop.clock.advance(60_000);
+  await outcomes(shop, 1, () => shop.client.listUsers(token));
+  expect(await outcomes(shop, 20, () => shop.client.listUsers(token))).toEqual({ unauthenticated: 20 });
+});
+
+test("fifty sessions may act for a user, and the next for none of theirs but for another; batches do not count", async () => {
+  await using shop = await makeShop();
+  const { token } = await shop.login("bob");
+  const alice = await shop.login("alice");
+  const sessions = Array.from({ length: 51 }, () => shop.openClient({ network: here, isBatch: false }));
+  const ask = ({ main }: { main: Client }, as = token) => outcomes(shop, 1, () => main.getUserProfile(as));
+  // The one in which bob logged in has not used the token.
+  for (const session of sessions.slice(0, 50)) expect(await ask(session)).toEqual({ ok: 1 });
+  const last = sessions[50]!;
+  expect(await ask(last)).toEqual({ session_limit: 1 });
+  expect(await ask(last, alice.token)).toEqual({ ok: 1 });
+  expect(await ask(sessions[0]!)).toEqual({ ok: 1 });
+  expect(await ask(shop.openClient({ network: here, isBatch: true }))).toEqual({ ok: 1 });
+  sessions[7]!.cut();
+  await shop.clock.advance(100);
+  expect(await ask(last)).toEqual({ ok: 1 });
+});
+
+test("log-ins are charged to their network, and limited by their failures", async () => {
+  await using shop = await makeShop({ rates: { networkPoints: 2_000 } });
+  const [home, elsewhere] = [here, there].map((network) => shop.openClient({ network }).main) as [Client, Client];
+  const wrong = await outcomes(shop, 15, () => elsewhere.login("bob", "wrong"));
+  expect(wrong).toEqual({ unauthenticated: 10, rate_limited: 5 });
+  expect(await outcomes(shop, 20, () => home.login("bob", demoPassword))).toEqual({ ok: 10, rate_limited: 10 });
+  await shop.clock.advance(10_000);
+  expect(await outcomes(shop, 25, () => home.login("bob", demoPassword))).toEqual({ ok: 10, rate_limited: 15 });
+  expect(new Set(shop.refusals.map(({ reason }) => reason))).toEqual(new Set(["rate_limited"]));
+});
+
+test("every method of the contract has a cost", () => {
+  expect(Object.keys(costs).sort()).toEqual([...GatewayContract.methods.keys()].sort());
+});
