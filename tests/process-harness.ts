@@ -60,6 +60,8 @@ export interface ProcessesOptions {
   readonly mode?: Mode;
   /** In this order, each when the one before listens; default: all at once. */
   readonly start?: readonly ServiceName[];
+  /** Settings of these processes, beside their places. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 interface Child {
@@ -71,7 +73,11 @@ interface Child {
  * The real processes on free ports with data of their own. Disposing it stops them and asserts that they end in good
  * order, that their ports are free, and that nothing is left in the data directory but keys and stores.
  */
-export async function startProcesses({ mode = "development", start }: ProcessesOptions = {}): Promise<Processes> {
+export async function startProcesses({
+  mode = "development",
+  start,
+  env = {},
+}: ProcessesOptions = {}): Promise<Processes> {
   const dataDir = mkdtempSync(join(tmpdir(), "flotilla-test-"));
   const host = "127.0.0.1";
   const placement: Placement = {
@@ -116,7 +122,7 @@ export async function startProcesses({ mode = "development", start }: ProcessesO
     const child = spawn(
       process.execPath,
       ["--import", fileURLToPath(new URL("process/probe.ts", import.meta.url)), entryOf(name)],
-      { env: variablesOf(name, placement), stdio: ["ignore", "pipe", "pipe", "ipc"] },
+      { env: { ...env, ...variablesOf(name, placement) }, stdio: ["ignore", "pipe", "pipe", "ipc"] },
     );
     const note = (chunk: Buffer) => outputs.set(name, (outputs.get(name) ?? "") + chunk.toString());
     child.stdout?.on("data", note);

@@ -63,7 +63,7 @@ export function makeLoginLimits(options: LoginLimitsOptions): LoginLimits {
   return {
     async attempt({ username, network }, login) {
       const account = accountKey(username);
-      const pair = `${account} ${network}`;
+      const pair = [account, network].join(" ");
       // Counted before its outcome is known: of a thousand at once ten are tried. A success is given back.
       await networks.consume(network).catch(async (thrown) => {
         throw tooMany(refusalIn(thrown).msBeforeNext);

@@ -2,6 +2,7 @@ import { anyOrigin, check, type Defence, edit, noDeadlines, noSchema, serve, tra
 
 const resources = "resources.test.ts";
 const callbacks = "callbacks.test.ts";
+const limits = "limits.test.ts";
 const web = "web.test.ts";
 const leakage = "leakage.test.ts";
 
@@ -113,6 +114,38 @@ export const defencesOfResources: readonly Defence[] = [
     ],
   },
   {
+    row: "R11",
+    test: "R11 a flood",
+    file: limits,
+    off: "no limit of log-ins of one network",
+    edits: [
+      edit(
+        "shop/gateway/rate-limits.ts",
+        'login: { class: "login", points: 20 }',
+        'login: { class: "login", points: 0 }',
+      ),
+      edit(
+        "shop/gateway/login-limits.ts",
+        "limiter(networkLogins, windowMs)",
+        "limiter(1e9 + networkLogins, windowMs)",
+      ),
+    ],
+  },
+  {
+    row: "R11",
+    test: "R11 guesses",
+    file: limits,
+    off: "no limit of log-ins with one account from one network",
+    edits: [edit("shop/gateway/login-limits.ts", "pairFailuresMax = 10", "pairFailuresMax = 10_000")],
+  },
+  {
+    row: "R11",
+    test: "R11 a victim",
+    file: limits,
+    off: "an account has so many log-ins, wherever they come from",
+    edits: [edit("shop/gateway/login-limits.ts", '[account, network].join(" ")', "account")],
+  },
+  {
     row: "R12",
     file: resources,
     off: "neither the schema nor the hashing looks at the length",
@@ -126,6 +159,27 @@ export const defencesOfResources: readonly Defence[] = [
     file: resources,
     off: "a list has no limit",
     edits: [edit("shop/orders/store.ts", "listMax = 1_000", "listMax = 100_000")],
+  },
+  {
+    row: "R14",
+    test: "R14 one user",
+    file: limits,
+    off: "no budget of users",
+    edits: [edit("shop/gateway/rate-limits.ts", "if (userId !== undefined) charged", 'if (userId === "") charged')],
+  },
+  {
+    row: "R14",
+    test: "R14 one network",
+    file: limits,
+    off: "no budget of networks",
+    edits: [edit("shop/gateway/rate-limits.ts", "[networks.all, networks[of]].map", "([] as Limiter[]).map")],
+  },
+  {
+    row: "R14",
+    test: "R14 the sessions",
+    file: limits,
+    off: "no limit of a user's sessions",
+    edits: [edit("shop/gateway/user-sessions.ts", "if (sessions.size >= sessionsMax) {", "if (sessionsMax < 0) {")],
   },
   {
     row: "R15",

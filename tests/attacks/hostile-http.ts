@@ -19,12 +19,17 @@ export interface Posted {
   readonly method?: string;
   readonly headers?: Record<string, string>;
   readonly body?: string | Buffer;
+  /** Where it comes from; Linux takes any address of 127.0.0.0/8. */
+  readonly localAddress?: string | undefined;
 }
 
 /** One HTTP request on a connection of its own. */
-export function post(url: string, { method = "POST", headers = {}, body = "" }: Posted = {}): Promise<Answer> {
+export function post(
+  url: string,
+  { method = "POST", headers = {}, body = "", localAddress }: Posted = {},
+): Promise<Answer> {
   return new Promise((resolve, reject) => {
-    const asked = request(url, { method, headers, agent: false }, (response) => {
+    const asked = request(url, { method, headers, agent: false, localAddress }, (response) => {
       let text = "";
       response.setEncoding("utf8").on("data", (part: string) => {
         text += part;

@@ -10,6 +10,7 @@ export interface DialOptions {
   /** `flotilla.v1`: lines joined in frames; otherwise a message per frame. */
   readonly framing?: "capnweb" | "flotilla.v1";
   readonly headers?: Record<string, string>;
+  readonly localAddress?: string | undefined;
 }
 
 export interface Closed {
@@ -39,9 +40,14 @@ export interface HostilePeer extends Disposable {
 }
 
 /** Opens a session. Rejects with `refused: STATUS` when the upgrade is. */
-export async function dial(url: string, { framing = "capnweb", headers = {} }: DialOptions = {}): Promise<HostilePeer> {
+export async function dial(url: string, options: DialOptions = {}): Promise<HostilePeer> {
+  const { framing = "capnweb", headers = {}, localAddress } = options;
   const protocols = framing === "capnweb" ? [] : [framing];
-  const socket = new WebSocket(`${url.replace("http", "ws")}/rpc`, protocols, { headers, perMessageDeflate: false });
+  const socket = new WebSocket(`${url.replace("http", "ws")}/rpc`, protocols, {
+    headers,
+    localAddress,
+    perMessageDeflate: false,
+  });
   const heard: Message[] = [];
   let wake = Promise.withResolvers<void>();
   const closed = Promise.withResolvers<Closed>();

@@ -1,0 +1,132 @@
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { batchClient } from "../gateway-clients.ts";
+import { post } from "./hostile-http.ts";
+import { callOf, dial, errorOf, type Message } from "./hostile-peer.ts";
+import { startTarget, type Target } from "./target.ts";
+
+/** The attackers come from 127.0.0.2 and on; only Linux has these addresses without being told. */
+const canComeFromElsewhere = process.platform === "linux";
+/** Less than the defaults, so that the attacks are short, and enough for the honest customer, who takes 1,000. */
+const rates = { FLOTILLA_RATE_NETWORK: "6000", FLOTILLA_RATE_USER: "3000" };
+/** What a user's, and a network's, reads may take of these. */
+const readsShare = 0.8;
+const windowMs = 10_000;
+const listOrdersPoints = 3;
+
+let target: Target;
+beforeAll(async () => {
+  if (canComeFromElsewhere) target = await startTarget(rates);
+});
+afterAll(() => target?.[Symbol.asyncDispose]());
+
+const attack = (name: string, run: () => Promise<void>) =>
+  test.skipIf(!canComeFromElsewhere)(name, () => target.attack(run));
+
+/** What the answers said: `ok`, or the reason or code of the refusal. */
+type Tally = Map<string, number>;
+
+function count(tally: Tally, answer: Message): void {
+  const error = errorOf(answer);
+  const outcome = error ? String(error.fields.reason ?? error.code) : "ok";
+  tally.set(outcome, (tally.get(outcome) ?? 0) + 1);
+  if (outcome === "rate_limited") {
+    expect(error).toMatchObject({ code: "resource_exhausted", fields: { retryable: true } });
+    expect(error?.fields.retryAfterMs).toBeGreaterThan(0);
+  }
+}
+
+interface Flood {
+  readonly method: string;
+  args(index: number): readonly unknown[];
+  /** Last numbers of 127.0.0.x. */
+  readonly from: readonly number[];
+  /** From each address as many over WebSocket, in sessions of a hundred and pipelined, and half as many in batches. */
+  readonly each: number;
+}
+
+/** Whoever sends these says with each that it comes from somewhere else. */
+async function flood({ method, args, from, each }: Flood): Promise<Tally> {
+  const tally: Tally = new Map();
+  const lie = (n: number) => ({ "x-forwarded-for": `203.0.113.${n % 250}`, "x-real-ip": `203.0.113.${n % 250}` });
+  const session = async (localAddress: string, first: number) => {
+    using peer = await dial(target.shop.urls.gateway, { framing: "flotilla.v1", localAddress, headers: lie(first) });
+    const ids = Array.from({ length: 100 }, (_, n) => peer.call(method, args(first + n)));
+    for (const id of ids) count(tally, await peer.answer(id));
+  };
+  const batches = async (localAddress: string) => {
+    for (let sent = 0; sent < each / 2; sent += 50) {
+      const lines = Array.from({ length: 50 }, (_, n) => callOf(method, args(each + sent + n), n + 1)).flat();
+      const body = lines.map((line) => JSON.stringify(line)).join("\n");
+      const { text } = await post(`${target.shop.urls.gateway}/rpc/batch`, { body, localAddress, headers: lie(sent) });
+      for (const line of text.trim().split("\n")) count(tally, JSON.parse(line) as Message);
+    }
+  };
+  await Promise.all(
+    from.flatMap((last) => {
+      const localAddress = `127.0.0.${last}`;
+      const sessions = Array.from({ length: each / 100 }, (_, n) => session(localAddress, n * 100));
+      return [...sessions, batches(localAddress)];
+    }),
+  );
+  return tally;
+}
+
+/** Calls that `points` allow in the windows that `tookMs` touches. */
+const allowed = (points: number, tookMs: number) =>
+  Math.floor((points * readsShare) / listOrdersPoints) * (1 + Math.ceil(tookMs / windowMs));
+
+/** An honest log-in, from an address that attacked nobody. */
+const logIn = (name: string) => batchClient(target.shop.urls.gateway, { connection: "close" }).login(name, "password");
+
+attack("R11 a flood of log-ins over all accounts is tried a hundred times, and others log in meanwhile", async () => {
+  const flooding = flood({ method: "login", args: (n) => [`name${n}`, "wrong"], from: [2], each: 400 });
+  await expect(logIn("alice")).resolves.toMatchObject({ userId: "user1" });
+  const tally = await flooding;
+  expect(tally.get("unauthenticated")).toBeLessThanOrEqual(100);
+  expect(tally.get("rate_limited")).toBeGreaterThan(400);
+});
+
+attack("R11 guesses at one account from one network are ten, and the right one is not told from them", async () => {
+  const guess = (n: number) => ["charlie", n % 100 === 99 ? "password" : `guess${n}`];
+  const tally = await flood({ method: "login", args: guess, from: [3], each: 100 });
+  const tried = (tally.get("unauthenticated") ?? 0) + (tally.get("ok") ?? 0);
+  expect(tried).toBeLessThanOrEqual(10);
+  expect(tally.get("rate_limited")).toBe(150 - tried);
+});
+
+attack("R11 a victim of guesses from many networks logs in from home, and at once", async () => {
+  await flood({ method: "login", args: () => ["charlie", "wrong"], from: [4, 5, 6, 7, 8], each: 100 });
+  const startMs = performance.now();
+  await expect(logIn("charlie")).resolves.toMatchObject({ userId: "user3" });
+  expect(performance.now() - startMs).toBeLessThan(1_000);
+});
+
+attack("R14 one user has one budget over sessions, batches, pipelining, networks and forwarding headers", async () => {
+  const startMs = performance.now();
+  const token = target.tokens.charlie;
+  const tally = await flood({ method: "listOrders", args: () => [token], from: [10, 11, 12, 13], each: 500 });
+  const max = allowed(Number(rates.FLOTILLA_RATE_USER), performance.now() - startMs);
+  expect(tally.get("ok")).toBeLessThanOrEqual(max);
+  expect(tally.get("rate_limited")).toBe(3_000 - (tally.get("ok") ?? 0));
+});
+
+attack("R14 one network has one budget, and made-up tokens spend nobody else's", async () => {
+  const startMs = performance.now();
+  const madeUp = (n: number) => [String(n).padStart(43, "x")];
+  const tally = await flood({ method: "listOrders", args: madeUp, from: [14], each: 3_600 });
+  const max = allowed(Number(rates.FLOTILLA_RATE_NETWORK), performance.now() - startMs);
+  expect(tally.get("unauthenticated")).toBeLessThanOrEqual(max);
+  expect(tally.get("rate_limited")).toBeGreaterThan(0);
+});
+
+attack("R14 the sessions of one user are fifty, wherever they come from", async () => {
+  const tally: Tally = new Map();
+  const peers = await Promise.all(
+    Array.from({ length: 60 }, (_, n) =>
+      dial(target.shop.urls.gateway, { framing: "flotilla.v1", localAddress: `127.0.0.${20 + (n % 5)}` }),
+    ),
+  );
+  for (const peer of peers) count(tally, await peer.answer(peer.call("getUserProfile", [target.tokens.alice])));
+  for (const peer of peers) peer.socket.terminate();
+  expect(Object.fromEntries(tally)).toEqual({ ok: 50, session_limit: 10 });
+});
