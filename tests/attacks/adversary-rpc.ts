@@ -206,3 +206,25 @@ export async function guessing(attack: Attack): Promise<void> {
   ]);
   expectRefusals(linesOf(await exchange(attack.gateway, post(lines.join("\n")), 8_000)));
 }
+
+/** Of so many guesses at one account some are refused before they are looked at, whoever that is. */
+export async function hammering(attack: Attack): Promise<void> {
+  const name = pick(["bob", "admin", randomBytes(6).toString("hex")], attack);
+  const lines = times(12, (at) => [
+    `["push",["pipeline",0,["login"],["${name}","guess${at}"]]]`,
+    `["pull",${at + 1}]`,
+  ]).flat();
+  const answer = await exchange(attack.gateway, post(lines.join("\n")), 8_000);
+  expectRefusals(linesOf(answer));
+  if (!answer.includes('"rate_limited"')) throw new Finding(`12 guesses at one account were all looked at: ${answer}`);
+}
+
+/** More calls than an address may make: in the end they are refused, and for a while everybody's who comes from here. */
+export async function overspending(attack: Attack): Promise<void> {
+  const lines = times(100, (at) => ['["push",["pipeline",0,["listOrders"],["x"]]]', `["pull",${at + 1}]`]).flat();
+  for (let sent = 0; sent < 60 && performance.now() < attack.endMs; sent += 4) {
+    const answers = await Promise.all(times(4, () => exchange(attack.gateway, post(lines.join("\n")), 8_000)));
+    for (const answer of answers) expectRefusals(linesOf(answer));
+    if (answers.some((answer) => answer.includes('"rate_limited"'))) return;
+  }
+}

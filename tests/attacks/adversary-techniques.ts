@@ -12,7 +12,16 @@ import {
   strangersAtTheDoor,
   trickle,
 } from "./adversary-http.ts";
-import { badFramesSent, batchAbuse, deafness, guessing, randomBatches, randomSessions } from "./adversary-rpc.ts";
+import {
+  badFramesSent,
+  batchAbuse,
+  deafness,
+  guessing,
+  hammering,
+  overspending,
+  randomBatches,
+  randomSessions,
+} from "./adversary-rpc.ts";
 import { post, upgradeRequest } from "./adversary-wire.ts";
 
 export const techniques: Readonly<Record<string, Technique>> = {
@@ -31,6 +40,8 @@ export const techniques: Readonly<Record<string, Technique>> = {
   "random batches": randomBatches,
   "batch abuse": batchAbuse,
   "guessed passwords": guessing,
+  "one account hammered": hammering,
+  "more calls than an address may make": overspending,
   "connection flood": flood,
   "pipelined requests": pipelinedRequests,
   "half requests": halfRequests,

@@ -16,6 +16,8 @@ export interface FuzzCase {
   readonly target: FuzzTarget;
   readonly as: "gateway" | "orders";
   readonly framing: "capnweb" | "flotilla.v1";
+  /** Comes from an address that has used up its log-ins, and tries one more at the end. */
+  readonly isCrowded: boolean;
   /** With placeholders. */
   readonly lines: readonly string[];
   readonly linesPerFrame: number;
@@ -116,6 +118,7 @@ export function fuzzCase(target: FuzzTarget, recordings: Recordings): Arbitrary<
   const recorded = recordings[target === "batch" ? "gateway" : target];
   // A stock peer sends no contexts, and in a batch a context is no message.
   const withoutContexts: string[] = recorded.filter((line) => !line.startsWith("{"));
+  const isPublic = target === "gateway" || target === "batch";
   const framing: Arbitrary<FuzzCase["framing"]> =
     target === "batch" ? fc.constant("capnweb") : fc.constantFrom("capnweb", "flotilla.v1");
   return framing.chain((chosen) => {
@@ -131,6 +134,7 @@ export function fuzzCase(target: FuzzTarget, recordings: Recordings): Arbitrary<
           ? fc.constant("gateway" as const)
           : fc.constantFrom("gateway" as const, "gateway" as const, "orders" as const),
       framing: fc.constant(chosen),
+      isCrowded: isPublic ? fc.nat(7).map((n) => n === 0) : fc.constant(false),
       lines: fc.oneof(
         { weight: 5, arbitrary: spoken },
         { weight: 2, arbitrary: mutated(spoken) },

@@ -5,7 +5,7 @@ import { WebSocket } from "ws";
 import { makeTokenBucket } from "../../kit/src/base/token-bucket.ts";
 import type { ServiceName } from "../../shop/topology.ts";
 import type { FuzzCase } from "./fuzz-cases.ts";
-import { type FuzzShop, inTime } from "./fuzz-shop.ts";
+import { crowdedAddress, type FuzzShop, inTime } from "./fuzz-shop.ts";
 
 /** Beyond it nothing ever comes: calls end after 10 s by themselves, batches a little later. Milliseconds. */
 const answerMsMax = 13_000;
@@ -21,8 +21,12 @@ const faultStatuses: ReadonlySet<number> = new Set([500, 502, 504]);
  */
 export async function runCase(shop: FuzzShop, it: FuzzCase, onInternal: OnInternal): Promise<void> {
   if (it.target === "gateway" || it.target === "batch") await mayBegin();
-  const lines = shop.expand(it.lines);
-  const check = (line: string) => checkLine(line, shop.canaries, onInternal);
+  const expanded = shop.expand(it.lines);
+  const lines = it.isCrowded ? [...expanded, ...guessLines(idsIn(expanded, it.framing).calls + 1)] : expanded;
+  const check = (line: string) => {
+    if (line.includes('"rate_limited"')) shop.countLimited();
+    return checkLine(line, shop.canaries, onInternal);
+  };
   if (it.target === "batch") await runBatchCase(shop, { it, lines, check });
   else await runSessionCase(shop, { it, lines, check });
 }
@@ -53,6 +57,7 @@ async function runSessionCase(shop: FuzzShop, { it, lines, check }: Run): Promis
   const protocols = it.framing === "capnweb" ? [] : [it.framing];
   const socket = new WebSocket(`${shop.urls[service].replace("http", "ws")}/rpc`, protocols, {
     headers,
+    localAddress: it.isCrowded ? crowdedAddress : undefined,
     perMessageDeflate: false,
   });
   const over = Promise.withResolvers<void>();
@@ -108,6 +113,11 @@ function probeLines(id: number): string[] {
   return ['["push",["pipeline",0,["fuzzProbe"],[]]]', `["pull",${id}]`];
 }
 
+/** One more log-in from where there were too many. */
+function guessLines(id: number): string[] {
+  return [`["push",["pipeline",0,["login"],["bob","guess"]]]`, `["pull",${id}]`];
+}
+
 /** How many calls a peer counted that took all of these, and which of them it owes an answer. */
 function idsIn(
   frames: readonly string[],
@@ -142,6 +152,7 @@ async function runBatchCase(shop: FuzzShop, { it, lines, check }: Run): Promise<
   const post = request(`${shop.urls.gateway}/rpc/batch`, {
     agent,
     method: "POST",
+    localAddress: it.isCrowded ? crowdedAddress : undefined,
     headers: { "flotilla-timeout-ms": it.timeoutMs, "content-length": body.length },
   });
   const closed = new Promise<void>((resolve) => post.once("close", resolve));

@@ -12,7 +12,8 @@ import { type ServiceName, serviceNames } from "../../shop/topology.ts";
 import { webSocketClient } from "../gateway-clients.ts";
 import { type Processes, type Stats, startProcesses } from "../process-harness.ts";
 import { bulks } from "./grammar-values.ts";
-import { stolenHello } from "./hostile-http.ts";
+import { post, stolenHello } from "./hostile-http.ts";
+import { callOf } from "./hostile-peer.ts";
 
 /** The lines that somebody of ours said to a service in one session, with placeholders for what differs by run. */
 export type Recordings = Readonly<Record<ServiceName, readonly string[]>>;
@@ -31,6 +32,9 @@ export interface FuzzShop extends AsyncDisposable {
   honestProbe(): Promise<void>;
   /** The longest that an honest probe took. Milliseconds. */
   readonly honestMsWorst: number;
+  /** A case met a limit of the gateway's. */
+  countLimited(): void;
+  readonly limitedAnswers: number;
   /** What is wrong with the processes or their logs; undefined while nothing is. */
   fault(): string | undefined;
   /** Resident memory after a full collection, in MB; undefined where there is no /proc. */
@@ -44,13 +48,21 @@ export interface FuzzShop extends AsyncDisposable {
 
 const people = { honest: "charlie", user: "bob", admin: "alice" } as const;
 const demoPassword = "password";
+/**
+ * Thousands of cases, and the honest client, share an address and three users: what they may do together is no matter
+ * here. Log-ins are limited as ever; cases that are crowded come from where these are used up.
+ */
+const roomyRates = { FLOTILLA_RATE_NETWORK: "10000000", FLOTILLA_RATE_USER: "10000000" };
+/** Only Linux has this address without being told; elsewhere there is no crowd. */
+export const crowdedAddress = process.platform === "linux" ? "127.0.0.2" : undefined;
+const guesses = 12;
 /** Longer than the longest deadline that a call has by itself. */
 const honestMsMax = 10_000;
 const fatal = /"level":"fatal"|unhandled|uncaught|MaxListeners|FATAL ERROR/i;
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
 export async function openFuzzShop(): Promise<FuzzShop> {
-  const processes = await startProcesses();
+  const processes = await startProcesses({ env: roomyRates });
   const { urls, dataDir } = processes;
   const keys = join(dataDir, "keys");
   const client = webSocketClient(urls.gateway);
@@ -58,6 +70,7 @@ export async function openFuzzShop(): Promise<FuzzShop> {
   const { token: userToken } = await client.login(people.user, demoPassword);
   const { token: adminToken } = await client.login(people.admin, demoPassword);
   await client.listOrders(honestToken);
+  await useUpLogins(urls.gateway);
   const gateway = await recordGateway(urls, openIdentity(keys, "gateway"), userToken);
   const said = await recordClient(urls.gateway, userToken);
   const values = [
@@ -72,6 +85,7 @@ export async function openFuzzShop(): Promise<FuzzShop> {
   let probing: Promise<void> | undefined;
   let nextProbe: Promise<void> | undefined;
   let honestMsWorst = 0;
+  let limitedAnswers = 0;
 
   return {
     urls,
@@ -95,6 +109,12 @@ export async function openFuzzShop(): Promise<FuzzShop> {
     },
     get honestMsWorst() {
       return honestMsWorst;
+    },
+    countLimited() {
+      limitedAnswers += 1;
+    },
+    get limitedAnswers() {
+      return limitedAnswers;
     },
     fault: findFault,
     residentMb,
@@ -187,6 +207,13 @@ export async function openFuzzShop(): Promise<FuzzShop> {
   function withPlaceholders(line: string): string {
     return values.reduce((text, [value, word]) => text.replaceAll(value, word), line);
   }
+}
+
+async function useUpLogins(url: string): Promise<void> {
+  if (!crowdedAddress) return;
+  const lines = Array.from({ length: guesses }, (_, n) => callOf("login", [people.user, "guess"], n + 1)).flat();
+  const body = lines.map((line) => JSON.stringify(line)).join("\n");
+  await post(`${url}/rpc/batch`, { body, localAddress: crowdedAddress });
 }
 
 export function inTime<T>(work: PromiseLike<T>, ms: number, complaint: string): Promise<T> {

@@ -26,6 +26,8 @@ export interface FuzzReport {
   readonly residentMb: Readonly<Record<"before" | "after", Resident | undefined>>;
   /** Answers by which a service admitted a fault of its own. */
   readonly internalAnswers: number;
+  /** Answers that were refused by the gateway's limits. */
+  readonly limitedAnswers: number;
   readonly honestMsWorst: number;
   readonly logLineBytesMax: number;
 }
@@ -79,6 +81,7 @@ export async function fuzz(options: FuzzOptions): Promise<FuzzReport> {
       seconds: Math.round((performance.now() - startMs) / 1_000),
       residentMb: { before, after },
       internalAnswers,
+      limitedAnswers: shop.limitedAnswers,
       honestMsWorst: Math.round(shop.honestMsWorst),
       logLineBytesMax: shop.longestLogLine(),
     };

@@ -50,7 +50,8 @@ function tryWithout({ row, test = row, file, edits }: Defence, copy: string): st
       );
     }
     const args = [vitest, "run", `tests/attacks/${file}`, "-t", `\\b${test}\\b`, "--testTimeout=20000"];
-    const { status, stdout, stderr } = spawnSync(process.execPath, args, { cwd: copy, encoding: "utf8" });
+    const env = { ...process.env, NO_COLOR: "1" };
+    const { status, stdout, stderr } = spawnSync(process.execPath, args, { cwd: copy, encoding: "utf8", env });
     const said = stdout + stderr;
     // In the test itself: a service that does not start, or a file that does not load, proves nothing.
     return status === 1 && / × /.test(said) ? "fails" : `passes (exit ${status})`;
