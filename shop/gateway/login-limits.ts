@@ -8,8 +8,8 @@ const dayMs = 24 * hourMs;
 
 /** In which failures are counted. OWASP ASVS 5 (6.3.1) wants guessing to be hopeless and leaves the numbers open. */
 const windowMs = 15 * minuteMs;
-/** Failures with one account from one network: who has forgotten a password tries about five. */
-const pairFailuresMax = 10;
+/** Of a network's failures, those with one account. By default ten: who has forgotten a password tries about five. */
+const pairShare = 0.1;
 /** The wait after that; each further time twice as long. With these, one network tries 100 passwords a day. */
 const firstWaitMs = 15 * minuteMs;
 const waitMsMax = 4 * hourMs;
@@ -44,7 +44,7 @@ export interface Attempt {
 
 export interface LoginLimitsOptions {
   readonly clock: Clock;
-  /** Failures from one network, whatever the accounts, in 15 minutes. */
+  /** Failures from one network, whatever the accounts, in 15 minutes; with one account, a tenth. */
   readonly networkLogins: number;
   readonly entriesMax?: number;
 }
@@ -52,6 +52,7 @@ export interface LoginLimitsOptions {
 export function makeLoginLimits(options: LoginLimitsOptions): LoginLimits {
   const { clock, networkLogins, entriesMax = entriesMaxDefault } = options;
   const limiter = (points: number, ms: number) => makeLimiter({ clock, points, windowMs: ms, entriesMax });
+  const pairFailuresMax = Math.ceil(networkLogins * pairShare);
   const pairs = limiter(pairFailuresMax, windowMs);
   /** How often a pair went over, in a day. */
   const overruns = limiter(1, dayMs);

@@ -4,7 +4,7 @@ export interface RateSettings {
   readonly networkPoints: number;
   /** Of one user, over all sessions and networks, in ten seconds. */
   readonly userPoints: number;
-  /** Failed logins of one network in 15 minutes, whatever the accounts. */
+  /** Failed logins of one network in 15 minutes, whatever the accounts; with one account, a tenth of it. */
   readonly networkLogins: number;
 }
 

@@ -2,7 +2,8 @@
 //
 // Attacks a running system for some minutes with nothing but Node's standard library and its public ports. Prints one line
 // per technique and a verdict; ends with 1 when a service stopped answering, sent what it should not, or did what it
-// should not.
+// should not. It uses up the log-ins of its address: who comes from there too waits a quarter of an hour, or restarts the
+// gateway.
 import { randomInt } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import { parseArgs } from "node:util";

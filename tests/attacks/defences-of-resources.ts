@@ -136,7 +136,7 @@ export const defencesOfResources: readonly Defence[] = [
     test: "R11 guesses",
     file: limits,
     off: "no limit of log-ins with one account from one network",
-    edits: [edit("shop/gateway/login-limits.ts", "pairFailuresMax = 10", "pairFailuresMax = 10_000")],
+    edits: [edit("shop/gateway/login-limits.ts", "pairShare = 0.1", "pairShare = 1")],
   },
   {
     row: "R11",
