@@ -1,8 +1,7 @@
 import { Agent, request } from "node:http";
 import { setTimeout as delay } from "node:timers/promises";
-import { edgeLimits, errorCodes, systemClock } from "@flotilla/kit";
+import { edgeLimits, errorCodes } from "@flotilla/kit";
 import { WebSocket } from "ws";
-import { makeTokenBucket } from "../../kit/src/base/token-bucket.ts";
 import type { ServiceName } from "../../shop/topology.ts";
 import type { FuzzCase } from "./fuzz-cases.ts";
 import { crowdedAddress, type FuzzShop, inTime } from "./fuzz-shop.ts";
@@ -32,10 +31,13 @@ export async function runCase(shop: FuzzShop, it: FuzzCase, onInternal: OnIntern
 }
 
 /** An address begins so many sessions and batches a second; a case that were refused for that would try nothing. */
-const begun = makeTokenBucket(0.9 * edgeLimits.sessionsPerSecondMax, systemClock);
+const begunEveryMs = 1_000 / (0.9 * edgeLimits.sessionsPerSecondMax);
+let nextAtMs = 0;
 
 async function mayBegin(): Promise<void> {
-  while (!begun.take()) await delay(5);
+  const nowMs = performance.now();
+  nextAtMs = Math.max(nextAtMs + begunEveryMs, nowMs);
+  if (nextAtMs > nowMs) await delay(nextAtMs - nowMs);
 }
 
 /** An answer that should not have been given: the fault of the case that it was given to, and of no other. */
