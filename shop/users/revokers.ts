@@ -44,16 +44,13 @@ export function makeRevokers(): Revokers {
   let size = 0;
   return {
     hold({ accountId, sid }) {
-      let account = accounts.get(accountId);
-      if (!account) accounts.set(accountId, (account = { revoker: makeRevoker(), logins: new Map() }));
-      let entry = account.logins.get(sid);
-      if (!entry) {
-        entry = { revoker: makeRevoker(account.revoker), holds: 0 };
-        account.logins.set(sid, entry);
-        size += 1;
-      }
-      const held = entry;
-      return makeHold(held, () => forget({ accountId, sid }, held));
+      const account = accounts.get(accountId) ?? { revoker: makeRevoker(), logins: new Map<string, Entry>() };
+      accounts.set(accountId, account);
+      const known = account.logins.get(sid);
+      const entry = known ?? { revoker: makeRevoker(account.revoker), holds: 0 };
+      if (!known) size += 1;
+      account.logins.set(sid, entry);
+      return makeHold(entry, () => forget({ accountId, sid }, entry));
     },
     endLogin(login) {
       const entry = accounts.get(login.accountId)?.logins.get(login.sid);
