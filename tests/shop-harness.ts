@@ -1,6 +1,8 @@
+import { randomBytes } from "node:crypto";
 import {
   type AnonymousPeer,
   anonymous,
+  type Clock,
   type Connection,
   expose,
   type FlotillaError,
@@ -23,7 +25,9 @@ import { orderServiceFor } from "../shop/orders/service.ts";
 import { makeMemoryOrderStore } from "../shop/orders/store-memory.ts";
 import { type RateSettings, rateDefaults } from "../shop/service/rate-settings.ts";
 import type { ServiceName } from "../shop/topology.ts";
+import { type AccessClaims, type AccessTokens, tokenLifetimeMsDefault } from "../shop/users/access-token.ts";
 import type { Passwords } from "../shop/users/password.ts";
+import { makeRevokers } from "../shop/users/revokers.ts";
 import { seedUsers } from "../shop/users/seed.ts";
 import { userServiceFor } from "../shop/users/service.ts";
 import { makeMemoryUserStore } from "../shop/users/store-memory.ts";
@@ -59,6 +63,23 @@ export const instantPasswords: Passwords = {
   verify: async (hash, password) => hash === `plain ${password.normalize("NFC")}`,
 };
 
+/** For the same reason: WebCrypto signs in threads. What is proven about tokens is proven in shop/users. */
+export function makeInstantTokens(clock: Clock, lifetimeMs = tokenLifetimeMsDefault): AccessTokens {
+  const issued = new Map<string, AccessClaims & { expiresAtMs: number }>();
+  return {
+    async issue(claims) {
+      const token = randomBytes(32).toString("base64url");
+      const expiresAtMs = clock.now() + lifetimeMs;
+      issued.set(token, { ...claims, expiresAtMs });
+      return { token, expiresAtMs };
+    },
+    async verify(token) {
+      const claims = issued.get(token);
+      return claims && claims.expiresAtMs > clock.now() ? claims : undefined;
+    },
+  };
+}
+
 /**
  * The shop in one process: users, orders and gateway on memory stores, joined by links in memory, and an outside client
  * of the gateway; time is virtual. Disposing it ends the introductions and asserts that nothing leaked.
@@ -70,8 +91,8 @@ export async function makeShop(options: ShopOptions = {}) {
   const userStore = hearing(makeMemoryUserStore(), () => onWork?.("users"));
   const orderStore = hearing(makeMemoryOrderStore(), () => onWork?.("orders"));
   await seedUsers({ mode: "development", clock, store: userStore, passwords: instantPasswords });
-  const tokens = options.tokenLifetimeMs === undefined ? {} : { tokenLifetimeMs: options.tokenLifetimeMs };
-  const userDeps = { clock, store: userStore, passwords: instantPasswords, ...tokens };
+  const tokens = makeInstantTokens(clock, options.tokenLifetimeMs);
+  const userDeps = { clock, store: userStore, passwords: instantPasswords, tokens, revokers: makeRevokers() };
 
   const orders = makeHome({ name: "orders", clock });
   const gatewayPeer = servicePeer("gateway");
@@ -153,6 +174,7 @@ export async function makeShop(options: ShopOptions = {}) {
       introductions[Symbol.dispose]();
       await clock.advance(delayMs * 4);
       expectNoLeaks({ links: [gatewayUsers, gatewayOrders, ordersUsers, ...fronts], homes: [users, orders] });
+      if (userDeps.revokers.size > 0) throw new Error(`${userDeps.revokers.size} revokers are kept for nothing`);
     },
   };
 

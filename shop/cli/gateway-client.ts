@@ -1,7 +1,7 @@
 import { newHttpBatchRpcSession } from "capnweb";
-import type { Gateway, Profile } from "../contracts/gateway.ts";
+import type { Gateway } from "../contracts/gateway.ts";
 import type { CancelledOrder, CreatedOrder, Item, OrderEntry } from "../contracts/orders.ts";
-import type { Login, UserSummary } from "../contracts/users.ts";
+import type { Login, Profile, UserSummary } from "../contracts/users.ts";
 
 /** The gateway's methods as a client has them: each call is a promise. */
 export interface GatewayClient {

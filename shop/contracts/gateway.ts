@@ -9,14 +9,7 @@ import {
   type OrderEntry,
   OrderId,
 } from "./orders.ts";
-import { type Login, Password, Token, Username, type UserSummary } from "./users.ts";
-
-export interface Profile {
-  readonly userId: string;
-  readonly username: string;
-  readonly email: string;
-  readonly role: string;
-}
+import { type Login, Password, type Profile, Token, Username, type UserSummary } from "./users.ts";
 
 /** What any client may call, over HTTP batch or WebSocket. */
 export interface Gateway extends RpcTarget {

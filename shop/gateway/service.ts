@@ -1,7 +1,7 @@
 import type { Connection, Implementation } from "@flotilla/kit";
-import type { Gateway, Profile } from "../contracts/gateway.ts";
+import type { Gateway } from "../contracts/gateway.ts";
 import type { CancelledOrder, CreatedOrder, Item, OrderEntry, OrderService } from "../contracts/orders.ts";
-import type { Login, UserService, UserSummary } from "../contracts/users.ts";
+import type { Login, Profile, UserService, UserSummary } from "../contracts/users.ts";
 import type { Introductions } from "./introductions.ts";
 
 export interface GatewayDeps {

@@ -15,6 +15,8 @@ export class StartError extends Error {
 export type StartFailure =
   /** A setting is malformed. */
   | "bad_settings"
+  /** A key or a password is known to others. */
+  | "insecure"
   /** Another system runs on this data directory, or the directory cannot be used. */
   | "data_directory"
   /** A port is taken or may not be listened on. */
@@ -26,7 +28,7 @@ export type StartFailure =
   /** Somebody stopped the system before it was ready. */
   | "stopped";
 
-const personsToFix: ReadonlySet<StartFailure> = new Set(["bad_settings", "data_directory", "port"]);
+const personsToFix: ReadonlySet<StartFailure> = new Set(["bad_settings", "insecure", "data_directory", "port"]);
 
 /** 2: the person has to change something before starting again. 1: a service is at fault. */
 export function exitCodeOf(error: StartError): number {

@@ -1,17 +1,19 @@
-import type { Role } from "./role.ts";
+/** Deleted: only its id and its name are left, so that neither is given to anybody else. */
+export type AccountState = "enabled" | "disabled" | "deleted";
 
 /** A person who may log in. */
 export interface Account {
   /** `user1`, `user2`, ... in the order of their making; never given twice. */
   readonly id: string;
-  /** As `canonicalUsername` makes it; unique. */
+  /** As `canonicalUsername` makes it; unique, and never given again, because people know each other by it. */
   readonly username: string;
   readonly email: string;
-  readonly role: Role;
+  readonly role: string;
   /** SECURITY: only for `Passwords.verify`. It leaves the User Service by no method, log or error. */
   readonly passwordHash: string;
   /** Milliseconds since the epoch. */
   readonly createdAtMs: number;
+  readonly isEnabled: boolean;
 }
 
 /** The one spelling under which a username is kept and looked up: lower-case, NFC. */
@@ -22,6 +24,18 @@ export function canonicalUsername(username: string): string {
 /** Whether `username` is its own canonical spelling, and text that can be stored as it is. */
 export function isCanonicalUsername(username: string): boolean {
   return username !== "" && username.isWellFormed() && canonicalUsername(username) === username;
+}
+
+/**
+ * Whether somebody may be called so from now on: Latin letters, digits and `. _ -`, 2 to 64 characters. One script, and
+ * none of its compatibility forms, so that no name looks like another's.
+ */
+export function isAcceptableUsername(username: string): boolean {
+  return (
+    isCanonicalUsername(username) &&
+    username.normalize("NFKC") === username &&
+    /^[\p{Script=Latin}0-9][\p{Script=Latin}0-9._-]{1,63}$/u.test(username)
+  );
 }
 
 export function accountId(number: number): string {

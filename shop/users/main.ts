@@ -2,15 +2,23 @@
 import { join } from "node:path";
 import { systemClock as clock, serve } from "@flotilla/kit";
 import { runService } from "../service/run-service.ts";
+import { makeAccessTokens } from "./access-token.ts";
 import { makePasswords } from "./password.ts";
+import { assertNoDemoUsers } from "./production.ts";
+import { makeRevokers } from "./revokers.ts";
 import { seedUsers } from "./seed.ts";
 import { userServiceFor } from "./service.ts";
 import { openSqliteUserStore } from "./store-sqlite.ts";
+import { openTokenKeys } from "./token-keys.ts";
 
 await runService("users", process.env, async ({ placement, identity, home, log, metrics, notify }) => {
   const { mode, host, ports, dataDir } = placement;
   const store = openSqliteUserStore(join(dataDir, "users.db"));
   const passwords = makePasswords();
+  if (mode === "production") await assertNoDemoUsers(store, passwords);
+  const revokers = makeRevokers();
+  const tokens = makeAccessTokens({ clock, keys: openTokenKeys(join(dataDir, "token-keys"), clock) });
+  const deps = { clock, store, passwords, tokens, revokers };
   let isSeeded = false;
   const server = await serve({
     name: home.name,
@@ -19,13 +27,14 @@ await runService("users", process.env, async ({ placement, identity, home, log, 
     host,
     port: ports.users,
     isReady: () => isSeeded,
-    main: (peer) => userServiceFor(peer, home, { clock, store, passwords }),
+    main: (peer) => userServiceFor(peer, home, deps),
     onHiddenError: (err) => log.error({ err, requestId: err.requestId }, "a call failed"),
     onRefused: ({ code, reason }) => metrics.refused(code, reason),
   });
   // Once it is known that the service can start, and said at once: the password is kept nowhere.
   const adminPassword = await seedUsers({ mode, clock, store, passwords });
   if (adminPassword) notify(`Administrator: admin, password ${adminPassword} (shown this once)`);
+  await store.purgeAudit(clock.now());
   isSeeded = true;
   const accounts = mode === "development" ? await store.listAccounts() : [];
   return {
@@ -39,7 +48,7 @@ await runService("users", process.env, async ({ placement, identity, home, log, 
         : []),
       "Press Ctrl+C to stop",
     ],
-    stats: () => ({ server: server.stats(), home: home.counts() }),
+    stats: () => ({ server: server.stats(), home: home.counts(), revokers: revokers.size }),
     checks: () => ({}),
     async stop() {
       await server.drain();

@@ -1,13 +1,28 @@
 import { FlotillaError } from "@flotilla/kit";
-import { type Algorithm, hash, type Options, verify } from "@node-rs/argon2";
+import { type Algorithm, hash, type Options, parseOptions, verify } from "@node-rs/argon2";
 
 /** Argon2id as OWASP advises: 19 MiB, two passes, one lane; 6 to 20 ms of one core. The hash carries them. */
-export const argonOptions: Options = {
+export const argonOptions = {
   algorithm: 2 satisfies Algorithm.Argon2id,
   memoryCost: 19_456,
   timeCost: 2,
   parallelism: 1,
-};
+} satisfies Options;
+
+/**
+ * Whether `passwordHash` cost less than one of today's: it is replaced at the next login. The hash says itself what it
+ * cost; one that cannot be read is left to `verify`.
+ */
+export function isWeakHash(passwordHash: string): boolean {
+  try {
+    const { memoryCost = 0, timeCost = 0, algorithm } = parseOptions(passwordHash);
+    return (
+      algorithm !== argonOptions.algorithm || memoryCost < argonOptions.memoryCost || timeCost < argonOptions.timeCost
+    );
+  } catch {
+    return false;
+  }
+}
 
 /** UTF-16 units. Far above any passphrase; it bounds what one call makes us read. */
 export const passwordCharsMax = 1_024;

@@ -1,20 +1,25 @@
 import { expect, it } from "vitest";
-import { type Permission, permissions, roleAllows } from "./role.ts";
-
-const ofUser: readonly Permission[] = ["order.create", "order.view", "profile.edit"];
-
-it.each(permissions)("an admin has %s", (permission) => {
-  expect(roleAllows("admin", permission)).toBe(true);
-});
-
-it.each(permissions)("a user has %s only if the specification lists it", (permission) => {
-  expect(roleAllows("user", permission)).toBe(ofUser.includes(permission));
-});
+import { isPermission, isRoleName, permissions, sortedPermissions } from "./role.ts";
 
 it.each(["", "order", "ORDER.CREATE", "order.create ", "*", "constructor", "__proto__"])(
-  "nobody has %j, which is no permission",
+  "%j is no permission",
   (word) => {
-    expect(roleAllows("admin", word)).toBe(false);
-    expect(roleAllows("user", word)).toBe(false);
+    expect(isPermission(word)).toBe(false);
+    expect(sortedPermissions([word])).toEqual([]);
   },
 );
+
+it("permissions are told once, and in one order", () => {
+  expect(sortedPermissions([...permissions, ...permissions].reverse())).toEqual(permissions);
+});
+
+it.each(["a", "A1", "1a", "_a", "a b", "a".repeat(33), "constructor\n", "\u0430dmin"])(
+  "%j is no name of a role",
+  (name) => {
+    expect(isRoleName(name)).toBe(false);
+  },
+);
+
+it.each(["user", "shop-keeper_2", "a".repeat(32)])("%j may be one", (name) => {
+  expect(isRoleName(name)).toBe(true);
+});

@@ -1,4 +1,4 @@
-/** Every permission there is. A word that is not here is granted to nobody. */
+/** Every permission there is. A word that is not here is granted to nobody, and cannot be. */
 export const permissions = [
   "order.create",
   "order.view",
@@ -11,16 +11,29 @@ export const permissions = [
 
 export type Permission = (typeof permissions)[number];
 
-export const roles = ["admin", "user"] as const;
+/** A role and what it grants, in the order of `permissions`. Roles are data: these words are only the seeded ones. */
+export interface Role {
+  readonly name: string;
+  readonly permissions: readonly Permission[];
+}
 
-export type Role = (typeof roles)[number];
+/** Keeps `system.admin`, and always has somebody who is enabled. */
+export const adminRole = "admin";
+/** What a new account has when nobody says otherwise; it cannot be deleted. */
+export const defaultRole = "user";
 
-const granted: { readonly [role in Role]: ReadonlySet<string> } = {
-  admin: new Set(permissions),
-  user: new Set<Permission>(["order.create", "order.view", "profile.edit"]),
-};
+const known: ReadonlySet<string> = new Set(permissions);
 
-/** Whether `role` has `permission`, which may be any text: what is not a permission is denied, to an admin too. */
-export function roleAllows(role: Role, permission: string): boolean {
-  return granted[role].has(permission);
+export function isPermission(word: string): word is Permission {
+  return known.has(word);
+}
+
+export function isRoleName(name: string): boolean {
+  return /^[a-z][a-z0-9_-]{1,31}$/.test(name);
+}
+
+/** `words` without repetitions and in the order of `permissions`; those that are none are left out. */
+export function sortedPermissions(words: Iterable<string>): Permission[] {
+  const granted = new Set(words);
+  return permissions.filter((permission) => granted.has(permission));
 }

@@ -1,65 +1,10 @@
-import { anonymous, type Clock, introduce, makeHome, type Peer, systemClock } from "@flotilla/kit";
-import { expectNoLeaks, makeTestLink, servicePeer, type TestLink } from "@flotilla/kit/testing";
+import { anonymous, introduce } from "@flotilla/kit";
+import { servicePeer, until } from "@flotilla/kit/testing";
 import type { RpcPromise, RpcStub } from "capnweb";
-import { beforeAll, describe, expect, test } from "vitest";
-import { until } from "../../tests/process-harness.ts";
+import { describe, expect, test } from "vitest";
 import type { User, UserService } from "../contracts/users.ts";
-import { makePasswords } from "./password.ts";
+import { expectRefusal, makeUsers, password } from "./fixtures/users.ts";
 import { permissions } from "./role.ts";
-import { userServiceFor } from "./service.ts";
-import { makeMemoryUserStore } from "./store-memory.ts";
-
-const passwords = makePasswords();
-const password = "pässwörd";
-let passwordHash: string;
-beforeAll(async () => {
-  passwordHash = await passwords.hash(password);
-});
-
-/** A User Service with alice (admin), bob and josé, and sessions with it. Disposing it asserts that nothing leaked. */
-async function makeUsers({ tokenLifetimeMs = 60_000 } = {}) {
-  let nowMs = systemClock.now();
-  const clock: Clock = { ...systemClock, now: () => nowMs };
-  const store = makeMemoryUserStore();
-  const account = { passwordHash, createdAtMs: nowMs };
-  await store.addAccount({ ...account, username: "alice", email: "alice@example.com", role: "admin" });
-  await store.addAccount({ ...account, username: "bob", email: "bob@example.com", role: "user" });
-  await store.addAccount({ ...account, username: "jos\u00e9", email: "jose@example.com", role: "user" });
-  const home = makeHome({ name: "users", clock });
-  const deps = { clock, store, passwords, tokenLifetimeMs };
-  const links: TestLink[] = [];
-  const link = (from: Peer) => {
-    const main = userServiceFor(from, home, deps);
-    if (!main) throw new Error("not served");
-    const made = makeTestLink({ clock, from, to: { name: home.name, instance: home.instance, main } });
-    links.push(made);
-    return made;
-  };
-  const gateway = link(servicePeer("gateway"));
-  return {
-    home,
-    link,
-    gateway,
-    main: gateway.main as unknown as RpcStub<UserService>,
-    letPass(ms: number) {
-      nowMs += ms;
-    },
-    [Symbol.asyncDispose]: () =>
-      until(() => {
-        try {
-          expectNoLeaks({ links, homes: [home] });
-          return true;
-        } catch {
-          return false;
-        }
-      }, "the tables are at their start"),
-  };
-}
-
-/** Not `expect(call).rejects`: to that a stub's promise is a function, which it calls. */
-async function expectRefusal(call: PromiseLike<unknown>, refusal: object): Promise<void> {
-  await expect(Promise.resolve(call)).rejects.toMatchObject(refusal);
-}
 
 describe("who is served", () => {
   test("nobody without a service's key", async () => {
@@ -77,6 +22,8 @@ describe("who is served", () => {
       await expectRefusal(main.authenticate("bob", password), unimplemented);
       await expectRefusal(main.getUser("user1"), unimplemented);
       await expectRefusal(main.listUsers(), unimplemented);
+      await expectRefusal(main.refresh(token), unimplemented);
+      await expectRefusal(main.account(token), unimplemented);
     }
   });
 });
@@ -84,15 +31,17 @@ describe("who is served", () => {
 describe("authenticate", () => {
   const invalid = { code: "unauthenticated", message: "Invalid username or password" };
 
-  test("gives a token of 256 bits, who it is for, and when it ends", async () => {
+  test("gives a token, a refresh token, who they are for, and when they end", async () => {
     await using users = await makeUsers({ tokenLifetimeMs: 60_000 });
     const login = await users.main.authenticate("alice", password);
     expect(login).toEqual({
-      token: expect.stringMatching(/^[\w-]{43}$/),
+      token: expect.stringMatching(/^[\w-]+\.[\w-]+\.[\w-]{86}$/),
       userId: "user1",
       username: "alice",
       role: "admin",
-      expiresAt: expect.any(Number),
+      expiresAt: users.deps.clock.now() + 60_000,
+      refreshToken: expect.stringMatching(/^[\w-]{64}$/),
+      refreshExpiresAt: users.deps.clock.now() + 14 * 86_400_000,
     });
     expect((await users.main.authenticate("alice", password)).token).not.toBe(login.token);
   });

@@ -1,0 +1,90 @@
+import type { Generated, Kysely, Selectable } from "kysely";
+import type { Run, Sqlite } from "../service/sqlite.ts";
+import { type Account, type AccountState, accountId, accountNumber } from "./account.ts";
+import type { AuditEvent } from "./audit.ts";
+import type { LoginSession } from "./login.ts";
+
+export interface AccountTable {
+  number: Generated<number>;
+  username: string;
+  email: string;
+  role: string;
+  password_hash: string;
+  created_at_ms: number;
+  state: AccountState;
+}
+
+export interface LoginTable {
+  number: Generated<number>;
+  sid: string;
+  account_number: number;
+  family_hash: string;
+  refresh_hash: string;
+  created_at_ms: number;
+  last_used_at_ms: number;
+  idle_ends_at_ms: number;
+  ends_at_ms: number;
+}
+
+export interface AuditTable {
+  number: Generated<number>;
+  at_ms: number;
+  event: AuditEvent;
+  actor_id: string | null;
+  subject_id: string | null;
+  sid: string | null;
+  request_id: string | null;
+  detail: string | null;
+  count: number;
+}
+
+/** The store's tables, as the migrations leave them. */
+export interface Tables {
+  accounts: AccountTable;
+  roles: { name: string };
+  role_permissions: { role: string; permission: string };
+  logins: LoginTable;
+  rotations: { login_number: number; refresh_hash: string; salt: string; rotated_at_ms: number };
+  audit: AuditTable;
+  refused_logins: { minute: number; who: string; request_id: string | null; count: number };
+}
+
+export type Db = Sqlite<Tables>;
+
+/** What a step within a unit of work needs: queries are built with one and run with the other. */
+export interface Unit {
+  readonly build: Kysely<Tables>;
+  readonly run: Run;
+}
+
+export function unitOf<T>(db: Db, work: (unit: Unit) => T extends PromiseLike<unknown> ? never : T): Promise<T> {
+  return db.unit((run) => work({ build: db.build, run }));
+}
+
+/** Of an id that is nobody's: 0, which is no account's number. */
+export function numberOf(id: string): number {
+  return accountNumber(id) ?? 0;
+}
+
+export function toAccount(row: Selectable<AccountTable>): Account {
+  return {
+    id: accountId(row.number),
+    username: row.username,
+    email: row.email,
+    role: row.role,
+    passwordHash: row.password_hash,
+    createdAtMs: row.created_at_ms,
+    isEnabled: row.state === "enabled",
+  };
+}
+
+export function toLogin(row: Selectable<LoginTable>): LoginSession {
+  return {
+    sid: row.sid,
+    accountId: accountId(row.account_number),
+    createdAtMs: row.created_at_ms,
+    lastUsedAtMs: row.last_used_at_ms,
+    idleEndsAtMs: row.idle_ends_at_ms,
+    endsAtMs: row.ends_at_ms,
+  };
+}
