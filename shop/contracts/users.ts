@@ -107,6 +107,7 @@ const tokenCharsMax = 1_024;
 
 export const Username = arg("username", Type.String({ minLength: 1, maxLength: usernameCharsMax }));
 export const Password = arg("password", Type.String({ maxLength: 1_024 }));
+export const NewPassword = arg("next", Type.String({ maxLength: 1_024 }));
 export const Token = arg("token", Type.String({ maxLength: tokenCharsMax }));
 export const RefreshToken = arg("refreshToken", Type.String({ maxLength: tokenCharsMax }));
 export const ProfileChanges = arg(
@@ -127,7 +128,7 @@ export const AccountContract = contract<Account>("Account", {
   user: { params: [], returns: introducible(UserContract) },
   getProfile: { params: [] },
   editProfile: { params: [ProfileChanges] },
-  changePassword: { params: [Password, arg("next", Type.String({ maxLength: 1_024 }))] },
+  changePassword: { params: [Password, NewPassword] },
   listSessions: { params: [] },
   endSession: { params: [SessionId] },
   logout: { params: [] },

@@ -9,10 +9,11 @@ import {
 import type { Gateway } from "../contracts/gateway.ts";
 import type { Login, UserService } from "../contracts/users.ts";
 import type { RateSettings } from "../service/rate-settings.ts";
+import type { AccountTarget } from "./account.ts";
 import { LimitReached } from "./limiter.ts";
 import { makeLoginLimits } from "./login-limits.ts";
 import { makePrincipals } from "./principals.ts";
-import { type Cost, costs, type GatewayMethod, makeRateLimits } from "./rate-limits.ts";
+import { accountCosts, type Cost, costs, makeRateLimits } from "./rate-limits.ts";
 import { makeUserSessions } from "./user-sessions.ts";
 
 export interface GateOptions {
@@ -30,7 +31,7 @@ export interface Gate {
   open(peer: Peer): Implementation<Gateway> & Disposable;
 }
 
-type Call = (...args: unknown[]) => PromiseLike<unknown>;
+type Method = (...args: unknown[]) => PromiseLike<unknown>;
 
 export function makeGate({ gateway, users, clock, rates, onRefused }: GateOptions): Gate {
   const budgets = makeRateLimits({ clock, settings: rates });
@@ -40,31 +41,34 @@ export function makeGate({ gateway, users, clock, rates, onRefused }: GateOption
 
   return {
     open(peer) {
-      const limited = Object.entries(costs).map(([method, cost]) => [
-        method,
-        (...args: unknown[]) => {
-          const call = () => (gateway[method as GatewayMethod] as Call)(...args);
-          return counted(charged(cost, { peer, session, args, call }));
-        },
-      ]);
-      const session = { ...Object.fromEntries(limited), [Symbol.dispose]: () => sessions.leave(session) };
-      return session as Implementation<Gateway> & Disposable;
+      const session = charging(costs, (name, cost, args) => {
+        const call = () => methodOf(gateway, name)(...args);
+        const charged: ChargedCall = { cost, network: networkOf(peer), args, call };
+        if (name === "login") return login(charged);
+        // Whoever has a refresh token has no principal yet, and an attacker has none to guess: it is 256 random bits.
+        if (name === "refresh") return budgets.charge(cost, { network: networkOf(peer), userId: undefined }).then(call);
+        const answer = byToken(charged, (userId) => isBatch(peer) || sessions.join(userId, session));
+        return name === "account" ? answer.then((account) => limited(account as AccountTarget, peer)) : answer;
+      });
+      return Object.assign(session, {
+        [Symbol.dispose]: () => sessions.leave(session),
+      }) as unknown as Implementation<Gateway> & Disposable;
     },
   };
 
-  /** What the call answers, once it was charged. */
-  async function charged(cost: Cost, { peer, session, args, call }: ChargedCall): Promise<unknown> {
-    const network = networkOf(peer);
-    if (cost.class === "login") {
-      await budgets.charge(cost, { network, userId: undefined });
-      const username = args[0] as string;
-      const login = (await logins.attempt({ username, network }, call)) as Login;
-      principals.learn(login.token, login.userId);
-      return login;
-    }
+  async function login({ cost, network, args, call }: ChargedCall): Promise<unknown> {
+    await budgets.charge(cost, { network, userId: undefined });
+    const username = args[0] as string;
+    const answer = (await logins.attempt({ username, network }, call)) as Login;
+    principals.learn(answer.token, answer.userId);
+    return answer;
+  }
+
+  /** Every other method takes a token first. */
+  async function byToken({ cost, network, args, call }: ChargedCall, join: (userId: string) => void): Promise<unknown> {
     const token = args[0] as string;
     const userId = principals.userOf(token);
-    if (userId !== undefined && !isBatch(peer)) sessions.join(userId, session);
+    if (userId !== undefined) join(userId);
     await budgets.charge(cost, { network, userId });
     try {
       const answer = await call();
@@ -78,6 +82,27 @@ export function makeGate({ gateway, users, clock, rates, onRefused }: GateOption
     }
   }
 
+  /** The account as a client holds it: each call is charged to its user, whoever of their sessions it comes from. */
+  function limited(account: AccountTarget, peer: Peer): object {
+    const charged = charging(accountCosts, async (name, cost, args) => {
+      await budgets.charge(cost, { network: networkOf(peer), userId: account.userId });
+      return await methodOf(account, name)(...args);
+    });
+    return Object.assign(charged, { [Symbol.dispose]: () => account[Symbol.dispose]() });
+  }
+
+  /** An object with the methods of `costs`, each of which is `run`; what is refused for a limit is counted. */
+  function charging<Name extends string>(
+    costsOf: Readonly<Record<Name, Cost>>,
+    run: (name: Name, cost: Cost, args: readonly unknown[]) => Promise<unknown>,
+  ): object {
+    const methods = (Object.entries(costsOf) as [Name, Cost][]).map(([name, cost]) => [
+      name,
+      (...args: unknown[]) => counted(run(name, cost, args)),
+    ]);
+    return Object.fromEntries(methods) as object;
+  }
+
   async function counted(answer: Promise<unknown>): Promise<unknown> {
     try {
       return await answer;
@@ -89,11 +114,15 @@ export function makeGate({ gateway, users, clock, rates, onRefused }: GateOption
 }
 
 interface ChargedCall {
-  readonly peer: Peer;
-  readonly session: object;
+  readonly cost: Cost;
+  readonly network: string;
   /** As the contract lets them in. */
   readonly args: readonly unknown[];
   readonly call: () => PromiseLike<unknown>;
+}
+
+function methodOf(target: object, name: string): Method {
+  return ((target as Record<string, unknown>)[name] as Method).bind(target);
 }
 
 /** Who came by no listener has one budget for all. */

@@ -3,11 +3,13 @@ import {
   type Clock,
   type Connection,
   type Gifted,
+  type Introducible,
   type Introduction,
   introduce,
   reasonOf,
   withOwnDeadline,
 } from "@flotilla/kit";
+import type { RpcPromise } from "capnweb";
 import type { User, UserService } from "../contracts/users.ts";
 
 export interface IntroductionsOptions {
@@ -29,7 +31,18 @@ export interface Introductions extends Disposable {
    * @throws FlotillaError the User Service's `unauthenticated` when the token is none, and what `call` throws.
    */
   with<R>(token: string, call: (user: Introduction<User>) => PromiseLike<R>): Promise<R>;
+  /** The same for a user who is obtained otherwise than by a token, until `end`. */
+  withUser<R>(whose: Whose, call: (user: Introduction<User>) => PromiseLike<R>): Promise<R>;
+  /** Ends the introduction kept under `key`, if there is one. */
+  end(key: string): void;
   readonly size: number;
+}
+
+export interface Whose {
+  /** Under which the introduction is kept. Not to be guessed from outside. */
+  readonly key: string;
+  /** The user, hosted by the User Service; the caller of this owns it. */
+  user(): RpcPromise<User & Introducible>;
 }
 
 const entriesMaxDefault = 10_000;
@@ -59,19 +72,12 @@ export function makeIntroductions(options: IntroductionsOptions): Introductions 
   let undecided = 0;
 
   return {
-    async with(token, call) {
+    with(token, call) {
       const key = createHash("sha256").update(token).digest("base64url");
-      const known = reusable(key);
-      if (known) {
-        try {
-          return await use(known, call);
-        } catch (error) {
-          if (!voidReasons.has(reasonOf(error))) throw error;
-          known.gift[Symbol.dispose]();
-        }
-      }
-      return await use(reusable(key) ?? (await introduceUser(key, token)), call);
+      return withUser({ key, user: () => users.main.getUserByToken(token) }, call);
     },
+    withUser,
+    end: (key) => kept.get(key)?.gift[Symbol.dispose](),
     get size() {
       return kept.size;
     },
@@ -80,12 +86,29 @@ export function makeIntroductions(options: IntroductionsOptions): Introductions 
     },
   };
 
+  async function withUser<R>(whose: Whose, call: (user: Introduction<User>) => PromiseLike<R>): Promise<R> {
+    const known = reusable(whose.key);
+    if (known) {
+      try {
+        return await use(known, call);
+      } catch (error) {
+        if (!voidReasons.has(reasonOf(error))) throw error;
+        known.gift[Symbol.dispose]();
+      }
+    }
+    return await use(reusable(whose.key) ?? (await introduceUser(whose)), call);
+  }
+
   async function use<R>(entry: Entry, call: (user: Introduction<User>) => PromiseLike<R>): Promise<R> {
     const { gift } = entry;
     entry.uses += 1;
     try {
       if (!gift.isDeposited && undecided > undecidedMax) await gift.deposited();
       return await gift.answer(call(gift.value));
+    } catch (error) {
+      // For good: the login has ended, and what is kept of it serves nobody.
+      if (reasonOf(error) === "revoked") gift[Symbol.dispose]();
+      throw error;
     } finally {
       entry.uses -= 1;
     }
@@ -104,11 +127,12 @@ export function makeIntroductions(options: IntroductionsOptions): Introductions 
     return entry;
   }
 
-  async function introduceUser(key: string, token: string): Promise<Entry> {
+  async function introduceUser(whose: Whose): Promise<Entry> {
+    const { key } = whose;
     await users.opened();
     const other = reusable(key);
     if (other) return other;
-    const entry: Entry = { gift: withOwnDeadline(() => deposit(key, token), clock), uses: 0 };
+    const entry: Entry = { gift: withOwnDeadline(() => deposit(whose), clock), uses: 0 };
     kept.set(key, entry);
     makeRoom();
     undecided += 1;
@@ -120,8 +144,9 @@ export function makeIntroductions(options: IntroductionsOptions): Introductions 
   }
 
   /** Others will use it too, so it has time of its own, and not what the first caller has left. */
-  function deposit(key: string, token: string): Gifted<User> {
-    using user = users.main.getUserByToken(token);
+  function deposit(whose: Whose): Gifted<User> {
+    const { key } = whose;
+    using user = whose.user();
     const gift = introduce<User>(user, { from: users, to, clock, onEnd: () => forget(key, gift) });
     return gift;
   }

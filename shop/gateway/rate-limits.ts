@@ -1,12 +1,13 @@
 import type { Clock } from "@flotilla/kit";
 import type { RpcTarget } from "capnweb";
-import type { Gateway } from "../contracts/gateway.ts";
+import type { Gateway, MyAccount } from "../contracts/gateway.ts";
 import type { RateSettings } from "../service/rate-settings.ts";
 import { type Limiter, LimitReached, makeLimiter, refusalIn } from "./limiter.ts";
 
 export type GatewayMethod = Exclude<keyof Gateway, keyof RpcTarget>;
+export type AccountMethod = Exclude<keyof MyAccount, keyof RpcTarget>;
 
-/** `login` takes a name and a password, and all others a token first. */
+/** `login` is what takes a secret that could be guessed. */
 export type MethodClass = "login" | "read" | "write";
 
 export interface Cost {
@@ -15,20 +16,50 @@ export interface Cost {
   readonly points: number;
 }
 
+/** Argon2: 6 to 20 ms. */
+const hashing: Cost = { class: "login", points: 20 };
+/** One service, a few questions in one message. */
+const reading: Cost = { class: "read", points: 1 };
+/** One service, and a list. */
+const listing: Cost = { class: "read", points: 2 };
+/** Two services, and a list of up to 1,000: 3 ms. */
+const listingOrders: Cost = { class: "read", points: 3 };
+/** One service or two, and one write to the disk. */
+const writing: Cost = { class: "write", points: 2 };
+
 /** What each method costs. A method without a cost does not compile. */
 export const costs: Readonly<Record<GatewayMethod, Cost>> = {
-  // Argon2: 6 to 20 ms.
-  login: { class: "login", points: 20 },
-  // One service, four questions in one message.
-  getUserProfile: { class: "read", points: 1 },
-  // One service, a list.
-  listUsers: { class: "read", points: 2 },
-  // Two services, and one write to the disk.
-  createOrder: { class: "write", points: 2 },
-  // Two services, and a list of up to 1,000: 3 ms.
-  listOrders: { class: "read", points: 3 },
-  // As createOrder.
-  cancelOrder: { class: "write", points: 2 },
+  login: hashing,
+  refresh: writing,
+  logout: writing,
+  account: reading,
+  getUserProfile: reading,
+  editProfile: writing,
+  listUsers: listing,
+  createOrder: writing,
+  listOrders: listingOrders,
+  cancelOrder: writing,
+  createUser: { class: "write", points: hashing.points },
+  disableUser: writing,
+  setRole: writing,
+  listRoles: listing,
+  setRolePermissions: writing,
+};
+
+export const accountCosts: Readonly<Record<AccountMethod, Cost>> = {
+  profile: reading,
+  editProfile: writing,
+  orders: listingOrders,
+  createOrder: writing,
+  cancelOrder: writing,
+  sessions: listing,
+  endSession: writing,
+  // Two of them: the old password and the new one.
+  changePassword: { class: "login", points: 2 * hashing.points },
+  logout: writing,
+  logoutEverywhere: writing,
+  // What is done with it is not charged: it is asked of the User Service, which has a bulkhead and knows whether one may.
+  administration: reading,
 };
 
 /**

@@ -1,0 +1,95 @@
+import type { Connection, Implementation, Introduction } from "@flotilla/kit";
+import type { RpcPromise, RpcStub } from "capnweb";
+import type { MyAccount } from "../contracts/gateway.ts";
+import type { CancelledOrder, CreatedOrder, Item, OrderEntry, OrderService } from "../contracts/orders.ts";
+import type { Account, Ended, Login, LoginSession, Profile, User } from "../contracts/users.ts";
+import type { Introductions } from "./introductions.ts";
+
+export interface AccountDeps {
+  readonly orders: Connection<OrderService>;
+  readonly introductions: Introductions;
+}
+
+/**
+ * A person's account, for one session of their client: what the User Service gave for the token, and orders in its name.
+ * It decides nothing; when the login ends, what it stands on does.
+ */
+export class AccountTarget implements Implementation<MyAccount> {
+  /** Whose it is, for counting. */
+  readonly userId: string;
+  readonly #account: RpcStub<Account>;
+  readonly #deps: AccountDeps;
+  readonly #key = `account ${crypto.randomUUID()}`;
+
+  constructor(account: RpcStub<Account>, userId: string, deps: AccountDeps) {
+    this.userId = userId;
+    this.#account = account;
+    this.#deps = deps;
+  }
+
+  /** Owns `account`, also when this rejects. */
+  static async open(account: RpcPromise<Account>, deps: AccountDeps): Promise<AccountTarget> {
+    const stub = await account;
+    try {
+      return new AccountTarget(stub, (await stub.getProfile()).userId, deps);
+    } catch (thrown) {
+      stub[Symbol.dispose]();
+      throw thrown;
+    }
+  }
+
+  async profile(): Promise<Profile> {
+    return await this.#account.getProfile();
+  }
+
+  async editProfile(changes: { email?: string }): Promise<Profile> {
+    return await this.#account.editProfile(changes);
+  }
+
+  orders(): Promise<OrderEntry[]> {
+    return this.#introduced((user) => this.#deps.orders.main.listOrders(user));
+  }
+
+  createOrder(items: Item[], idempotencyKey?: string): Promise<CreatedOrder> {
+    // One key for both attempts, should the kept introduction be void.
+    const key = idempotencyKey ?? crypto.randomUUID();
+    return this.#introduced((user) => this.#deps.orders.main.createOrder(user, items, key));
+  }
+
+  cancelOrder(orderId: string): Promise<CancelledOrder> {
+    return this.#introduced((user) => this.#deps.orders.main.cancelOrder(orderId, user));
+  }
+
+  async sessions(): Promise<LoginSession[]> {
+    return await this.#account.listSessions();
+  }
+
+  async endSession(sessionId: string): Promise<void> {
+    await this.#account.endSession(sessionId);
+  }
+
+  async changePassword(current: string, next: string): Promise<Login> {
+    return await this.#account.changePassword(current, next);
+  }
+
+  async logout(): Promise<Ended> {
+    return await this.#account.logout();
+  }
+
+  async logoutEverywhere(): Promise<Ended> {
+    return await this.#account.logoutEverywhere();
+  }
+
+  async administration() {
+    return await this.#account.administration();
+  }
+
+  [Symbol.dispose](): void {
+    this.#deps.introductions.end(this.#key);
+    this.#account[Symbol.dispose]();
+  }
+
+  #introduced<R>(call: (user: Introduction<User>) => PromiseLike<R>): Promise<R> {
+    return this.#deps.introductions.withUser({ key: this.#key, user: () => this.#account.user() }, call);
+  }
+}
