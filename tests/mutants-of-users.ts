@@ -150,10 +150,10 @@ export const mutantsOfUsers: readonly Mutant[] = [
     test: "shop/users/access-token.test.ts",
   },
   {
-    promise: "tokens have an audience",
+    promise: "tokens have one spelling, and with it one type, audience and issuer",
     file: "shop/users/access-token.ts",
-    cut: "        audience: issuer,\n",
-    put: "",
+    cut: "return spelled === token ?",
+    put: 'return spelled !== "" ?',
     test: "shop/users/access-token.test.ts",
   },
   {
@@ -253,5 +253,12 @@ export const mutantsOfUsers: readonly Mutant[] = [
     cut: "if (open.length === 0) return;",
     put: "if (open.length >= 0) return;",
     test: "shop/users/production.test.ts",
+  },
+  {
+    promise: "an unknown user costs the same work",
+    file: "shop/users/password.ts",
+    cut: "const same = await inTurn(() => verify(passwordHash ?? dummyHash, text));",
+    put: "const same = passwordHash !== undefined && (await inTurn(() => verify(passwordHash ?? dummyHash, text)));",
+    test: "shop/users/login.test.ts",
   },
 ];

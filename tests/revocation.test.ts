@@ -53,9 +53,12 @@ test.each(Object.entries(ends))(
     await using shop = await makeShop({ delayMs: 10 });
     const { token, refreshToken } = await shop.login("bob");
     await shop.clock.run(shop.client.createOrder(token, someItems));
-    expect(shop.users.counts().deposits).toBe(1);
+    using held = await keepUser(shop, token);
+    expect(await shop.clock.run(held.getId())).toBe("user2");
 
     await end(shop, token, refreshToken);
+    // Which asks nothing of the store: it is the revoker that refuses.
+    await expect(shop.clock.run(held.getId())).rejects.toMatchObject(revoked);
     await expect(shop.clock.run(shop.client.createOrder(token, someItems))).rejects.toMatchObject(revoked);
     await expect(shop.clock.run(shop.client.listOrders(token))).rejects.toMatchObject(revoked);
     await expect(shop.clock.run(shop.client.getUserProfile(token))).rejects.toMatchObject(invalidToken);

@@ -60,7 +60,7 @@ describe("a service as a process", () => {
     const [answer] = await once(child, "message");
     expect(answer).toEqual({
       type: "stats",
-      stats: { server: { sessions: 0, imports: 0, exports: 0 }, home: { deposits: 0, parked: 0 } },
+      stats: { server: { sessions: 0, imports: 0, exports: 0 }, home: { deposits: 0, parked: 0 }, revokers: 0 },
     });
     child.kill("SIGTERM");
     expect(await ended).toEqual({ code: 0, signal: null });
