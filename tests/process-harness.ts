@@ -32,6 +32,7 @@ export interface Tables {
 export interface Stats {
   readonly server: Tables;
   readonly home?: { readonly deposits: number; readonly parked: number };
+  readonly revokers?: number;
   readonly users?: Tables;
   readonly orders?: Tables;
   readonly introductions?: number;
@@ -181,7 +182,8 @@ export async function startProcesses({ mode = "development", start }: ProcessesO
   }
 }
 
-const expectedFiles = /^(keys|keys\/(users|orders|gateway)\.(key|pub)|(users|orders)\.db)$/;
+const expectedFiles =
+  /^(keys|keys\/(users|orders|gateway)\.(key|pub)|token-keys|token-keys\/\d+\.[\w-]{16}\.key|(users|orders)\.db)$/;
 
 /** Waits until `condition` holds, looking every few milliseconds; fails naming `what` when it does not come to hold. */
 export async function until(condition: () => boolean | Promise<boolean>, what: string): Promise<void> {

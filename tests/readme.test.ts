@@ -89,7 +89,7 @@ test("docs/protocol.md has a login and an order by hand", () => {
 });
 
 /** `...` stands for what differs each time. */
-const patternOf = (text: string) => new RegExp(`^${text.trim().split("...").map(RegExp.escape).join("[\\w-]+")}$`);
+const patternOf = (text: string) => new RegExp(`^${text.trim().split("...").map(RegExp.escape).join("[\\w.-]+")}$`);
 
 // A system without curl, such as a bare container, has nobody who would type these.
 test.skipIf(!hasCurl).each(commands.map((command, i) => [i + 1, command] as const))(

@@ -72,6 +72,12 @@ const user = [
   call("deposit", some(placeholders.nonce), service, lifetimeMs),
 ];
 
+/** Not what ends logins or hashes: the honest client beside uses the same ones. */
+const account = [
+  ...["user", "getProfile", "listSessions", "administration", "listRoles", "audit"].map((name) => call(name)),
+  call("endSession", politeValue),
+];
+
 const gatewayCalls = [
   call("login", some("bob"), password),
   call("getUserProfile", token),
@@ -88,6 +94,9 @@ const callsOf: Readonly<Record<FuzzTarget, readonly Call[]>> = {
     call("getUser", some("user1")),
     call("getUserByToken", token),
     call("getUserByToken", token),
+    call("refresh", token),
+    call("account", token),
+    ...account,
     call("listUsers"),
     ...home,
     ...user,

@@ -113,6 +113,7 @@ function withIntroductions({ users, orders, gateway }: Of<Stats>, count: number)
       ...users!,
       server: { ...users!.server, exports: users!.server.exports + count },
       home: { ...users!.home!, deposits: users!.home!.deposits + count },
+      revokers: users!.revokers! + count,
     },
     orders: orders!,
     gateway: {
