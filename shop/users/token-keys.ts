@@ -39,13 +39,14 @@ const hasModes = process.platform !== "win32";
 const fileName = /^(\d{1,15})\.([\w-]{16})\.key$/;
 
 /**
- * The keys in `directory`, each in a file of its own, `MADE_AT_MS.KID.key` with mode 0600; the first is made on first use.
+ * The keys in `directory`, each in a file of its own, `MADE_AT_MS.KID.key` with mode 0600; the first is made when there is none.
  *
  * @throws StartError for a file that other users can read.
  */
 export function openTokenKeys(directory: string, clock: Clock): TokenKeys {
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   if (hasModes) chmodSync(directory, 0o700);
+  if (list(directory).length === 0) addTokenKey(directory, clock.now());
   let keys = read(directory);
   let readAtMs = clock.now();
 
