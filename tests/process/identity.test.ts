@@ -16,7 +16,8 @@ import { type Processes, startProcesses, until } from "../process-harness.ts";
 let shop: Processes;
 let strangersDir: string;
 beforeAll(async () => {
-  shop = await startProcesses();
+  // While a service is away some tests ask for it every few milliseconds, logging in each time.
+  shop = await startProcesses({ env: { FLOTILLA_RATE_NETWORK: "1000000" } });
   strangersDir = mkdtempSync(join(tmpdir(), "flotilla-strangers-"));
 });
 afterAll(async () => {
