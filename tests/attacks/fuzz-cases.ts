@@ -87,6 +87,17 @@ const gatewayCalls = [
   call("createOrder", token, items, key),
   call("listOrders", token),
   call("cancelOrder", token, orderId),
+  call("refresh", token),
+  call("account", token),
+  call("editProfile", token, politeValue),
+  call("listRoles", token),
+  // Of nobody, by nobody: the honest client beside has logins, a role and an account of the same shop.
+  call("logout", some("none")),
+  call("createUser", token, politeValue),
+  call("disableUser", token, some("user99")),
+  call("setRole", token, some("user99"), politeValue),
+  call("setRolePermissions", token, some("nobody"), politeValue),
+  ...["profile", "orders", "sessions", "administration"].map((name) => call(name)),
 ];
 const callsOf: Readonly<Record<FuzzTarget, readonly Call[]>> = {
   gateway: gatewayCalls,
