@@ -7,9 +7,9 @@ export function money(amount: number): string {
   return `$${amount.toFixed(2)}`;
 }
 
-/** SECURITY: a token opens the account; enough of it is shown to tell two apart. */
+/** SECURITY: a token opens the account; enough of it is shown to tell two apart. All begin alike, so it is the end. */
 export function shortened(token: string): string {
-  return `${token.slice(0, 8)}…`;
+  return `…${token.slice(-8)}`;
 }
 
 export function success(text: string): string {

@@ -8,7 +8,7 @@ const specified = `=== Microservices Demo ===
 
 1. Login as Bob (regular user)
    ✓ Logged in as bob (role: user)
-   Token: bob-0123…
+   Token: …6789-bob
 
 2. Get Bob's profile
    User ID: user2
@@ -37,7 +37,7 @@ const specified = `=== Microservices Demo ===
 
 7. Login as Alice (admin)
    ✓ Logged in as alice (role: admin)
-   Token: alice-01…
+   Token: …89-alice
 
 8. Create an order as Alice
    ✓ Order created: order2
