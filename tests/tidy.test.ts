@@ -1,4 +1,4 @@
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -156,4 +156,10 @@ test("nothing is left half done", () => {
     .filter(({ path, text }) => path !== "tests/tidy.test.ts" && marks.test(text))
     .map(({ path }) => path);
   expect(wrong).toEqual([]);
+});
+
+test("no file holds the marks of a merge that was not finished", () => {
+  const marked = spawnSync("git", ["grep", "-lE", "^(<{7}|>{7}|={7}$)"], { cwd: root, encoding: "utf8" });
+  expect(marked.stdout).toBe("");
+  expect(marked.status).toBe(1);
 });
