@@ -26,9 +26,9 @@ export const defencesOfCalls: readonly Defence[] = [
     off: "every role is allowed everything",
     edits: [
       edit(
-        "shop/users/role.ts",
-        "return granted[role].has(permission);",
-        "return granted[role] !== undefined && permission !== '';",
+        "shop/users/user.ts",
+        "return isPermission(permission) && permissions.includes(permission);",
+        "return isPermission(permission) && permissions.length > 0;",
       ),
     ],
   },
@@ -168,9 +168,9 @@ export const defencesOfCalls: readonly Defence[] = [
     off: "a username is looked up by LIKE",
     edits: [
       edit(
-        "shop/users/store-sqlite.ts",
-        'accountByName: (username) => db.unit((run) => run(everyAccount.where("username", "=", username)',
-        'accountByName: (username) => db.unit((run) => run(everyAccount.where("username", "like", username)',
+        "shop/users/sqlite-accounts.ts",
+        'unit.run(present(unit).where("username", "=", username))',
+        'unit.run(present(unit).where("username", "like", username))',
       ),
     ],
   },

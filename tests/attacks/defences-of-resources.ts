@@ -121,8 +121,8 @@ export const defencesOfResources: readonly Defence[] = [
     edits: [
       edit(
         "shop/gateway/rate-limits.ts",
-        'login: { class: "login", points: 20 }',
-        'login: { class: "login", points: 0 }',
+        'hashing: Cost = { class: "login", points: 20 }',
+        'hashing: Cost = { class: "login", points: 0 }',
       ),
       edit(
         "shop/gateway/login-limits.ts",
