@@ -3,7 +3,8 @@ import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Login } from "../../shop/contracts/users.ts";
 import { until } from "../process-harness.ts";
-import { callOf, dial, errorOf, type HostilePeer, list, type Message } from "./hostile-peer.ts";
+import { helloSignedBy } from "./hostile-http.ts";
+import { callOf, dial, doorsOf, errorOf, type HostilePeer, list, type Message } from "./hostile-peer.ts";
 import { dissect, forgeries, keyFinders, misstatements, signedBy, stolenTokenKey } from "./hostile-tokens.ts";
 import { startTarget, type Target } from "./target.ts";
 import { expectRefused, refusalOf, resultOf } from "./verdict.ts";
@@ -107,6 +108,27 @@ describe("tokens made by hand", () => {
       lure.close();
     }
   });
+});
+
+attack("A16 a user's token, and the key that signs them, make no service of anybody", async () => {
+  const key = stolenTokenKey(target.shop.dataDir);
+  const [header, claims, signature] = target.tokens.alice.split(".");
+  for (const to of ["users", "orders"] as const) {
+    const hellos = [
+      () => ({ "flotilla-hello": target.tokens.alice }),
+      () => ({ "flotilla-hello": `${claims}.${signature}` }),
+      () => ({ "flotilla-hello": `${header}.${signature}` }),
+      () => ({ authorization: `Bearer ${target.tokens.alice}` }),
+      () => helloSignedBy(key, "gateway", to),
+      () => ({ ...helloSignedBy(key, "users", to), authorization: `Bearer ${target.tokens.alice}` }),
+    ];
+    for (const headers of hellos) {
+      for (const door of doorsOf(to, target.shop.urls[to], { headers })) {
+        const refused = await door.exchange(callOf("listUsers", [])).then((it) => refusalOf(it), String);
+        expect(refused, door.name).toMatch(/^unauthenticated$|refused: 401/);
+      }
+    }
+  }
 });
 
 describe("refresh tokens", () => {
