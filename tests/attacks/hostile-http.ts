@@ -1,5 +1,5 @@
 // Raw HTTP, raw TCP and the headers of a thief, for the attacker; without any code of the kit.
-import { createPrivateKey, randomBytes, sign } from "node:crypto";
+import { createPrivateKey, type KeyObject, randomBytes, sign } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { type IncomingHttpHeaders, request } from "node:http";
 import { connect as connectTcp } from "node:net";
@@ -82,7 +82,11 @@ export async function sendRaw(url: string, bytes: string | Buffer): Promise<stri
 
 /** The hello of `from` to `to`, signed with its stolen key as docs/protocol.md says. Good for one session. */
 export function stolenHello(dataDir: string, from: string, to: string): Record<string, string> {
-  const key = createPrivateKey(readFileSync(join(dataDir, "keys", `${from}.key`)));
+  return helloSignedBy(createPrivateKey(readFileSync(join(dataDir, "keys", `${from}.key`))), from, to);
+}
+
+/** The same with whatever key. */
+export function helloSignedBy(key: KeyObject, from: string, to: string): Record<string, string> {
   const nonce = randomBytes(18).toString("base64url");
   const statement = { from, to, instance: "hostile-peer-001", nonce, atMs: Date.now() };
   const payload = Buffer.from(JSON.stringify(statement)).toString("base64url");

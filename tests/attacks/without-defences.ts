@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { copyRepository } from "../repository-copy.ts";
 import type { Defence } from "./defence.ts";
+import { defencesOfAccounts } from "./defences-of-accounts.ts";
 import { defencesOfCalls } from "./defences-of-calls.ts";
 import { defencesOfResources } from "./defences-of-resources.ts";
 
@@ -21,7 +22,7 @@ export function withoutDefences(only: readonly string[]): number {
   let survivors = 0;
   try {
     copyRepository(root, copy);
-    for (const defence of [...defencesOfCalls, ...defencesOfResources]) {
+    for (const defence of [...defencesOfCalls, ...defencesOfResources, ...defencesOfAccounts]) {
       if (only.length > 0 && !only.some((row) => defence.row.startsWith(row))) continue;
       const verdict = tryWithout(defence, copy);
       if (verdict !== "fails") survivors += 1;
