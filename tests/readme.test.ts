@@ -68,7 +68,7 @@ test.each(programs.map((program, i) => [i + 1, program] as const))(
   "program %i prints what stands below it",
   async (i, { text, prints }) => {
     const file = join(workDir, `program-${i}.ts`);
-    writeFileSync(file, text.replaceAll("http://127.0.0.1:8080", gatewayUrl));
+    writeFileSync(file, text.replaceAll("//127.0.0.1:8080", new URL(gatewayUrl).origin.replace("http:", "")));
     const { stdout, stderr } = await run(process.execPath, [file], { timeout: 20_000 });
     expect(stdout).toBe(prints);
     expect(stderr).toBe("");
