@@ -17,12 +17,14 @@ export interface AccountDeps {
 export class AccountTarget implements Implementation<MyAccount> {
   /** Whose it is, for counting. */
   readonly userId: string;
+  readonly username: string;
   readonly #account: RpcStub<Account>;
   readonly #deps: AccountDeps;
   readonly #key = `account ${crypto.randomUUID()}`;
 
-  constructor(account: RpcStub<Account>, userId: string, deps: AccountDeps) {
+  constructor(account: RpcStub<Account>, { userId, username }: Profile, deps: AccountDeps) {
     this.userId = userId;
+    this.username = username;
     this.#account = account;
     this.#deps = deps;
   }
@@ -31,7 +33,7 @@ export class AccountTarget implements Implementation<MyAccount> {
   static async open(account: RpcPromise<Account>, deps: AccountDeps): Promise<AccountTarget> {
     const stub = await account;
     try {
-      return new AccountTarget(stub, (await stub.getProfile()).userId, deps);
+      return new AccountTarget(stub, await stub.getProfile(), deps);
     } catch (thrown) {
       stub[Symbol.dispose]();
       throw thrown;

@@ -1,7 +1,8 @@
 import { expect, test } from "vitest";
 import { demoPassword, makeShop, type Shop, someItems } from "../../tests/shop-harness.ts";
-import { GatewayContract } from "../contracts/gateway.ts";
-import { costs } from "./rate-limits.ts";
+import { AdministrationContract } from "../contracts/administration.ts";
+import { GatewayContract, MyAccountContract } from "../contracts/gateway.ts";
+import { accountCosts, administrationCosts, costs } from "./rate-limits.ts";
 
 const limited = { code: "resource_exhausted", reason: "rate_limited", retryable: true };
 const here = "192.0.2.1";
@@ -113,6 +114,39 @@ test("log-ins are charged to their network, and limited by their failures", asyn
   expect(new Set(shop.refusals.map(({ reason }) => reason))).toEqual(new Set(["rate_limited"]));
 });
 
-test("every method of the contract has a cost", () => {
-  expect(Object.keys(costs).sort()).toEqual([...GatewayContract.methods.keys()].sort());
+test("what is done through an account, or as an administrator, is charged to its user like any call", async () => {
+  await using shop = await makeShop({ rates: { userPoints: 20 } });
+  const { token } = await shop.login("alice");
+  using alice = await shop.clock.run(shop.client.account(token));
+  using office = await shop.clock.run(alice.administration());
+  await shop.clock.advance(10_000);
+  // Of 20 points reads may take 16: eight lists of 2.
+  expect(await outcomes(shop, 12, () => office.listRoles())).toEqual({ ok: 8, rate_limited: 4 });
+  expect(await outcomes(shop, 1, () => alice.profile())).toEqual({ rate_limited: 1 });
+  expect(await outcomes(shop, 1, () => shop.client.getUserProfile(token))).toEqual({ rate_limited: 1 });
+  expect(shop.refusals).toHaveLength(6);
+});
+
+test("a password is guessed no better by changing it than by logging in", async () => {
+  await using shop = await makeShop();
+  const { token } = await shop.login("bob");
+  using bob = await shop.clock.run(shop.client.account(token));
+  const guess = (current: string) => bob.changePassword(current, "correct horse battery");
+  // What is wrong with the new one is no guess at the old one.
+  for (const _ of [1, 2]) {
+    const short = await outcomes(shop, 8, () => bob.changePassword(demoPassword, "short"));
+    expect(short).toEqual({ password_too_short: 8 });
+  }
+  await shop.clock.advance(10_000);
+  expect(await outcomes(shop, 15, () => guess("wrong"))).toEqual({ wrong_password: 10, rate_limited: 5 });
+  expect(await outcomes(shop, 1, () => guess(demoPassword))).toEqual({ rate_limited: 1 });
+  expect(await outcomes(shop, 1, () => shop.client.login("bob", "wrong"))).toEqual({ rate_limited: 1 });
+});
+
+test.each([
+  [GatewayContract.methods, costs],
+  [MyAccountContract.methods, accountCosts],
+  [AdministrationContract.methods, administrationCosts],
+])("every method of a contract has a cost", (methods, costsOf) => {
+  expect(Object.keys(costsOf).sort()).toEqual([...methods.keys()].sort());
 });

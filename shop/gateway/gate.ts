@@ -6,6 +6,8 @@ import {
   type Implementation,
   type Peer,
 } from "@flotilla/kit";
+import type { RpcStub } from "capnweb";
+import type { Administration } from "../contracts/administration.ts";
 import type { Gateway } from "../contracts/gateway.ts";
 import type { Login, UserService } from "../contracts/users.ts";
 import type { RateSettings } from "../service/rate-settings.ts";
@@ -13,7 +15,7 @@ import type { AccountTarget } from "./account.ts";
 import { LimitReached } from "./limiter.ts";
 import { makeLoginLimits } from "./login-limits.ts";
 import { makePrincipals } from "./principals.ts";
-import { accountCosts, type Cost, costs, makeRateLimits } from "./rate-limits.ts";
+import { accountCosts, administrationCosts, type Caller, type Cost, costs, makeRateLimits } from "./rate-limits.ts";
 import { makeUserSessions } from "./user-sessions.ts";
 
 export interface GateOptions {
@@ -31,8 +33,6 @@ export interface Gate {
   open(peer: Peer): Implementation<Gateway> & Disposable;
 }
 
-type Method = (...args: unknown[]) => PromiseLike<unknown>;
-
 export function makeGate({ gateway, users, clock, rates, onRefused }: GateOptions): Gate {
   const budgets = makeRateLimits({ clock, settings: rates });
   const logins = makeLoginLimits({ clock, networkLogins: rates.networkLogins });
@@ -41,14 +41,14 @@ export function makeGate({ gateway, users, clock, rates, onRefused }: GateOption
 
   return {
     open(peer) {
-      const session = charging(costs, (name, cost, args) => {
-        const call = () => methodOf(gateway, name)(...args);
-        const charged: ChargedCall = { cost, network: networkOf(peer), args, call };
-        if (name === "login") return login(charged);
+      const session = charging(costs, async (name, cost, args) => {
+        const network = networkOf(peer);
+        const charged: ChargedCall = { cost, network, args, call: () => callOn(gateway, name, args) };
+        if (name === "login") return await login(charged);
         // Whoever has a refresh token has no principal yet, and an attacker has none to guess: it is 256 random bits.
-        if (name === "refresh") return budgets.charge(cost, { network: networkOf(peer), userId: undefined }).then(call);
-        const answer = byToken(charged, (userId) => isBatch(peer) || sessions.join(userId, session));
-        return name === "account" ? answer.then((account) => limited(account as AccountTarget, peer)) : answer;
+        if (name === "refresh") return learnt(await spent(charged));
+        const answer = await byToken(charged, (userId) => isBatch(peer) || sessions.join(userId, session));
+        return name === "account" ? limited(answer as AccountTarget, network) : answer;
       });
       return Object.assign(session, {
         [Symbol.dispose]: () => sessions.leave(session),
@@ -56,12 +56,22 @@ export function makeGate({ gateway, users, clock, rates, onRefused }: GateOption
     },
   };
 
-  async function login({ cost, network, args, call }: ChargedCall): Promise<unknown> {
+  async function spent({ cost, network, call }: ChargedCall): Promise<unknown> {
     await budgets.charge(cost, { network, userId: undefined });
-    const username = args[0] as string;
-    const answer = (await logins.attempt({ username, network }, call)) as Login;
-    principals.learn(answer.token, answer.userId);
-    return answer;
+    return await call();
+  }
+
+  async function login(charged: ChargedCall): Promise<Login> {
+    const at = { username: charged.args[0] as string, network: charged.network };
+    await budgets.charge(charged.cost, { network: at.network, userId: undefined });
+    return learnt(await logins.attempt(at, charged.call));
+  }
+
+  /** The User Service has said whose the token is. */
+  function learnt(answer: unknown): Login {
+    const login = answer as Login;
+    principals.learn(login.token, login.userId);
+    return login;
   }
 
   /** Every other method takes a token first. */
@@ -82,25 +92,48 @@ export function makeGate({ gateway, users, clock, rates, onRefused }: GateOption
     }
   }
 
-  /** The account as a client holds it: each call is charged to its user, whoever of their sessions it comes from. */
-  function limited(account: AccountTarget, peer: Peer): object {
-    const charged = charging(accountCosts, async (name, cost, args) => {
-      await budgets.charge(cost, { network: networkOf(peer), userId: account.userId });
-      return await methodOf(account, name)(...args);
-    });
-    return Object.assign(charged, { [Symbol.dispose]: () => account[Symbol.dispose]() });
+  /** The account as a client holds it: each call is charged to its user, whichever of their sessions it comes from. */
+  function limited(account: AccountTarget, network: string): object {
+    const { userId, username } = account;
+    return charging(
+      accountCosts,
+      async (name, cost, args) => {
+        await budgets.charge(cost, { network, userId });
+        const call = () => callOn(account, name, args);
+        // Whoever has come by a token could guess at the password here instead.
+        if (name === "changePassword") return learnt(await logins.attempt({ username, network }, call));
+        const answer = await call();
+        return name === "administration" ? limitedAdministration(answer as Office, { network, userId }) : answer;
+      },
+      account,
+    );
   }
 
-  /** An object with the methods of `costs`, each of which is `run`; what is refused for a limit is counted. */
+  function limitedAdministration(office: Office, caller: Caller): object {
+    return charging(
+      administrationCosts,
+      async (name, cost, args) => {
+        await budgets.charge(cost, caller);
+        return await callOn(office, name, args);
+      },
+      office,
+    );
+  }
+
+  /**
+   * An object with the methods of `costsOf`, each of which is `run`; what is refused for a limit is counted.
+   * Owns `behind`.
+   */
   function charging<Name extends string>(
     costsOf: Readonly<Record<Name, Cost>>,
     run: (name: Name, cost: Cost, args: readonly unknown[]) => Promise<unknown>,
+    behind?: Disposable,
   ): object {
     const methods = (Object.entries(costsOf) as [Name, Cost][]).map(([name, cost]) => [
       name,
       (...args: unknown[]) => counted(run(name, cost, args)),
     ]);
-    return Object.fromEntries(methods) as object;
+    return { ...Object.fromEntries(methods), [Symbol.dispose]: () => behind?.[Symbol.dispose]() };
   }
 
   async function counted(answer: Promise<unknown>): Promise<unknown> {
@@ -121,8 +154,11 @@ interface ChargedCall {
   readonly call: () => PromiseLike<unknown>;
 }
 
-function methodOf(target: object, name: string): Method {
-  return ((target as Record<string, unknown>)[name] as Method).bind(target);
+type Office = RpcStub<Administration>;
+
+/** Not a method taken and bound: of a stub, `bind` would be a property of the remote object. */
+function callOn(target: object, name: string, args: readonly unknown[]): PromiseLike<unknown> {
+  return Reflect.apply((target as Record<string, never>)[name] as never, target, args) as PromiseLike<unknown>;
 }
 
 /** Who came by no listener has one budget for all. */

@@ -110,9 +110,11 @@ export function makeLoginLimits(options: LoginLimitsOptions): LoginLimits {
   }
 }
 
-/** Somebody other than the User Service said no, or it did before it looked at the password. */
+/** Not a word about the password: nobody looked at it, or it was right, and something else was not. */
+const notOfThePassword = ["unavailable", "resource_exhausted", "invalid_argument", "permission_denied"] as const;
+
 function wasNotTried(error: unknown): boolean {
-  return hasCode(error, "unavailable") || hasCode(error, "resource_exhausted");
+  return notOfThePassword.some((code) => hasCode(error, code));
 }
 
 function tooMany(waitMs: number): LimitReached {

@@ -1,11 +1,13 @@
 import type { Clock } from "@flotilla/kit";
 import type { RpcTarget } from "capnweb";
+import type { Administration } from "../contracts/administration.ts";
 import type { Gateway, MyAccount } from "../contracts/gateway.ts";
 import type { RateSettings } from "../service/rate-settings.ts";
 import { type Limiter, LimitReached, makeLimiter, refusalIn } from "./limiter.ts";
 
 export type GatewayMethod = Exclude<keyof Gateway, keyof RpcTarget>;
 export type AccountMethod = Exclude<keyof MyAccount, keyof RpcTarget>;
+export type AdministrationMethod = Exclude<keyof Administration, keyof RpcTarget>;
 
 /** `login` is what takes a secret that could be guessed. */
 export type MethodClass = "login" | "read" | "write";
@@ -18,6 +20,8 @@ export interface Cost {
 
 /** Argon2: 6 to 20 ms. */
 const hashing: Cost = { class: "login", points: 20 };
+/** The same, of a password that nobody guesses at. */
+const hashingForOther: Cost = { class: "write", points: hashing.points };
 /** One service, a few questions in one message. */
 const reading: Cost = { class: "read", points: 1 };
 /** One service, and a list. */
@@ -39,7 +43,7 @@ export const costs: Readonly<Record<GatewayMethod, Cost>> = {
   createOrder: writing,
   listOrders: listingOrders,
   cancelOrder: writing,
-  createUser: { class: "write", points: hashing.points },
+  createUser: hashingForOther,
   disableUser: writing,
   setRole: writing,
   listRoles: listing,
@@ -58,8 +62,21 @@ export const accountCosts: Readonly<Record<AccountMethod, Cost>> = {
   changePassword: { class: "login", points: 2 * hashing.points },
   logout: writing,
   logoutEverywhere: writing,
-  // What is done with it is not charged: it is asked of the User Service, which has a bulkhead and knows whether one may.
   administration: reading,
+};
+
+export const administrationCosts: Readonly<Record<AdministrationMethod, Cost>> = {
+  createUser: hashingForOther,
+  disableUser: writing,
+  enableUser: writing,
+  deleteUser: writing,
+  listUsers: listing,
+  setRole: writing,
+  listRoles: listing,
+  createRole: writing,
+  deleteRole: writing,
+  setRolePermissions: writing,
+  audit: listing,
 };
 
 /**
