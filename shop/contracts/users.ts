@@ -105,6 +105,11 @@ const usernameCharsMax = 64;
 /** Longer than any token of ours; what has another shape is refused by the User Service. Characters. */
 const tokenCharsMax = 1_024;
 
+/** The one spelling under which a username is kept, looked up and counted: lower-case, NFC. */
+export function canonicalUsername(username: string): string {
+  return username.normalize("NFC").toLowerCase().normalize("NFC");
+}
+
 export const Username = arg("username", Type.String({ minLength: 1, maxLength: usernameCharsMax }));
 export const Password = arg("password", Type.String({ maxLength: 1_024 }));
 export const NewPassword = arg("next", Type.String({ maxLength: 1_024 }));

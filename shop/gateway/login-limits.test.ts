@@ -1,7 +1,7 @@
 import { FlotillaError } from "@flotilla/kit";
 import { makeVirtualClock } from "@flotilla/kit/testing";
 import { expect, test } from "vitest";
-import { accountKey, makeLoginLimits } from "./login-limits.ts";
+import { makeLoginLimits } from "./login-limits.ts";
 
 const home = "192.0.2.1";
 const minuteMs = 60_000;
@@ -139,12 +139,11 @@ test("but one that ran out of time may have been looked at, and counts", async (
   expect(await right()).toBe("rate_limited");
 });
 
-test("no spelling of a name has guesses of its own, and no name is kept", async () => {
+test("no spelling of a name has guesses of its own", async () => {
   const { wrong } = setUp();
   const spellings = ["Zoë", "zoë", "ZOE\u0308", "zoe\u0308"];
   const heard = await outcomes(20, (n) => wrong(spellings[n % spellings.length]));
   expect(heard).toEqual({ unauthenticated: 10, rate_limited: 10 });
-  expect(accountKey("bob")).toMatch(/^[\w-]{43}$/);
 });
 
 test("its tables are bounded: what is forgotten is what was not used longest", async () => {

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { type Clock, hasCode } from "@flotilla/kit";
+import { canonicalUsername } from "../contracts/users.ts";
 import { LimitReached, makeLimiter, refusalIn } from "./limiter.ts";
 
 const minuteMs = 60_000;
@@ -121,8 +122,7 @@ function tooMany(waitMs: number): LimitReached {
   return new LimitReached("Too many logins have failed; try again later", { reason: "rate_limited", waitMs });
 }
 
-/** The spelling is the User Service's (`canonicalUsername`), so that no other spelling has attempts of its own. */
-export function accountKey(username: string): string {
-  const canonical = username.normalize("NFC").toLowerCase().normalize("NFC");
-  return createHash("sha256").update(canonical).digest("base64url");
+/** By the spelling that is looked up, so that no other has attempts of its own. */
+function accountKey(username: string): string {
+  return createHash("sha256").update(canonicalUsername(username)).digest("base64url");
 }

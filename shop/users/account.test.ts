@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { expect, it } from "vitest";
-import { accountId, accountNumber, canonicalUsername, isCanonicalUsername } from "./account.ts";
+import { canonicalUsername } from "../contracts/users.ts";
+import { accountId, accountNumber, isCanonicalUsername } from "./account.ts";
 
 it("a username has one spelling, however it was typed", () => {
   expect(canonicalUsername("ALICE")).toBe("alice");

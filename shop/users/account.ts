@@ -1,3 +1,5 @@
+import { canonicalUsername } from "../contracts/users.ts";
+
 /** Deleted: only its id and its name are left, so that neither is given to anybody else. */
 export type AccountState = "enabled" | "disabled" | "deleted";
 
@@ -14,11 +16,6 @@ export interface Account {
   /** Milliseconds since the epoch. */
   readonly createdAtMs: number;
   readonly isEnabled: boolean;
-}
-
-/** The one spelling under which a username is kept and looked up: lower-case, NFC. */
-export function canonicalUsername(username: string): string {
-  return username.normalize("NFC").toLowerCase().normalize("NFC");
 }
 
 /** Whether `username` is its own canonical spelling, and text that can be stored as it is. */

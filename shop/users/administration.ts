@@ -7,7 +7,8 @@ import type {
   UserPage,
   UserRecord,
 } from "../contracts/administration.ts";
-import { type Account, canonicalUsername, isAcceptableUsername } from "./account.ts";
+import { canonicalUsername } from "../contracts/users.ts";
+import { type Account, isAcceptableUsername } from "./account.ts";
 import type { Actor, AuditEntry } from "./audit.ts";
 import { actorNow, type UserDeps } from "./authentication.ts";
 import { assertEmail } from "./email.ts";

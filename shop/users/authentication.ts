@@ -1,8 +1,9 @@
 import { createHmac, randomBytes } from "node:crypto";
 import { type Clock, currentContext, FlotillaError, hasCode } from "@flotilla/kit";
 import type { Login } from "../contracts/users.ts";
+import { canonicalUsername } from "../contracts/users.ts";
 import type { AccessTokens } from "./access-token.ts";
-import { type Account, canonicalUsername } from "./account.ts";
+import type { Account } from "./account.ts";
 import type { Actor } from "./audit.ts";
 import type { LoginSession } from "./login.ts";
 import { isWeakHash, type Passwords } from "./password.ts";
