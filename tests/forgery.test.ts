@@ -42,6 +42,7 @@ type Call = (orders: RpcStub<OrderService>, user: Introduction<User>) => Promise
 const methods: readonly [name: string, call: Call][] = [
   ["createOrder", (orders, user) => orders.createOrder(user, someItems)],
   ["listOrders", (orders, user) => orders.listOrders(user)],
+  ["viewOrder", (orders, user) => orders.viewOrder("order1", user)],
   ["cancelOrder", (orders, user) => orders.cancelOrder("order1", user)],
   [
     "Order.cancel",

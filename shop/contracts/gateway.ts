@@ -10,6 +10,7 @@ import {
   Items,
   type OrderEntry,
   OrderId,
+  type ViewedOrder,
 } from "./orders.ts";
 import {
   type Ended,
@@ -43,6 +44,8 @@ export interface Gateway extends RpcTarget {
   listUsers(token: string): UserSummary[];
   createOrder(token: string, items: Item[], idempotencyKey?: string): CreatedOrder;
   listOrders(token: string): OrderEntry[];
+  /** One's own order, or anybody's with `order.cancel`. */
+  getOrder(token: string, orderId: string): ViewedOrder;
   cancelOrder(token: string, orderId: string): CancelledOrder;
   /** What follows asks for the permissions that `Administration` names; the rest of it is had by `account`. */
   createUser(token: string, user: NewUser): UserRecord;
@@ -58,6 +61,7 @@ export interface MyAccount extends RpcTarget {
   editProfile(changes: { email?: string }): Profile;
   orders(): OrderEntry[];
   createOrder(items: Item[], idempotencyKey?: string): CreatedOrder;
+  order(orderId: string): ViewedOrder;
   cancelOrder(orderId: string): CancelledOrder;
   sessions(): LoginSession[];
   endSession(sessionId: string): void;
@@ -77,6 +81,7 @@ export const MyAccountContract = contract<MyAccount>("Account", {
   editProfile: { params: [ProfileChanges] },
   orders: { params: [] },
   createOrder: { params: [Items, optional(IdempotencyKey)] },
+  order: { params: [OrderId] },
   cancelOrder: { params: [OrderId] },
   sessions: { params: [] },
   endSession: { params: [SessionId] },
@@ -96,6 +101,7 @@ export const GatewayContract = contract<Gateway>("ApiGateway", {
   listUsers: { params: [Token] },
   createOrder: { params: [Token, Items, optional(IdempotencyKey)] },
   listOrders: { params: [Token] },
+  getOrder: { params: [Token, OrderId] },
   cancelOrder: { params: [Token, OrderId] },
   createUser: { params: [Token, NewUser] },
   disableUser: { params: [Token, UserId] },

@@ -22,6 +22,11 @@ export interface CreatedOrder extends OrderEntry {
   readonly items: Item[];
 }
 
+export interface ViewedOrder extends CreatedOrder {
+  /** Whose it is. */
+  readonly userId: string;
+}
+
 export interface CancelledOrder {
   readonly orderId: string;
   readonly status: string;
@@ -43,6 +48,11 @@ export interface OrderService extends RpcTarget {
   createOrder(user: Introduction<User>, items: Item[], idempotencyKey?: string): CreatedOrder;
   /** Needs `order.view`: the user's own orders, oldest first, at most the newest 1,000. */
   listOrders(user: Introduction<User>): OrderEntry[];
+  /**
+   * Needs `order.view` for one's own order; anybody's needs `order.cancel` too: who may cancel it may look at it first.
+   * Another's order is `not_found` otherwise, as one that does not exist.
+   */
+  viewOrder(id: string, user: Introduction<User>): ViewedOrder;
   /** Needs `order.cancel`, checked before the order is looked for. Cancelling twice is no error. */
   cancelOrder(id: string, user: Introduction<User>): CancelledOrder;
   /** Throws `not_found`. */
@@ -81,6 +91,7 @@ export const OrderContract = contract<Order>("Order", {
 export const OrderServiceContract = contract<OrderService>("OrderService", {
   createOrder: { params: [Buyer, Items, optional(IdempotencyKey)] },
   listOrders: { params: [Buyer] },
+  viewOrder: { params: [OrderId, Buyer] },
   cancelOrder: { params: [OrderId, Buyer] },
   getOrder: { params: [OrderId], returns: OrderContract },
 });

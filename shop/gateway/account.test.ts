@@ -105,10 +105,17 @@ test("a moderator made at run time cancels Bob's order; after the role is withdr
   for (const _ of [1, 2]) await run(shop, shop.client.createOrder(bob.token, someItems));
   using charlie = await run(shop, shop.client.account(token));
   await expect(run(shop, charlie.cancelOrder("order1"))).rejects.toMatchObject({ code: "permission_denied" });
+  await expect(run(shop, charlie.order("order1"))).rejects.toMatchObject({ code: "not_found" });
   expect(await run(shop, shop.client.setRole(alice.token, "user3", "moderator"))).toMatchObject({ role: "moderator" });
+  expect(await run(shop, charlie.order("order1"))).toMatchObject({ orderId: "order1", userId: "user2" });
   expect(await run(shop, charlie.cancelOrder("order1"))).toEqual({ orderId: "order1", status: "cancelled" });
   await run(shop, shop.client.setRole(alice.token, "user3", "user"));
   await expect(run(shop, charlie.cancelOrder("order2"))).rejects.toMatchObject({ code: "permission_denied" });
+  await expect(run(shop, shop.client.getOrder(token, "order2"))).rejects.toMatchObject({ code: "not_found" });
+  expect(await run(shop, shop.client.getOrder(bob.token, "order2"))).toMatchObject({
+    orderId: "order2",
+    items: someItems,
+  });
   expect(await run(shop, charlie.orders())).toEqual([]);
 });
 

@@ -1,7 +1,7 @@
 import type { Connection, Implementation, Introduction } from "@flotilla/kit";
 import type { RpcPromise, RpcStub } from "capnweb";
 import type { MyAccount } from "../contracts/gateway.ts";
-import type { CancelledOrder, CreatedOrder, Item, OrderEntry, OrderService } from "../contracts/orders.ts";
+import type { CancelledOrder, CreatedOrder, Item, OrderEntry, OrderService, ViewedOrder } from "../contracts/orders.ts";
 import type { Account, Ended, Login, LoginSession, Profile, User } from "../contracts/users.ts";
 import type { Introductions } from "./introductions.ts";
 
@@ -56,6 +56,10 @@ export class AccountTarget implements Implementation<MyAccount> {
     // One key for both attempts, should the kept introduction be void.
     const key = idempotencyKey ?? crypto.randomUUID();
     return this.#introduced((user) => this.#deps.orders.main.createOrder(user, items, key));
+  }
+
+  order(orderId: string): Promise<ViewedOrder> {
+    return this.#introduced((user) => this.#deps.orders.main.viewOrder(orderId, user));
   }
 
   cancelOrder(orderId: string): Promise<CancelledOrder> {

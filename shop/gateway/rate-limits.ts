@@ -24,7 +24,7 @@ const hashing: Cost = { class: "login", points: 20 };
 const hashingForOther: Cost = { class: "write", points: hashing.points };
 /** One service, a few questions in one message. */
 const reading: Cost = { class: "read", points: 1 };
-/** One service, and a list. */
+/** One service and a list, or two services. */
 const listing: Cost = { class: "read", points: 2 };
 /** Two services, and a list of up to 1,000: 3 ms. */
 const listingOrders: Cost = { class: "read", points: 3 };
@@ -42,6 +42,7 @@ export const costs: Readonly<Record<GatewayMethod, Cost>> = {
   listUsers: listing,
   createOrder: writing,
   listOrders: listingOrders,
+  getOrder: listing,
   cancelOrder: writing,
   createUser: hashingForOther,
   disableUser: writing,
@@ -55,6 +56,7 @@ export const accountCosts: Readonly<Record<AccountMethod, Cost>> = {
   editProfile: writing,
   orders: listingOrders,
   createOrder: writing,
+  order: listing,
   cancelOrder: writing,
   sessions: listing,
   endSession: writing,

@@ -2,7 +2,7 @@ import type { Connection, Implementation } from "@flotilla/kit";
 import type { RpcStub } from "capnweb";
 import type { Administration, NewUser, Role, UserRecord } from "../contracts/administration.ts";
 import type { Gateway } from "../contracts/gateway.ts";
-import type { CancelledOrder, CreatedOrder, Item, OrderEntry, OrderService } from "../contracts/orders.ts";
+import type { CancelledOrder, CreatedOrder, Item, OrderEntry, OrderService, ViewedOrder } from "../contracts/orders.ts";
 import type { Account, Ended, Login, Profile, UserService, UserSummary } from "../contracts/users.ts";
 import { AccountTarget } from "./account.ts";
 import type { Introductions } from "./introductions.ts";
@@ -69,6 +69,11 @@ export class GatewayTarget implements Implementation<Gateway> {
   listOrders(token: string): Promise<OrderEntry[]> {
     const { introductions, orders } = this.#deps;
     return introductions.with(token, (user) => orders.main.listOrders(user));
+  }
+
+  getOrder(token: string, orderId: string): Promise<ViewedOrder> {
+    const { introductions, orders } = this.#deps;
+    return introductions.with(token, (user) => orders.main.viewOrder(orderId, user));
   }
 
   cancelOrder(token: string, orderId: string): Promise<CancelledOrder> {

@@ -79,6 +79,41 @@ test("listOrders lists the user's own orders, oldest first, whoever else has som
   expect(await idsOf("charlie")).toEqual([]);
 });
 
+describe("viewOrder", () => {
+  const absent = { code: "not_found", message: "Order not found" };
+
+  test("shows users their own orders, as they are now", async () => {
+    await using shop = await makeShop();
+    const created = await as(shop, "bob", (bob) => shop.ordersMain.createOrder(bob, someItems));
+    const view = () => as(shop, "bob", (bob) => shop.ordersMain.viewOrder("order1", bob));
+    expect(await view()).toEqual({ ...created, userId: "user2" });
+    await as(shop, "alice", (alice) => shop.ordersMain.cancelOrder("order1", alice));
+    expect(await view()).toEqual({ ...created, userId: "user2", status: "cancelled" });
+  });
+
+  test("answers of another's order what it answers of none, except to who may cancel it", async () => {
+    await using shop = await makeShop();
+    await as(shop, "bob", (bob) => shop.ordersMain.createOrder(bob, someItems));
+    for (const id of ["order1", "order2", "nonsense"]) {
+      const refused = as(shop, "charlie", (charlie) => shop.ordersMain.viewOrder(id, charlie));
+      await expect(refused).rejects.toMatchObject(absent);
+    }
+    const view = (id: string) => as(shop, "alice", (alice) => shop.ordersMain.viewOrder(id, alice));
+    expect(await view("order1")).toMatchObject({ userId: "user2", items: someItems });
+    await expect(view("order2")).rejects.toMatchObject(absent);
+  });
+
+  test("needs the permission to view, of who may cancel too", async () => {
+    await using shop = await makeShop();
+    await as(shop, "bob", (bob) => shop.ordersMain.createOrder(bob, someItems));
+    for (const permissions of [[], ["order.cancel"]] as const) {
+      await shop.userStore.setRolePermissions("user", permissions, { nowMs: 0 });
+      const refused = as(shop, "bob", (bob) => shop.ordersMain.viewOrder("order1", bob));
+      await expect(refused).rejects.toMatchObject(denied("You don't have permission to view orders"));
+    }
+  });
+});
+
 describe("cancelOrder", () => {
   test("lets an admin cancel anybody's order, and cancelling twice is no error", async () => {
     await using shop = await makeShop();

@@ -18,6 +18,7 @@ import {
   type OrderEntry,
   type OrderService,
   OrderServiceContract,
+  type ViewedOrder,
 } from "../contracts/orders.ts";
 import type { User } from "../contracts/users.ts";
 import { toMajor } from "./money.ts";
@@ -30,6 +31,8 @@ export interface OrderDeps {
   /** The link to the home of the users who are introduced. */
   readonly users: HomeLink;
 }
+
+const viewRefusal = "You don't have permission to view orders";
 
 /** Only the gateway is served: it introduces, and it may look at an order by its id. */
 export function orderServiceFor(peer: Peer, home: Home, deps: OrderDeps): RpcTarget | undefined {
@@ -70,9 +73,23 @@ class OrderServiceTarget implements Implementation<OrderService> {
     const { store, users } = this.#deps;
     const userId = await authorise(user, users, {
       permission: "order.view",
-      refusal: "You don't have permission to view orders",
+      refusal: viewRefusal,
     });
     return (await store.listByUser(userId)).map(toEntry);
+  }
+
+  async viewOrder(id: string, user: Introduction<User>): Promise<ViewedOrder> {
+    const { store, users } = this.#deps;
+    using viewer = accept(user, { from: users });
+    const [viewerId, mayView, mayCancel] = await Promise.all([
+      viewer.getId(),
+      viewer.hasPermission("order.view"),
+      viewer.hasPermission("order.cancel"),
+    ]);
+    if (!mayView) throw new FlotillaError("permission_denied", viewRefusal);
+    const order = await store.byId(id);
+    if (!order || (order.userId !== viewerId && !mayCancel)) throw notFound();
+    return { ...toEntry(order), items: order.lines.map(toItem), userId: order.userId };
   }
 
   cancelOrder(id: string, user: Introduction<User>): Promise<CancelledOrder> {

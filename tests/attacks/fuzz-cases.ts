@@ -86,6 +86,7 @@ const gatewayCalls = [
   call("listUsers", token),
   call("createOrder", token, items, key),
   call("listOrders", token),
+  call("getOrder", token, orderId),
   call("cancelOrder", token, orderId),
   call("refresh", token),
   call("account", token),
@@ -117,6 +118,7 @@ const callsOf: Readonly<Record<FuzzTarget, readonly Call[]>> = {
   orders: [
     call("createOrder", introduction, items, key),
     call("listOrders", introduction),
+    call("viewOrder", orderId, introduction),
     call("cancelOrder", orderId, introduction),
     call("getOrder", orderId),
     ...[...OrderContract.methods.keys()].filter((name) => name !== "cancel").map((name) => call(name)),
