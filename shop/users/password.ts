@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os";
 import { FlotillaError } from "@flotilla/kit";
 import { type Algorithm, hash, type Options, parseOptions, verify } from "@node-rs/argon2";
 
@@ -26,8 +27,11 @@ export function isWeakHash(passwordHash: string): boolean {
 
 /** UTF-16 units. Far above any passphrase; it bounds what one call makes us read. */
 export const passwordCharsMax = 1_024;
-/** Two of libuv's four threads: files and name look-ups keep the others, and memory stays under 40 MiB. */
-const parallelDefault = 2;
+/**
+ * One core is left for what is not a login, so that a flood of them slows nothing else. At most two of libuv's four
+ * threads: files and name look-ups keep the others, and memory stays under 40 MiB.
+ */
+const parallelDefault = Math.min(2, Math.max(1, availableParallelism() - 1));
 /** Above it callers are refused: 64 are worked off within a second, well before anybody's deadline. */
 const waitingMax = 64;
 

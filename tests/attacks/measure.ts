@@ -1,5 +1,6 @@
 import { cpus, totalmem } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
+import { makePasswords } from "../../shop/users/password.ts";
 import { startProcesses, until } from "../process-harness.ts";
 import type { HonestCall } from "./honest.child.ts";
 import { startHonest } from "./honest.ts";
@@ -159,6 +160,58 @@ const holding: readonly { readonly row: string; readonly name: string; hold(at: 
   },
 ];
 
+/** Log-ins come at this multiple of what can be hashed, whatever is answered; every attempt is at another account. */
+const floodTimes = 20;
+
+interface Flood {
+  readonly row: string;
+  readonly name: string;
+  /** Addresses of the attacker; elsewhere than on Linux they are one. */
+  readonly networks: number;
+}
+
+const floods: readonly Flood[] = [
+  { row: "R11", name: `wrong passwords, ${floodTimes} times what can be hashed, from one network`, networks: 1 },
+  { row: "R11", name: `wrong passwords, ${floodTimes} times what can be hashed, from 16 networks`, networks: 16 },
+];
+
+/** Sends `perSecond` log-ins in even portions for a round. @returns how many. */
+async function flood(at: Attacked, networks: number, perSecond: number): Promise<number> {
+  const peers = await Promise.all(
+    times(networks, () => []).map((_, i) =>
+      dial(at.url, { framing: "flotilla.v1", localAddress: localAddress && `127.0.1.${i + 1}` }),
+    ),
+  );
+  const startMs = performance.now();
+  let sent = 0;
+  for (let nowMs = startMs; nowMs - startMs < roundMs; nowMs = performance.now()) {
+    for (const due = Math.floor(((nowMs - startMs) / 1_000) * perSecond); sent < due; sent += 1) {
+      const peer = peers[sent % networks]!;
+      const id = peer.call("login", [`guess${sent}`, "wrong"]);
+      // Answered, or not: what was asked is let go, as a client does that has given up.
+      void peer.answer(id).then(
+        () => peer.send(["release", id, 1]),
+        () => {},
+      );
+    }
+    await delay(5);
+  }
+  for (const peer of peers) peer[Symbol.dispose]();
+  return sent;
+}
+
+/** Passwords that the machine compares in a second when it has nothing else to do. */
+async function hashedPerSecond(): Promise<number> {
+  const passwords = makePasswords();
+  const untilMs = performance.now() + 1_000;
+  let compared = 0;
+  const worker = async () => {
+    for (; performance.now() < untilMs; compared += 1) await passwords.verify(undefined, "wrong");
+  };
+  await Promise.all([1, 2, 3, 4].map(worker));
+  return compared;
+}
+
 /**
  * Measures what an honest customer, in a process of its own, notices of each resource attack: in turn a round alone and a
  * round beside the attacker, so that a machine that gets slower does so for both.
@@ -178,7 +231,9 @@ export async function measure(words: readonly string[] = []): Promise<string> {
   };
   try {
     await roundOf();
-    for (const { row, name, besides } of all(at)) {
+    const capacity = await hashedPerSecond();
+    process.stderr.write(`${capacity} passwords are compared in a second\n`);
+    for (const { row, name, besides } of all(at, floodTimes * capacity)) {
       if (words.length > 0 && !words.some((word) => `${row} ${name}`.includes(word))) continue;
       const alone: HonestCall[] = [];
       const beside: HonestCall[] = [];
@@ -206,7 +261,7 @@ const heading = [
   "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
 ];
 
-function all(at: Attacked) {
+function all(at: Attacked, floodPerSecond: number) {
   const repeated = attacks.map(({ row, name, once, parallel: atOnce = parallel }) => ({
     row,
     name,
@@ -233,7 +288,12 @@ function all(at: Attacked) {
       return connections.length;
     },
   }));
-  return [...repeated, ...held];
+  const flooding = floods.map(({ row, name, networks }) => ({
+    row,
+    name,
+    besides: () => flood(at, networks, floodPerSecond),
+  }));
+  return [...repeated, ...held, ...flooding];
 }
 
 interface Measured {

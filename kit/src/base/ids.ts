@@ -1,4 +1,4 @@
-import { randomBytes } from "node:crypto";
+import { randomBytes, randomFillSync } from "node:crypto";
 
 /** 144 bits: what an introduction is known by. Unguessable, 24 characters of base64url. */
 export function newNonce(): string {
@@ -12,12 +12,26 @@ export function newInstanceId(): string {
 
 /** W3C trace context: 16 random bytes in hex. */
 export function newTraceId(): string {
-  return randomBytes(16).toString("hex");
+  return pooledHex(16);
 }
 
 /** W3C trace context: 8 random bytes in hex. */
 export function newSpanId(): string {
-  return randomBytes(8).toString("hex");
+  return pooledHex(8);
+}
+
+/** Bytes fetched at once: one system call for 250 calls, and not for each of them. */
+const pool = Buffer.alloc(4_096);
+let poolUsed = pool.length;
+
+/** For what is unique and no secret: the bytes stay in memory. */
+function pooledHex(bytes: number): string {
+  if (poolUsed + bytes > pool.length) {
+    randomFillSync(pool);
+    poolUsed = 0;
+  }
+  poolUsed += bytes;
+  return pool.toString("hex", poolUsed - bytes, poolUsed);
 }
 
 const traceId = /^(?!0+$)[0-9a-f]{32}$/;
