@@ -30,6 +30,10 @@ export function storeError(thrown: unknown): unknown {
   return thrown;
 }
 
+export function closedError(): FlotillaError {
+  return new FlotillaError("unavailable", "The store is closed", { reason: "store" });
+}
+
 /** Why a store refuses to open; for the operator who starts the service, so it names the file. */
 export function openError(thrown: unknown, file: string): unknown {
   const code = primaryCode(thrown);

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { FlotillaError, hasCode, reasonOf } from "@flotilla/kit";
 import type { Generated } from "kysely";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { openSqlite, type Sqlite } from "./sqlite.ts";
+import { openSqlite, prepared, type Sqlite } from "./sqlite.ts";
 import { openError, storeError } from "./sqlite-error.ts";
 import type { Migration } from "./sqlite-migration.ts";
 
@@ -31,6 +31,9 @@ const add = (db: Sqlite<Tables>, text: string) =>
   db.unit((run) => run(db.build.insertInto("notes").values({ text }).returning("id"))[0]?.id);
 const texts = (db: Sqlite<Tables>) =>
   db.unit((run) => run(db.build.selectFrom("notes").select("text").orderBy("id")).map((row) => row.text));
+
+const seen = (db: Sqlite<Tables>) =>
+  db.read((run) => run(db.build.selectFrom("notes").select("text").orderBy("id")).map((row) => row.text));
 
 function refusalOf(run: () => unknown): FlotillaError {
   try {
@@ -104,6 +107,42 @@ describe("a unit of work", () => {
     expect(await texts(db)).toEqual(["before"]);
     await add(db, "after");
     expect(await texts(db)).toEqual(["before", "after"]);
+    db.close();
+  });
+});
+
+describe("what only reads", () => {
+  it("sees what is committed, and not what was asked for and is not yet", async () => {
+    const db = open();
+    await add(db, "kept");
+    const asked = add(db, "asked for");
+    expect(await seen(db)).toEqual(["kept"]);
+    await asked;
+    expect(await seen(db)).toEqual(["kept", "asked for"]);
+    db.close();
+    await expect(seen(db)).rejects.toMatchObject({ code: "unavailable" });
+  });
+
+  it("cannot write", async () => {
+    const db = open();
+    const writing = db.read((run) => run(db.build.insertInto("notes").values({ text: "x" })));
+    await expect(writing).rejects.toThrow("only reads");
+    expect(await seen(db)).toEqual([]);
+    db.close();
+  });
+
+  it("is fast when its query is prepared, which is built once and run with other values", async () => {
+    const db = open();
+    for (const text of ["one", "two", "three"]) await add(db, text);
+    let built = 0;
+    const after = prepared(({ id, text }: { id: number; text: string }) => {
+      built += 1;
+      return db.build.selectFrom("notes").select("text").where("id", ">", id).where("text", "<>", text).orderBy("id");
+    });
+    const textsAfter = (id: number, text: string) => db.read((run) => run(after({ id, text })).map((row) => row.text));
+    expect(await textsAfter(0, "two")).toEqual(["one", "three"]);
+    expect(await textsAfter(1, "three")).toEqual(["two"]);
+    expect(built).toBe(1);
     db.close();
   });
 });

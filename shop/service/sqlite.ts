@@ -10,8 +10,9 @@ import {
   SqliteIntrospector,
   SqliteQueryCompiler,
 } from "kysely";
-import { damageError, openError, storeError } from "./sqlite-error.ts";
+import { closedError, damageError, openError, storeError } from "./sqlite-error.ts";
 import { type Migration, migrate } from "./sqlite-migration.ts";
+import { makeUnits } from "./sqlite-units.ts";
 
 /** How long opening waits for a predecessor that is closing. It blocks the event loop, so it is short. Milliseconds. */
 const busyMsMax = 1_000;
@@ -34,25 +35,27 @@ const pragmas = `
   PRAGMA trusted_schema = OFF;
   PRAGMA cell_size_check = ON;`;
 
-/** Runs one query within the unit it was given to, and returns its rows. It is of no use once that unit has ended. */
+/** Runs one query within the work it was given to, and returns its rows. It is of no use once that has ended. */
 export type Run = <Row>(query: Compilable<Row>) => Row[];
 
 /**
  * One SQLite file, owned by this process.
  *
  * Kysely builds and types the queries; it does not run them. `DatabaseSync` blocks, so a unit of work is one
- * synchronous function between BEGIN and COMMIT: there is no await inside it at which another unit could run on the
- * same connection, and so no queue, pool or lock. It is also what group commit needs, to put many units into one sync.
+ * synchronous function within a transaction: there is no await inside it at which another unit could run on the same
+ * connection. The units of one turn of the event loop share a commit (`makeUnits`).
  */
 export interface Sqlite<Tables> {
   /** For building queries; executing one of them throws. */
   readonly build: Kysely<Tables>;
   /**
-   * Runs `work` as one transaction and resolves when it is on disk. If it throws, nothing of it happened and the promise
-   * is rejected with that; `unavailable` when the file is locked, or the disk is full or failing.
+   * Runs `work`, soon, and resolves when it is on disk. If it throws, nothing of it happened and the promise is rejected
+   * with that; `unavailable` when the file is locked, or the disk is full or failing.
    */
   unit<T>(work: (run: Run) => Settled<T>): Promise<T>;
-  /** Frees the file. Later units are rejected with `unavailable`. */
+  /** Runs `work`, which only reads, at once: it sees what is committed, and nothing that is not. Rejects as `unit` does. */
+  read<T>(work: (run: Run) => Settled<T>): Promise<T>;
+  /** Frees the file, after what was asked for before. Later units are rejected with `unavailable`. */
   close(): void;
 }
 
@@ -103,6 +106,7 @@ function checkIntegrity(db: DatabaseSync, file: string): void {
 
 function makeSqlite<Tables>(db: DatabaseSync): Sqlite<Tables> {
   const statements = new Map<string, StatementSync>();
+  const units = makeUnits(db);
 
   function prepare(sql: string): StatementSync {
     const known = statements.get(sql);
@@ -113,41 +117,67 @@ function makeSqlite<Tables>(db: DatabaseSync): Sqlite<Tables> {
     return statement;
   }
 
+  /** Which kind of work runs now; it is synchronous, so there is one at a time. */
+  let running: "unit" | "read" | undefined;
+
   const run: Run = <Row>(query: Compilable<Row>): Row[] => {
-    if (!db.isTransaction) throw new Error("a query ran outside its unit of work");
     const { sql, parameters } = query.compile();
+    if (running === undefined) throw new Error("a query ran outside its unit of work");
+    if (running === "read" && !sql.startsWith("select")) throw new Error("what only reads would have written");
     return prepare(sql).all(...(parameters as SQLInputValue[])) as Row[];
   };
 
+  function runAs<T>(kind: "unit" | "read", work: (run: Run) => T): T {
+    running = kind;
+    try {
+      return work(run);
+    } finally {
+      running = undefined;
+    }
+  }
+
   return {
     build: new Kysely<Tables>({ dialect: buildOnlyDialect }),
-    async unit(work) {
-      if (!db.isOpen) throw new FlotillaError("unavailable", "The store is closed", { reason: "store" });
+    unit: (work) => units.add(() => runAs("unit", work)),
+    async read(work) {
+      if (!db.isOpen) throw closedError();
       try {
-        rollback(db);
-        db.exec("BEGIN IMMEDIATE");
-        const result = work(run);
-        db.exec("COMMIT");
-        return result;
+        return runAs("read", work);
       } catch (error) {
-        rollback(db);
         throw storeError(error);
       }
     },
     close() {
+      if (db.isOpen) units.flush();
       statements.clear();
       if (db.isOpen) db.close();
     },
   };
 }
 
-/** SQLite may have ended the transaction itself. If this fails too, the next unit tries again before it begins. */
-function rollback(db: DatabaseSync): void {
-  if (!db.isTransaction) return;
-  try {
-    db.exec("ROLLBACK");
-  } catch {
-    // The error that led here is the one to report.
+/**
+ * A query that is built and compiled once, for what runs often: Kysely spends more on a query than SQLite (measured 68 µs
+ * of 129 for an order). `make` gets stand-ins for the values of `Values`, to be compared with or inserted only.
+ */
+export function prepared<Values extends object, Row>(
+  make: (values: Values) => Compilable<Row>,
+): (values: Values) => Compilable<Row> {
+  const slots = new Proxy({}, { get: (_target, name) => new Slot(name as string) }) as Values;
+  const compiled = make(slots).compile();
+  const { parameters } = compiled;
+  return (values) => ({
+    compile: () => ({
+      ...compiled,
+      parameters: parameters.map((it) => (it instanceof Slot ? values[it.name as keyof Values] : it)),
+    }),
+  });
+}
+
+class Slot {
+  readonly name: string;
+
+  constructor(name: string) {
+    this.name = name;
   }
 }
 

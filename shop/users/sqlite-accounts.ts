@@ -1,35 +1,29 @@
+import { prepared } from "../service/sqlite.ts";
 import { type Account, accountId, isCanonicalUsername } from "./account.ts";
 import type { Actor } from "./audit.ts";
 import { adminRole, defaultRole } from "./role.ts";
 import { record } from "./sqlite-audit.ts";
-import { aliveLogin, endLoginsOf, open } from "./sqlite-logins.ts";
+import { endLoginsOf, open } from "./sqlite-logins.ts";
 import { type AccountStore, type NewAccount, refusals } from "./store.ts";
-import { type AccountTable, type Db, numberOf, toAccount, type Unit, unitOf } from "./tables.ts";
+import { type AccountTable, type Db, numberOf, readOf, toAccount, type Unit, unitOf } from "./tables.ts";
 
 export function accountStore(db: Db): AccountStore {
   return {
     addAccount: (account, by = { nowMs: account.createdAtMs }) => unitOf(db, (unit) => add(unit, account, by)),
     accountByName: (username) =>
-      unitOf(db, (unit) => unit.run(present(unit).where("username", "=", username)).map(toAccount)[0]),
-    accountById: (id) => unitOf(db, (unit) => find(unit, id)),
+      readOf(db, (unit) => unit.run(present(unit).where("username", "=", username)).map(toAccount)[0]),
+    accountById: (id) => readOf(db, (unit) => find(unit, id)),
     listAccounts: ({ after, limit } = { limit: -1 }) =>
-      unitOf(db, (unit) => {
+      readOf(db, (unit) => {
         const from = after === undefined ? 0 : numberOf(after);
         return unit.run(present(unit).where("number", ">", from).orderBy("number").limit(limit)).map(toAccount);
       }),
     count: () =>
-      unitOf(db, ({ build, run }) => {
+      readOf(db, ({ build, run }) => {
         const query = build.selectFrom("accounts").where("state", "<>", "deleted");
         return run(query.select((eb) => eb.fn.countAll<number>().as("n")))[0]!.n;
       }),
-    standing: (id, login) =>
-      unitOf(db, (unit) => {
-        const account = find(unit, id);
-        if (!account?.isEnabled) return undefined;
-        if (login && aliveLogin(unit, login.sid, login.nowMs)?.accountId !== id) return undefined;
-        const granted = unit.build.selectFrom("role_permissions").select("permission").where("role", "=", account.role);
-        return { account, permissions: unit.run(granted).map(({ permission }) => permission) };
-      }),
+    standing: standingOf(db),
     setEmail: (id, email, by) =>
       unitOf(db, (unit) => {
         const account = change(unit, id, { email });
@@ -70,6 +64,33 @@ export function accountStore(db: Db): AccountStore {
         return account;
       }),
   };
+}
+
+/** Of every call on a user's capability, so its queries are compiled once. */
+function standingOf(db: Db): AccountStore["standing"] {
+  const { build } = db;
+  const accountOf = prepared(({ number }: { number: number }) =>
+    build.selectFrom("accounts").selectAll().where("number", "=", number).where("state", "=", "enabled"),
+  );
+  const loginOf = prepared((it: { sid: string; number: number; nowMs: number }) =>
+    build
+      .selectFrom("logins")
+      .select("number")
+      .where("sid", "=", it.sid)
+      .where("account_number", "=", it.number)
+      .where("idle_ends_at_ms", ">", it.nowMs)
+      .where("ends_at_ms", ">", it.nowMs),
+  );
+  const grantedTo = prepared(({ role }: { role: string }) =>
+    build.selectFrom("role_permissions").select("permission").where("role", "=", role),
+  );
+  return (id, login) =>
+    db.read((run) => {
+      const number = numberOf(id);
+      const [row] = run(accountOf({ number }));
+      if (!row || (login && run(loginOf({ ...login, number })).length === 0)) return undefined;
+      return { account: toAccount(row), permissions: run(grantedTo(row)).map(({ permission }) => permission) };
+    });
 }
 
 function add(unit: Unit, account: NewAccount, by: Actor): Account {

@@ -12,7 +12,7 @@ import {
 } from "./login.ts";
 import { record } from "./sqlite-audit.ts";
 import { type LoginStore, type NewLogin, type Opened, type Rotated, type Rotation, refusals } from "./store.ts";
-import { type Db, numberOf, toAccount, toLogin, type Unit, unitOf } from "./tables.ts";
+import { type Db, numberOf, readOf, toAccount, toLogin, type Unit, unitOf } from "./tables.ts";
 
 export function loginStore(db: Db): Omit<LoginStore, "refuseLogin"> {
   return {
@@ -29,7 +29,7 @@ export function loginStore(db: Db): Omit<LoginStore, "refuseLogin"> {
       }),
     rotate: (rotation) => unitOf(db, (unit) => rotate(unit, rotation)),
     listLogins: (id, nowMs) =>
-      unitOf(db, ({ build, run }) => {
+      readOf(db, ({ build, run }) => {
         const own = build.selectFrom("logins").selectAll().where("account_number", "=", numberOf(id));
         const alive = own.where("idle_ends_at_ms", ">", nowMs).where("ends_at_ms", ">", nowMs);
         return run(alive.orderBy("number", "desc")).map(toLogin);
@@ -131,7 +131,7 @@ export function endLoginsOf({ build, run }: Unit, id: string): number {
   return run(build.deleteFrom("logins").where("account_number", "=", numberOf(id)).returning("number")).length;
 }
 
-export function aliveLogin({ build, run }: Unit, sid: string, nowMs: number): LoginSession | undefined {
+function aliveLogin({ build, run }: Unit, sid: string, nowMs: number): LoginSession | undefined {
   const one = build.selectFrom("logins").selectAll().where("sid", "=", sid);
   return run(one.where("idle_ends_at_ms", ">", nowMs).where("ends_at_ms", ">", nowMs)).map(toLogin)[0];
 }

@@ -1,12 +1,12 @@
 import { adminRole, defaultRole, type Permission, type Role, sortedPermissions } from "./role.ts";
 import { record } from "./sqlite-audit.ts";
 import { type RoleStore, refusals } from "./store.ts";
-import { type Db, type Unit, unitOf } from "./tables.ts";
+import { type Db, readOf, type Unit, unitOf } from "./tables.ts";
 
 export function roleStore(db: Db): RoleStore {
   return {
     listRoles: () =>
-      unitOf(db, ({ build, run }) => {
+      readOf(db, ({ build, run }) => {
         const granted = run(build.selectFrom("role_permissions").selectAll());
         return run(build.selectFrom("roles").selectAll().orderBy("name")).map(({ name }) => ({
           name,

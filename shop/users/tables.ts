@@ -61,6 +61,11 @@ export function unitOf<T>(db: Db, work: (unit: Unit) => T extends PromiseLike<un
   return db.unit((run) => work({ build: db.build, run }));
 }
 
+/** The same for what only reads. */
+export function readOf<T>(db: Db, work: (unit: Unit) => T extends PromiseLike<unknown> ? never : T): Promise<T> {
+  return db.read((run) => work({ build: db.build, run }));
+}
+
 /** Of an id that is nobody's: 0, which is no account's number. */
 export function numberOf(id: string): number {
   return accountNumber(id) ?? 0;
