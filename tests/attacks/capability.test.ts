@@ -204,7 +204,7 @@ describe("what is not in the contract", () => {
 
   attack("C11 methods of other contracts, of the class, and of every object do not exist", async () => {
     const names = [
-      ...["authenticate", "getUser", "getUserByToken", "withdraw", "deposit", "cancelDeposit", "getOrder"],
+      ...["authenticate", "getUser", "getUserByToken", "withdraw", "deposit", "cancelDeposit", "viewOrder"],
       ...["deps", "#deps", "_deps", "invoke", "introduceUser", "hasOwnProperty", "isPrototypeOf", "valueOf"],
       ...[
         "toLocaleString",
