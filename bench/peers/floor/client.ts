@@ -1,0 +1,11 @@
+import type { Client } from "../process.ts";
+import { dial } from "./wire.ts";
+
+export async function open(gatewayAddress: string): Promise<Client> {
+  const gateway = await dial(gatewayAddress);
+  return {
+    login: (username, password) => gateway.call("login", username, password),
+    createOrder: (token, items, idempotencyKey) => gateway.call("createOrder", token, items, idempotencyKey),
+    close: async () => gateway.close(),
+  };
+}
