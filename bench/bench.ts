@@ -4,6 +4,7 @@ import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { measure } from "./measure.ts";
 import { type Command, readCommand, usage } from "./options.ts";
+import { writeReport } from "./report.ts";
 import { type Results, readResults, summarise, thisCommit, thisMachine, writeResults } from "./results.ts";
 import { resultTables } from "./table.ts";
 
@@ -17,7 +18,7 @@ try {
   say(`${(error as Error).message}\n\n${usage}`);
   process.exit(2);
 }
-if (command.report) print(readResults(command.report));
+if (command.report) writeReport(readResults(command.report));
 else await measureAll(command);
 
 async function measureAll({ options, out, profileTo }: Command): Promise<void> {
