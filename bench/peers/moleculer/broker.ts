@@ -1,8 +1,11 @@
 // A node of Moleculer's own TCP cluster, which finds the others by a list of addresses.
 import { ServiceBroker } from "moleculer";
 
-/** In production settings: nothing logged, traced or measured, actions checked by the default validator. */
-export function makeBroker(nodeID: string, peers: readonly string[]): ServiceBroker {
+/**
+ * `peers` are the addresses of other nodes, with commas between. In production settings: nothing logged, traced or
+ * measured, actions checked by the default validator.
+ */
+export function makeBroker(nodeID: string, peers: string): ServiceBroker {
   return new ServiceBroker({
     nodeID,
     logger: false,
@@ -18,6 +21,6 @@ export function makeBroker(nodeID: string, peers: readonly string[]): ServiceBro
 
 /** `HOST:PORT/NODE`, as the list of addresses wants it. */
 export function addressOfNode(broker: ServiceBroker): string {
-  const { opts } = broker.transit?.tx as unknown as { opts: { port: number } };
-  return `127.0.0.1:${opts.port}/${broker.nodeID}`;
+  const transporter = broker.transit?.tx as { opts: { port: number } } | undefined;
+  return `127.0.0.1:${transporter?.opts.port}/${broker.nodeID}`;
 }

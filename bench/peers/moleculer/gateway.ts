@@ -6,7 +6,7 @@ import { addressOf, announce, ordersAddress, usersAddress } from "../process.ts"
 import { userIdOf } from "../token.ts";
 import { makeBroker } from "./broker.ts";
 
-const broker = makeBroker("gateway", [usersAddress, ordersAddress]);
+const broker = makeBroker("gateway", `${usersAddress},${ordersAddress}`);
 const idempotencyKeyOf = new RegExp(idempotencyKeyPattern);
 
 interface Meta {

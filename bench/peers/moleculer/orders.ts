@@ -4,7 +4,7 @@ import { announce, storeOfThisRun, usersAddress } from "../process.ts";
 import { addressOfNode, makeBroker } from "./broker.ts";
 
 const store = storeOfThisRun();
-const broker = makeBroker("orders", [usersAddress]);
+const broker = makeBroker("orders", usersAddress);
 
 interface CreateOrder {
   readonly items: readonly Item[];

@@ -3,7 +3,7 @@ import { announce } from "../process.ts";
 import { isAllowed, login } from "../token.ts";
 import { addressOfNode, makeBroker } from "./broker.ts";
 
-const broker = makeBroker("users", []);
+const broker = makeBroker("users", "");
 
 broker.createService({
   name: "users",
