@@ -78,7 +78,7 @@ async function keepUser(shop: Shop, token: string): Promise<RpcStub<User>> {
   let kept: RpcStub<User> | undefined;
   const keeper = {
     keep(user: Introduction<User>) {
-      using accepted = accept(user, { from: shop.orderDeps.users });
+      using accepted = accept(user, { from: shop.usersForOrders });
       kept = accepted.dup() as unknown as RpcStub<User>;
     },
   };

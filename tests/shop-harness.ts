@@ -9,6 +9,7 @@ import {
   type Home,
   type Introduction,
   makeHome,
+  makeLoans,
   type Peer,
   type ServicePeer,
 } from "@flotilla/kit";
@@ -101,7 +102,8 @@ export async function makeShop(options: ShopOptions = {}) {
   let ordersUsers = link(ordersPeer, users, userServiceFor(ordersPeer, users, userDeps));
   let gatewayUsers = link(gatewayPeer, users, userServiceFor(gatewayPeer, users, userDeps));
   const usersForOrders = connectionOver(() => ordersUsers);
-  const orderDeps = { clock, store: orderStore, users: usersForOrders };
+  const loans = makeLoans({ from: usersForOrders, clock });
+  const orderDeps = { clock, store: orderStore, users: loans };
   const gatewayOrders = link(gatewayPeer, orders, orderServiceFor(gatewayPeer, orders, orderDeps));
 
   const atGateway = () => onWork?.("gateway");
@@ -138,6 +140,8 @@ export async function makeShop(options: ShopOptions = {}) {
     orderStore,
     userDeps,
     orderDeps,
+    /** The Order Service's link to the home of the users. */
+    usersForOrders,
     orders,
     gateway,
     introductions,
@@ -172,6 +176,7 @@ export async function makeShop(options: ShopOptions = {}) {
     reconnectUsers,
     async [Symbol.asyncDispose]() {
       introductions[Symbol.dispose]();
+      loans[Symbol.dispose]();
       await clock.advance(delayMs * 4);
       expectNoLeaks({ links: [gatewayUsers, gatewayOrders, ordersUsers, ...fronts], homes: [users, orders] });
       if (userDeps.revokers.size > 0) throw new Error(`${userDeps.revokers.size} revokers are kept for nothing`);

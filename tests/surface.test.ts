@@ -25,6 +25,7 @@ test("the kit exports these values", () => {
       "introductionTo",
       "linkLimits",
       "makeHome",
+      "makeLoans",
       "makeMemoryLink",
       "makeMetrics",
       "makeRevoker",

@@ -29,6 +29,7 @@ export {
   introduce,
 } from "./introduction/introduce.ts";
 export { type Introduction, introductionTo } from "./introduction/introduction.ts";
+export { type Loan, type Loans, type LoansOptions, makeLoans } from "./introduction/loans.ts";
 export { type Connection, type ConnectOptions, connect } from "./session/connect.ts";
 export { type Identity, openIdentity } from "./session/identity.ts";
 export { type OpsOptions, type OpsServer, serveOps } from "./session/ops.ts";

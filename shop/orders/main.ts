@@ -1,6 +1,6 @@
 // The Order Service as a process: the only reader of its environment.
 import { join } from "node:path";
-import { systemClock as clock, connect, serve } from "@flotilla/kit";
+import { systemClock as clock, connect, makeLoans, serve } from "@flotilla/kit";
 import type { UserServiceForPeers } from "../contracts/users.ts";
 import { runService } from "../service/run-service.ts";
 import { orderServiceFor } from "./service.ts";
@@ -11,13 +11,14 @@ await runService("orders", process.env, async ({ placement, identity, home, log,
   const store = openSqliteOrderStore(join(dataDir, "orders.db"));
   const as = { identity, instance: home.instance };
   const users = connect<UserServiceForPeers>({ name: "users", url: urlOf("users"), as });
+  const loans = makeLoans({ from: users, clock });
   const server = await serve({
     name: home.name,
     instance: home.instance,
     identity,
     host,
     port: ports.orders,
-    main: (peer) => orderServiceFor(peer, home, { clock, store, users }),
+    main: (peer) => orderServiceFor(peer, home, { clock, store, users: loans }),
     isReady: () => users.isOpen,
     onHiddenError: (err) => log.error({ err, requestId: err.requestId }, "a call failed"),
     onRefused: ({ code, reason }) => metrics.refused(code, reason),
@@ -37,6 +38,7 @@ await runService("orders", process.env, async ({ placement, identity, home, log,
     checks: () => ({ users: users.isOpen }),
     async stop() {
       await server.drain();
+      loans[Symbol.dispose]();
       users.close();
       store.close();
     },

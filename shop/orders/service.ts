@@ -1,12 +1,11 @@
 import { createHash, randomUUID } from "node:crypto";
 import {
-  accept,
   type Clock,
   FlotillaError,
   type Home,
-  type HomeLink,
   type Implementation,
   type Introduction,
+  type Loans,
   type Peer,
 } from "@flotilla/kit";
 import type { RpcTarget } from "capnweb";
@@ -28,8 +27,8 @@ import type { OrderStore } from "./store.ts";
 export interface OrderDeps {
   readonly clock: Clock;
   readonly store: OrderStore;
-  /** The link to the home of the users who are introduced. */
-  readonly users: HomeLink;
+  /** What the User Service lends us of the users who are introduced. */
+  readonly users: Loans;
 }
 
 const viewRefusal = "You don't have permission to view orders";
@@ -80,12 +79,13 @@ class OrderServiceTarget implements Implementation<OrderService> {
 
   async viewOrder(id: string, user: Introduction<User>): Promise<ViewedOrder> {
     const { store, users } = this.#deps;
-    using viewer = accept(user, { from: users });
-    const [viewerId, mayView, mayCancel] = await Promise.all([
-      viewer.getId(),
-      viewer.hasPermission("order.view"),
-      viewer.hasPermission("order.cancel"),
-    ]);
+    const [viewerId, mayView, mayCancel] = await users.with(user, (viewer) =>
+      Promise.all([
+        viewer.constant("getId"),
+        viewer.capability.hasPermission("order.view"),
+        viewer.capability.hasPermission("order.cancel"),
+      ]),
+    );
     if (!mayView) throw new FlotillaError("permission_denied", viewRefusal);
     const order = await store.byId(id);
     if (!order || (order.userId !== viewerId && !mayCancel)) throw notFound();
@@ -153,11 +153,12 @@ async function cancelOrder(id: string, user: Introduction<User>, { store, users 
  */
 async function authorise(
   user: Introduction<User>,
-  users: HomeLink,
+  users: Loans,
   { permission, refusal }: { readonly permission: string; readonly refusal: string },
 ): Promise<string> {
-  using buyer = accept(user, { from: users });
-  const [id, isAllowed] = await Promise.all([buyer.getId(), buyer.hasPermission(permission)]);
+  const [id, isAllowed] = await users.with(user, (buyer) =>
+    Promise.all([buyer.constant("getId"), buyer.capability.hasPermission(permission)]),
+  );
   if (!isAllowed) throw new FlotillaError("permission_denied", refusal);
   return id;
 }

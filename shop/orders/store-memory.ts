@@ -14,8 +14,8 @@ export function makeMemoryOrderStore(): OrderStore {
   function purge(nowMs: number): void {
     let left = recordsPurgedMax;
     for (const [key, { order }] of acknowledged) {
-      if (left === 0) return;
-      if (order.createdAtMs >= nowMs - idempotencyMsMin) continue;
+      // The oldest come first.
+      if (left === 0 || order.createdAtMs >= nowMs - idempotencyMsMin) return;
       acknowledged.delete(key);
       left--;
     }
@@ -28,7 +28,7 @@ export function makeMemoryOrderStore(): OrderStore {
       if (earlier && earlier.requestHash !== idempotency.requestHash) throw refusals.keyUsed();
       if (earlier) return { order: earlier.order, replayed: true };
       const id = orderId(orders.size + 1);
-      const order: Order = { ...rest, id, lines: structuredClone(lines), status: "pending" };
+      const order: Order = { ...rest, id, lines: lines.map((line) => ({ ...line })), status: "pending" };
       orders.set(id, order);
       purge(order.createdAtMs);
       acknowledged.set(key, { requestHash: idempotency.requestHash, order });

@@ -4,6 +4,7 @@ import {
   connect,
   type HomeLink,
   makeHome,
+  makeLoans,
   openIdentity,
   serve,
 } from "@flotilla/kit";
@@ -55,7 +56,8 @@ describe("after the gateway's kill -9", () => {
     const as = { identity, instance: home.instance };
     using users = connect<UserServiceForPeers>({ name: "users", url: shop.urls.users, as });
     const { link, held } = holding(users);
-    const deps = { clock, store: makeMemoryOrderStore(), users: link };
+    using loans = makeLoans({ from: link, clock });
+    const deps = { clock, store: makeMemoryOrderStore(), users: loans };
     const port = Number(new URL(shop.urls.orders).port);
     const main = (peer: Parameters<typeof orderServiceFor>[0]) => orderServiceFor(peer, home, deps);
     const server = await serve({ name: "orders", instance: home.instance, identity, port, main });
@@ -94,15 +96,15 @@ describe("after the gateway's kill -9", () => {
   });
 });
 
-/** `users` as the Order Service uses it; of each capability that it withdraws we keep one more hold. */
+/** `users` as the Order Service uses it; what it is lent we withdraw too, to keep it. */
 function holding(users: Connection<UserServiceForPeers>): { link: HomeLink; held: RpcStub<User>[] } {
   const held: RpcStub<User>[] = [];
-  type Withdraw = (nonce: string, gifter: string) => RpcStub<User>;
+  type Withdraw = (nonce: string, gifter: string, asLoan?: boolean) => RpcStub<User>;
   const main = {
-    withdraw(...args: Parameters<Withdraw>) {
-      const user = (users.main as unknown as { withdraw: Withdraw }).withdraw(...args);
-      held.push(user.dup());
-      return user;
+    withdraw(nonce: string, gifter: string, asLoan: boolean) {
+      const home = users.main as unknown as { withdraw: Withdraw };
+      held.push(home.withdraw(nonce, gifter));
+      return home.withdraw(nonce, gifter, asLoan);
     },
   } as unknown as RpcStub<RpcTarget>;
   const link: HomeLink = {

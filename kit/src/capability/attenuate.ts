@@ -61,6 +61,11 @@ export function attenuate<I extends RpcTarget>(
   return makeCaretaker(kept as object, lasting, counting) as Implementation<I> & Disposable;
 }
 
+/** The same with one condition of the kit's own, which binds what is obtained through it too. */
+export function onlyWhile(contract: Contract<RpcTarget>, target: object, condition: Condition): Disposable {
+  return makeCaretaker(target, { contract, conditions: [condition], revoker: undefined, clock: systemClock }, []);
+}
+
 /** What binds a capability and all that is obtained through it. */
 interface Lasting {
   readonly contract: Contract<RpcTarget>;

@@ -1,6 +1,7 @@
 import type { RpcStub, RpcTarget } from "capnweb";
 import type { Clock } from "../base/clock.ts";
 import type { Peer } from "../base/peer.ts";
+import type { Condition } from "./conditions.ts";
 
 /** What a boundary knows beside its contract: for whom it was made, and where it can be deposited. */
 export interface Env {
@@ -28,8 +29,8 @@ export interface DepositOffer {
   readonly endsAtMs: number | undefined;
   /** Throws the refusal of the capability itself when it has ended: it was revoked, say. */
   assertHolds(): void;
-  /** The capability behind a boundary of its own for `peer`. */
-  exposeFor(peer: Peer): RpcTarget & Disposable;
+  /** The capability behind a boundary of its own for `peer`; with `whileHolds`, only as long as that refuses nothing. */
+  exposeFor(peer: Peer, whileHolds?: Condition): RpcTarget & Disposable;
 }
 
 export interface WithdrawClaim {
@@ -37,6 +38,8 @@ export interface WithdrawClaim {
   /** Who, says the recipient, gave it the introduction: the authenticated peer of the session it arrived on. */
   readonly gifter: string;
   readonly peer: Peer;
+  /** Whether what is withdrawn ends with the introduction. */
+  readonly asLoan: boolean;
 }
 
 export interface CancelClaim {

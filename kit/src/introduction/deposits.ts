@@ -3,6 +3,7 @@ import type { Cancel, Clock } from "../base/clock.ts";
 import { FlotillaError } from "../base/errors.ts";
 import { depositsPerPeerMax, introductionMsMax, parkedPerPeerMax, parkMsMax } from "../base/limits.ts";
 import type { Peer, ServicePeer } from "../base/peer.ts";
+import type { Condition } from "../capability/conditions.ts";
 import type { CancelClaim, DepositOffer, WithdrawClaim } from "../capability/env.ts";
 import { refused } from "./introduction.ts";
 
@@ -13,6 +14,8 @@ interface Deposit {
   /** Keeps the implementation alive while the deposit does, whoever else lets go of it. */
   readonly hold: RpcTarget & Disposable;
   readonly cancelExpiry: Cancel;
+  /** Refuses once the deposit has ended: what is lent ends with it. */
+  readonly whileDeposited: Condition;
 }
 
 /** A withdrawal that overtook its deposit: it travels over another link. */
@@ -56,11 +59,12 @@ export function makeDeposits(clock: Clock, limits: DepositLimits = { depositsPer
       offer,
       hold: offer.exposeFor(gifter),
       cancelExpiry: clock.after(lifetimeMs, () => end(nonce, deposit)),
+      whileDeposited: { refusal: () => (deposits.get(nonce) === deposit ? undefined : refused()) },
     };
     deposits.set(nonce, deposit);
     depositsOf.add(gifter.name);
     for (const waiting of unpark(nonce)) {
-      if (isFor(deposit, waiting.claim)) waiting.resolve(offer.exposeFor(waiting.recipient));
+      if (isFor(deposit, waiting.claim)) waiting.resolve(give(deposit, waiting.claim));
       else waiting.reject(refused());
     }
     return { lifetimeMs, end: () => end(nonce, deposit) };
@@ -80,7 +84,11 @@ export function makeDeposits(clock: Clock, limits: DepositLimits = { depositsPer
     if (!deposit) return park(claim, recipient);
     if (!isFor(deposit, claim)) throw refused();
     deposit.offer.assertHolds();
-    return deposit.offer.exposeFor(recipient);
+    return give(deposit, claim);
+  }
+
+  function give({ offer, whileDeposited }: Deposit, { peer, asLoan }: WithdrawClaim): RpcTarget {
+    return offer.exposeFor(peer, asLoan ? whileDeposited : undefined);
   }
 
   function park(claim: WithdrawClaim, recipient: ServicePeer): Promise<RpcTarget> {

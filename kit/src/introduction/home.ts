@@ -4,9 +4,17 @@ import { type Clock, systemClock } from "../base/clock.ts";
 import { newInstanceId } from "../base/ids.ts";
 import { introductionMsMax } from "../base/limits.ts";
 import type { Peer } from "../base/peer.ts";
+import { onlyWhile } from "../capability/attenuate.ts";
 import { expose } from "../capability/boundary.ts";
 import { assertHolds, endsAt } from "../capability/conditions.ts";
-import { arg, type BuiltInCall, type Contract, type Implementation, withBuiltIns } from "../capability/contract.ts";
+import {
+  arg,
+  type BuiltInCall,
+  type Contract,
+  type Implementation,
+  optional,
+  withBuiltIns,
+} from "../capability/contract.ts";
 import type { Env, HomePort } from "../capability/env.ts";
 import { type DepositLimits, makeDeposits } from "./deposits.ts";
 import { refused } from "./introduction.ts";
@@ -24,9 +32,10 @@ export interface DepositReceipt {
   readonly lifetimeMs: number;
 }
 
-/** What every authenticated peer can ask of the main object of a home. Called by `accept` and `introduce`. */
+/** What every authenticated peer can ask of the main object of a home. Called by `accept`, `makeLoans` and `introduce`. */
 export interface HomeMain extends RpcTarget {
-  withdraw(nonce: string, gifter: string): RpcTarget;
+  /** `asLoan`: what is withdrawn ends with the introduction. */
+  withdraw(nonce: string, gifter: string, asLoan?: boolean): RpcTarget;
   cancelDeposit(nonce: string, recipient: string): void;
 }
 
@@ -106,7 +115,10 @@ export function introducible<I extends RpcTarget>(base: Contract<I>): Contract<I
           gifter: env.peer,
           endsAtMs: endsAt(implementation),
           assertHolds: () => assertHolds(implementation, undefined, env.clock),
-          exposeFor: (peer) => expose(contract, implementation as Implementation<RpcTarget>, { ...env, peer }),
+          exposeFor(peer, whileHolds) {
+            const lent = whileHolds ? onlyWhile(contract, implementation, whileHolds) : implementation;
+            return expose(contract, lent as Implementation<RpcTarget>, { ...env, peer });
+          },
         });
       },
     },
@@ -116,9 +128,9 @@ export function introducible<I extends RpcTarget>(base: Contract<I>): Contract<I
 function withHomeMethods(base: Contract<RpcTarget>): Contract<RpcTarget> {
   return derive(mains, base, {
     withdraw: {
-      params: [nonce, serviceName("gifter")],
-      builtIn: ({ env }: BuiltInCall, nonce: string, gifter: string) =>
-        homeOf(env).withdraw({ nonce, gifter, peer: env.peer }),
+      params: [nonce, serviceName("gifter"), optional(arg("asLoan", Type.Boolean()))],
+      builtIn: ({ env }: BuiltInCall, nonce: string, gifter: string, asLoan = false) =>
+        homeOf(env).withdraw({ nonce, gifter, asLoan, peer: env.peer }),
     },
     cancelDeposit: {
       params: [nonce, serviceName("recipient")],

@@ -144,21 +144,40 @@ export function accept<T extends RpcTarget>(
   introduction: Introduction<T>,
   { from }: { from: HomeLink },
 ): RpcPromise<T> {
+  const gifter = gifterAt(from, introduction);
+  if (from.instance !== undefined) return withdraw(introduction, { from, gifter, asLoan: false });
+  return new RpcPromise<RpcTarget>(
+    from.opened().then(() => withdraw(introduction, { from, gifter, asLoan: false })) as unknown as Promise<RpcTarget>,
+  ) as unknown as RpcPromise<T>;
+}
+
+/**
+ * The name of who introduced, when the home at `from` can be asked about it.
+ * @throws FlotillaError as `accept` does.
+ */
+export function gifterAt(from: HomeLink, introduction: Introduction<RpcTarget>): string {
   const gifter = gifterOf(introduction);
   if (!gifter || introduction.home !== from.name) throw refused();
   assertProven(from, "accepted");
-  const { introduction: nonce, instance } = introduction;
-  if (from.instance !== undefined) return withdraw();
-  return new RpcPromise<RpcTarget>(
-    from.opened().then(withdraw) as unknown as Promise<RpcTarget>,
-  ) as unknown as RpcPromise<T>;
+  return gifter.name;
+}
 
-  function withdraw(): RpcPromise<T> {
-    if (from.instance !== instance) {
-      throw new FlotillaError("unavailable", `${from.name} was restarted since`, { reason: "home_restarted" });
-    }
-    return (from.main as unknown as RpcStub<HomeMain>).withdraw(nonce, gifter!.name) as unknown as RpcPromise<T>;
+interface Withdrawal {
+  readonly from: HomeLink;
+  readonly gifter: string;
+  readonly asLoan: boolean;
+}
+
+/** @throws FlotillaError `unavailable` when the home was restarted, or is away. */
+export function withdraw<T extends RpcTarget>(
+  introduction: Introduction<T>,
+  { from, gifter, asLoan }: Withdrawal,
+): RpcPromise<T> {
+  if (from.instance !== introduction.instance) {
+    throw new FlotillaError("unavailable", `${from.name} was restarted since`, { reason: "home_restarted" });
   }
+  const home = from.main as unknown as RpcStub<HomeMain>;
+  return home.withdraw(introduction.introduction, gifter, asLoan) as unknown as RpcPromise<T>;
 }
 
 /** A home takes nothing from, and gives nothing to, somebody who proves no name. */

@@ -12,7 +12,7 @@ export interface TrioOptions {
   /** The home's main object for one of its peers. */
   homeMain(home: Home, peer: ServicePeer, clock: VirtualClock): RpcTarget;
   /** The recipient's main object for the gifter, given the recipient's own link to the home. */
-  recipientMain(recipient: Home, link: HomeLink, peer: ServicePeer): RpcTarget;
+  recipientMain(recipient: Home, link: HomeLink, peer: ServicePeer, clock: VirtualClock): RpcTarget;
 }
 
 /** Three services on one virtual clock: the gifter holds a capability of the home's and introduces it to the recipient. */
@@ -40,7 +40,7 @@ export function makeTrio({ delayMs = 0, homeMain, recipientMain }: TrioOptions):
 
   const recipientToHome = link(recipientPeer, home, homeMain(home, recipientPeer, clock));
   const gifterToHome = link(gifterPeer, home, homeMain(home, gifterPeer, clock));
-  const gifterToRecipient = link(gifterPeer, recipient, recipientMain(recipient, recipientToHome, gifterPeer));
+  const gifterToRecipient = link(gifterPeer, recipient, recipientMain(recipient, recipientToHome, gifterPeer, clock));
   return {
     clock,
     home,

@@ -1,0 +1,116 @@
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, it } from "vitest";
+import { makeRandom, runArrivals } from "./arrivals.ts";
+import { measure } from "./measure.ts";
+import { readCommand } from "./options.ts";
+import { writeReport } from "./report.ts";
+import { type Results, readResults, summarise, thisCommit, thisMachine, writeResults } from "./results.ts";
+import { startSystem } from "./system.ts";
+import { canMeasure } from "./usage.ts";
+import { openStore, storeKinds } from "./work.ts";
+
+let directory = "";
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), "bench-test-"));
+});
+afterEach(() => rmSync(directory, { recursive: true }));
+
+const { options } = readCommand(
+  "--peers flotilla --seconds 0.5 --clients 4 --rounds 1 --shares 0.5 --seed 7".split(" "),
+);
+
+function resultsOf({ samples, counts }: Awaited<ReturnType<typeof measure>>): Results {
+  const { variants, stores, seed, ...rest } = options;
+  const [commit, machine, summary] = [thisCommit(), thisMachine(), summarise(samples)];
+  return { startedAt: "2026-01-01", commit, seed, machine, options: rest, variants, stores, summary, counts, samples };
+}
+
+it("measures ours, keeps every acknowledged order, and writes results that the report can be made of", async () => {
+  const progress: string[] = [];
+  const quick = { ...options, warmSeconds: 0.1 };
+  const measured = await measure({ options: quick, store: "memory", onProgress: (line) => progress.push(line) });
+  expect(measured.counts).toEqual([
+    { variant: "flotilla", store: "memory", acknowledged: expect.any(Number), stored: expect.any(Number) },
+  ]);
+  const [{ acknowledged, stored } = { acknowledged: 0, stored: 0 }] = measured.counts;
+  expect(acknowledged).toBeGreaterThan(0);
+  expect(stored).toBe(acknowledged);
+  expect(measured.samples.map(({ offered }) => offered)).toEqual([
+    { kind: "closed", clients: 4 },
+    { kind: "open", share: 0.5 },
+  ]);
+  for (const { result } of measured.samples) {
+    expect(result).toMatchObject({ failed: 0, rate: expect.any(Number), p50: expect.any(Number) });
+    expect(result.rate).toBeGreaterThan(0);
+    expect(result.p50).toBeLessThanOrEqual(result.p99);
+    expect(result.serverCpu).toEqual(canMeasure ? expect.any(Number) : null);
+  }
+
+  const results = resultsOf(measured);
+  const file = join(directory, "results.json");
+  writeResults(file, results);
+  expect(readResults(file)).toEqual(JSON.parse(JSON.stringify(results)));
+  writeReport(results, directory);
+  writeReport(results, directory);
+  const page = readFileSync(join(directory, "performance.md"), "utf8");
+  expect(page.match(/\| \*\*flotilla\*\* \|/g)).toHaveLength(canMeasure ? 3 : 2);
+  expect(readFileSync(join(directory, "performance.svg"), "utf8")).toContain("Orders per second, 4 clients");
+});
+
+it("leaves no process, no port and no file behind", async () => {
+  const [variant] = options.variants;
+  const before = readdirSync(tmpdir()).filter((name) => name.startsWith("bench-flotilla"));
+  const system = await startSystem({ variant: variant!, store: "sqlite" });
+  const { failed } = await system.run({ kind: "closed", clients: 4, seconds: 0.2 });
+  const { acknowledged, stored } = await system.stop();
+  expect(failed).toBe(0);
+  expect(stored).toBe(acknowledged);
+  for (const pid of system.pids) expect(() => process.kill(pid, 0)).toThrow("ESRCH");
+  for (const address of Object.values(system.addresses)) await expectFree(Number(new URL(address).port));
+  const after = readdirSync(tmpdir()).filter((name) => name.startsWith("bench-flotilla"));
+  expect(after.filter((name) => !before.includes(name))).toEqual([]);
+});
+
+it("says which option cannot be", () => {
+  expect(() => readCommand(["--peers", "nobody"])).toThrow("there is no nobody");
+  expect(() => readCommand(["--clients", "many"])).toThrow('--clients: expected a number from 1 on, got "many"');
+  expect(() => readCommand(["--stores", "memory"])).toThrow("--stores");
+});
+
+it.each(storeKinds)("keeps an order once for its key, and no other order for it: %s", async (kind) => {
+  const store = openStore(kind, directory);
+  const order = { userId: "user2", items: [{ name: "Mouse", quantity: 1, price: 2 }], totalMinor: 200 };
+  const first = await store.place({ ...order, idempotencyKey: "a" });
+  expect(await store.place({ ...order, idempotencyKey: "a" })).toEqual(first);
+  expect(await store.place({ ...order, idempotencyKey: "b" })).not.toEqual(first);
+  const another = { ...order, items: [{ name: "Mouse", quantity: 2, price: 2 }], idempotencyKey: "a" };
+  await expect(store.place(another)).rejects.toThrow("another request");
+  expect(store.count()).toBe(2);
+  store.close();
+  expect(existsSync(join(directory, "orders.db"))).toBe(kind !== "memory");
+});
+
+it("offers as much as it is told, at the same times for the same seed", async () => {
+  const [one, other] = [makeRandom(3), makeRandom(3)];
+  expect([one(), one(), one()]).toEqual([other(), other(), other()]);
+  const early: number[] = [];
+  let arrived = 0;
+  await runArrivals({ rate: 2_000, seconds: 0.2, seed: 3 }, (dueMs) => {
+    arrived += 1;
+    if (performance.now() < dueMs) early.push(dueMs);
+  });
+  // 400 on average, and for this seed always the same.
+  expect(arrived).toBe(404);
+  expect(early).toEqual([]);
+});
+
+function expectFree(port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once("error", reject);
+    server.listen({ host: "127.0.0.1", port, exclusive: true }, () => server.close(() => resolve()));
+  });
+}

@@ -1,0 +1,178 @@
+import type { RpcPromise, RpcStub, RpcTarget } from "capnweb";
+import { type Cancel, type Clock, systemClock } from "../base/clock.ts";
+import { withOwnDeadline } from "../base/context.ts";
+import type { MethodName } from "../capability/contract.ts";
+import { gifterAt, type HomeLink, withdraw } from "./introduce.ts";
+import type { Introduction } from "./introduction.ts";
+
+export interface LoansOptions {
+  /** The link to the home of what is introduced. */
+  readonly from: HomeLink;
+  readonly clock?: Clock;
+  /** Kept at once; above it the one that was not used longest is given back. Default 10,000. */
+  readonly entriesMax?: number;
+  /** What nobody used for so long is given back. Milliseconds, default 60 s. */
+  readonly idleMs?: number;
+}
+
+/** What was lent to a recipient, until the use it was lent for is over. */
+export interface Loan<T extends RpcTarget> {
+  /** The capability itself, hosted at its home. Borrowed: neither disposed nor kept. */
+  readonly capability: RpcStub<T>;
+  /**
+   * The answer of a method without parameters that always answers the same, such as an id: asked once for as long as the
+   * loan is kept. It says who somebody is, never that they may do something.
+   */
+  constant<M extends ConstantMethod<T>>(method: M): Promise<Answer<T, M>>;
+}
+
+type ConstantMethod<T> = { [M in MethodName<T>]: T[M] extends () => unknown ? M : never }[MethodName<T>];
+type Answer<T, M extends keyof T> = T[M] extends () => infer R ? Awaited<R> : never;
+
+/**
+ * The recipient's side of introductions that are used again and again: each is withdrawn once, and kept for as long as
+ * it is used, so that a call costs the questions it asks and nothing else.
+ *
+ * What is kept is a loan: the home refuses every call of it from the moment the introduction ends (its gifter disposed
+ * it, its time ran out) or the capability does, exactly as it would refuse to have it withdrawn anew.
+ */
+export interface Loans extends Disposable {
+  /**
+   * Runs `use` with what `introduction` introduces. Whatever error comes of it, the loan is given back, and the next use
+   * asks the home anew.
+   *
+   * @throws FlotillaError what `accept` throws and what its promise rejects with, and what `use` throws.
+   */
+  with<T extends RpcTarget, R>(introduction: Introduction<T>, use: (loan: Loan<T>) => PromiseLike<R>): Promise<R>;
+  readonly size: number;
+}
+
+interface Entry {
+  readonly promise: RpcPromise<RpcTarget>;
+  readonly loan: Loan<RpcTarget>;
+  /** The session of the home's link it hangs on. */
+  readonly sessionNumber: number;
+  usedAtMs: number;
+  uses: number;
+}
+
+const entriesMaxDefault = 10_000;
+const idleMsDefault = 60_000;
+
+export function makeLoans(options: LoansOptions): Loans {
+  const { from, clock = systemClock, entriesMax = entriesMaxDefault, idleMs = idleMsDefault } = options;
+  /** By gifter and nonce, the most recently used last. */
+  const kept = new Map<string, Entry>();
+  let cancelSweep: Cancel | undefined;
+
+  return {
+    with: useOf as Loans["with"],
+    get size() {
+      return kept.size;
+    },
+    [Symbol.dispose]() {
+      cancelSweep?.();
+      for (const key of [...kept.keys()]) drop(key);
+    },
+  };
+
+  async function useOf<R>(
+    introduction: Introduction<RpcTarget>,
+    use: (loan: Loan<RpcTarget>) => PromiseLike<R>,
+  ): Promise<R> {
+    // SECURITY: by gifter too, as the home goes by it: who has come by another's introduction gets nothing of it here.
+    const gifter = gifterAt(from, introduction);
+    const key = `${gifter} ${introduction.introduction}`;
+    if (from.instance === undefined) await from.opened();
+    const entry = reusable(key, introduction) ?? borrow(key, introduction, gifter);
+    entry.uses += 1;
+    try {
+      return await use(entry.loan);
+    } catch (error) {
+      if (kept.get(key) === entry) drop(key);
+      throw error;
+    } finally {
+      entry.uses -= 1;
+      entry.usedAtMs = clock.monotonicMs();
+      giveBackUnused(key, entry);
+    }
+  }
+
+  function reusable(key: string, { instance }: Introduction<RpcTarget>): Entry | undefined {
+    const entry = kept.get(key);
+    if (!entry) return undefined;
+    kept.delete(key);
+    if (entry.sessionNumber === from.sessionNumber && from.instance === instance) {
+      kept.set(key, entry);
+      return entry;
+    }
+    // The session it hung on is over; what it was lent on is gone.
+    giveBackUnused(key, entry);
+    return undefined;
+  }
+
+  function borrow(key: string, introduction: Introduction<RpcTarget>, gifter: string): Entry {
+    const promise = withOwnDeadline(() => withdraw(introduction, { from, gifter, asLoan: true }), clock);
+    const entry: Entry = {
+      promise,
+      loan: makeLoan(promise, clock),
+      sessionNumber: from.sessionNumber,
+      usedAtMs: clock.monotonicMs(),
+      uses: 0,
+    };
+    // Whoever uses it hears of a refusal; it is asked for here, so that calls go to the capability itself from then on.
+    promise.then(
+      () => {},
+      () => {
+        if (kept.get(key) === entry) drop(key);
+      },
+    );
+    kept.set(key, entry);
+    if (kept.size > entriesMax) drop(kept.keys().next().value!);
+    cancelSweep ??= clock.after(idleMs, sweep);
+    return entry;
+  }
+
+  function sweep(): void {
+    const nowMs = clock.monotonicMs();
+    let waitMs = idleMs;
+    for (const [key, { usedAtMs, uses }] of kept) {
+      if (uses > 0) continue;
+      const leftMs = usedAtMs + idleMs - nowMs;
+      if (leftMs <= 0) drop(key);
+      else waitMs = Math.min(waitMs, leftMs);
+    }
+    cancelSweep = kept.size > 0 ? clock.after(waitMs, sweep) : undefined;
+  }
+
+  function drop(key: string): void {
+    const entry = kept.get(key);
+    kept.delete(key);
+    if (entry) giveBackUnused(key, entry);
+  }
+
+  /** What is kept, or still in use, stays. */
+  function giveBackUnused(key: string, entry: Entry): void {
+    if (entry.uses === 0 && kept.get(key) !== entry) entry.promise[Symbol.dispose]();
+  }
+}
+
+/** Others will use it and its answers too, so both have time of their own, and not what the first caller has left. */
+function makeLoan(promise: RpcPromise<RpcTarget>, clock: Clock): Loan<RpcTarget> {
+  const capability = promise as unknown as RpcStub<RpcTarget>;
+  const answers = new Map<string, Promise<unknown>>();
+  return {
+    capability,
+    constant(method: string) {
+      let answer = answers.get(method);
+      if (!answer) {
+        const asked = capability as unknown as Record<string, () => PromiseLike<unknown>>;
+        answer = withOwnDeadline(async () => await asked[method]!(), clock);
+        // A failed answer is not kept: whoever hears of it gives the loan back.
+        answer.catch(() => {});
+        answers.set(method, answer);
+      }
+      return answer as Promise<never>;
+    },
+  };
+}
