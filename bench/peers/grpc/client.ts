@@ -1,5 +1,4 @@
-import type { Item } from "../../work.ts";
-import type { Client } from "../process.ts";
+import type { Client } from "../../client.ts";
 import { dial } from "./wire.ts";
 
 export async function open(gatewayAddress: string): Promise<Client> {
@@ -7,8 +6,7 @@ export async function open(gatewayAddress: string): Promise<Client> {
   return {
     login: async (username, password) => (await gateway.call("Login", { username, password })).token,
     // The token is a parameter of the specified method, so it is a field.
-    createOrder: (token, items, idempotencyKey) =>
-      gateway.call("CreateOrder", { token, items: items as Item[], idempotencyKey }),
+    createOrder: (token, items, idempotencyKey) => gateway.call("CreateOrder", { token, items, idempotencyKey }),
     close: async () => gateway.close(),
   };
 }

@@ -54,8 +54,8 @@ export async function serve(name: ServiceName, handlers: Handlers, path?: string
   const server = new grpc.Server(options);
   const implementation: grpc.UntypedServiceImplementation = {};
   for (const [method, handle] of Object.entries(handlers)) {
-    implementation[method] = (call: { request: never }, answer: grpc.sendUnaryData<unknown>) => {
-      handle(call.request).then((response: unknown) => answer(null, response), answer);
+    implementation[method] = ({ request }: { request: unknown }, answer: grpc.sendUnaryData<unknown>) => {
+      handle(request as never).then((response: unknown) => answer(null, response), answer);
     };
   }
   server.addService(services[name].service, implementation);

@@ -1,14 +1,15 @@
-import type { Item } from "../../work.ts";
-import type { Client } from "../process.ts";
+import { createTRPCClient, wsLink } from "@trpc/client";
+import type { Client } from "../../client.ts";
 import type { GatewayRouter } from "./gateway.ts";
-import { dial } from "./wire.ts";
+import { socketTo } from "./wire.ts";
 
 export async function open(gatewayAddress: string): Promise<Client> {
-  const { api, wsClient } = dial<GatewayRouter>(gatewayAddress);
+  const socket = socketTo(gatewayAddress);
+  const gateway = createTRPCClient<GatewayRouter>({ links: [wsLink({ client: socket })] });
   return {
-    login: (username, password) => api.login.mutate({ username, password }),
+    login: (username, password) => gateway.login.mutate({ username, password }),
     createOrder: (token, items, idempotencyKey) =>
-      api.createOrder.mutate({ token, items: items as Item[], idempotencyKey }),
-    close: () => wsClient.close(),
+      gateway.createOrder.mutate({ token, items: [...items], idempotencyKey }),
+    close: () => socket.close(),
   };
 }

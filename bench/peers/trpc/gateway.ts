@@ -1,13 +1,14 @@
+import { createTRPCClient, wsLink } from "@trpc/client";
 import { TRPCError } from "@trpc/server";
 import { z } from "zod";
 import { announce, ordersAddress, usersAddress } from "../process.ts";
 import { userIdOf } from "../token.ts";
 import type { OrdersRouter } from "./orders.ts";
 import type { UsersRouter } from "./users.ts";
-import { credentials, dial, idempotencyKeyOf, itemsOf, serve, t } from "./wire.ts";
+import { credentials, idempotencyKeyOf, itemsOf, serve, socketTo, t } from "./wire.ts";
 
-const users = dial<UsersRouter>(usersAddress).api;
-const orders = dial<OrdersRouter>(ordersAddress).api;
+const users = createTRPCClient<UsersRouter>({ links: [wsLink({ client: socketTo(usersAddress) })] });
+const orders = createTRPCClient<OrdersRouter>({ links: [wsLink({ client: socketTo(ordersAddress) })] });
 
 function verified(token: string): string {
   try {

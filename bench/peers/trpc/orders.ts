@@ -1,12 +1,13 @@
+import { createTRPCClient, wsLink } from "@trpc/client";
 import { TRPCError } from "@trpc/server";
 import { z } from "zod";
 import { createPermission, totalMinorOf } from "../../work.ts";
 import { announce, socketPath, storeOfThisRun, usersAddress } from "../process.ts";
 import type { UsersRouter } from "./users.ts";
-import { dial, idempotencyKeyOf, itemsOf, serve, t } from "./wire.ts";
+import { idempotencyKeyOf, itemsOf, serve, socketTo, t } from "./wire.ts";
 
 const store = storeOfThisRun();
-const users = dial<UsersRouter>(usersAddress).api;
+const users = createTRPCClient<UsersRouter>({ links: [wsLink({ client: socketTo(usersAddress) })] });
 
 const router = t.router({
   createOrder: t.procedure

@@ -1,7 +1,7 @@
 // tRPC over WebSocket, as its documentation sets up a server of its own and a client of it.
 import { once } from "node:events";
 import { createServer } from "node:http";
-import { createTRPCClient, createWSClient, wsLink } from "@trpc/client";
+import { createWSClient, type TRPCWebSocketClient } from "@trpc/client";
 import { type AnyRouter, initTRPC } from "@trpc/server";
 import { applyWSSHandler } from "@trpc/server/adapters/ws";
 import { WebSocket, WebSocketServer } from "ws";
@@ -35,11 +35,10 @@ export async function serve(router: AnyRouter, path?: string): Promise<string> {
 }
 
 /** One connection, which carries all calls: those of one turn of the event loop leave in one frame. */
-export function dial<Router extends AnyRouter>(address: string) {
+export function socketTo(address: string): TRPCWebSocketClient {
   const path = pathOf(address);
-  const wsClient = createWSClient({
+  return createWSClient({
     url: path ? `ws+unix://${path}:/` : `ws://${address}`,
     WebSocket: WebSocket as unknown as typeof globalThis.WebSocket,
   });
-  return { api: createTRPCClient<Router>({ links: [wsLink<Router>({ client: wsClient })] }), wsClient };
 }

@@ -1,1 +1,0 @@
-import "../capnweb/orders.ts";
