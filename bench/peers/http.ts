@@ -1,6 +1,8 @@
 // Calls over HTTP as undici's users make them: one pool per origin, kept alive.
 import { Pool } from "undici";
-import { type Client, type Order, pathOf } from "./process.ts";
+import type { Client } from "../client.ts";
+import type { CreatedOrder } from "../work.ts";
+import { pathOf } from "./process.ts";
 
 /** An answer that is no success; its status says what to tell one's own caller. */
 export class HttpError extends Error {
@@ -34,7 +36,7 @@ export function openHttp(gatewayAddress: string, connections: number): Client {
   return {
     login: async (username, password) => (await post<{ token: string }>("/login", {}, { username, password })).token,
     createOrder: (token, items, idempotencyKey) =>
-      post<Order>("/orders", { authorization: `Bearer ${token}`, "idempotency-key": idempotencyKey }, { items }),
+      post<CreatedOrder>("/orders", { authorization: `Bearer ${token}`, "idempotency-key": idempotencyKey }, { items }),
     close: () => pool.close(),
   };
 }

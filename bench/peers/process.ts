@@ -3,20 +3,6 @@ import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { openStore, type Store } from "../work.ts";
 
-/** A client of a peer, kept open for a whole measurement. */
-export interface Client {
-  login(username: string, password: string): Promise<string>;
-  createOrder(token: string, items: readonly unknown[], idempotencyKey: string): Promise<Order>;
-  close(): Promise<void>;
-}
-
-export interface Order {
-  orderId: string;
-  total: number;
-  status: string;
-  items: unknown[];
-}
-
 /** Addresses as the services announced them. */
 export const usersAddress = process.env.BENCH_USERS ?? "";
 export const ordersAddress = process.env.BENCH_ORDERS ?? "";

@@ -6,7 +6,7 @@ import { users, type WorkUser } from "../work.ts";
 const key = "0123456789abcdef0123456789abcdef";
 
 const sign = createSigner({ key, algorithm: "HS256", expiresIn: "2h" });
-// A verified token is remembered until it expires, which makes its check 1.5 µs instead of 13 µs.
+// A verified token is remembered until it expires: 1.5 µs instead of 3.8 µs.
 const verify = createVerifier({ key, algorithms: ["HS256"], cache: 10_000 });
 
 /** @throws for a wrong name or password. */

@@ -16,9 +16,9 @@ declare module "fastify" {
 
 const json = { "content-type": "application/json" };
 
-app.post("/login", { schema: loginSchema }, async ({ body }, reply) => {
+app.post<{ Body: object }>("/login", { schema: loginSchema }, async ({ body }, reply) => {
   const answer = await users.request({ method: "POST", path: "/login", headers: json, body: JSON.stringify(body) });
-  return reply.code(answer.statusCode).send(await answer.body.json());
+  return reply.code(answer.statusCode as 200).send(await answer.body.json());
 });
 
 app.post<{ Headers: { authorization?: string; "idempotency-key": string } }>(
@@ -30,7 +30,7 @@ app.post<{ Headers: { authorization?: string; "idempotency-key": string } }>(
         request.userId = userIdOf(request.headers.authorization?.slice("Bearer ".length) ?? "");
         done();
       } catch {
-        reply.code(401).send({ error: "Invalid or expired token" });
+        void reply.code(401).send({ error: "Invalid or expired token" });
       }
     },
   },
@@ -42,7 +42,10 @@ app.post<{ Headers: { authorization?: string; "idempotency-key": string } }>(
       body: JSON.stringify(body),
     });
     // The Order Service's JSON goes out as it came: parsing it to write it again would only cost.
-    return reply.code(answer.statusCode).headers(json).send(await answer.body.text());
+    return reply
+      .code(answer.statusCode)
+      .headers(json)
+      .send(await answer.body.text());
   },
 );
 

@@ -4,13 +4,17 @@ import { loginSchema, makeApp, permissionSchema } from "./app.ts";
 
 const app = makeApp();
 
-app.post<{ Body: { username: string; password: string } }>("/login", { schema: loginSchema }, async (request, reply) => {
-  try {
-    return { token: login(request.body.username, request.body.password) };
-  } catch {
-    return reply.code(401).send({ error: "Invalid credentials" });
-  }
-});
+app.post<{ Body: { username: string; password: string } }>(
+  "/login",
+  { schema: loginSchema },
+  async (request, reply) => {
+    try {
+      return { token: login(request.body.username, request.body.password) };
+    } catch {
+      return reply.code(401).send({ error: "Invalid credentials" });
+    }
+  },
+);
 
 app.get<{ Params: { id: string; permission: string } }>(
   "/users/:id/permissions/:permission",

@@ -1,4 +1,4 @@
-import type { Client } from "../process.ts";
+import type { Client } from "../../client.ts";
 import { dial } from "./wire.ts";
 
 export async function open(gatewayAddress: string): Promise<Client> {
