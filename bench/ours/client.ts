@@ -1,5 +1,5 @@
 import { FlotillaError, linkLimits, openSession } from "@flotilla/kit";
-import { newWebSocketRpcSession, type RpcStub, type RpcTarget } from "capnweb";
+import { newHttpBatchRpcSession, newWebSocketRpcSession, type RpcStub, type RpcTarget } from "capnweb";
 import type { Gateway } from "../../shop/contracts/gateway.ts";
 import type { Client } from "../client.ts";
 import { openChannel, openSocket } from "./channel.ts";
@@ -17,8 +17,12 @@ interface Line {
   close(): void;
 }
 
+/** Of one address 256 batches may begin in a second. */
+const batchAddresses = 64;
+
 /** As many sessions as `clients` need, from as many addresses of 127.0.0.0/8. */
 export async function open(url: string, clients = 1): Promise<Client> {
+  if (process.env.BENCH_CLIENT === "batch") return openBatches(url);
   const sessions = Math.min(sessionsMax, Math.ceil(clients / callsPerSession));
   const addresses = process.platform === "linux" ? Math.ceil(clients / callsPerAddress) : 1;
   const openLine = process.env.BENCH_CLIENT === "stock" ? openStockLine : openKitLine;
@@ -58,4 +62,28 @@ async function openStockLine(url: string, localAddress: string): Promise<Line> {
   const socket = await openSocket(url, localAddress, []);
   const gateway = newWebSocketRpcSession<Gateway>(socket as unknown as globalThis.WebSocket);
   return { gateway, underWay: 0, close: () => socket.close() };
+}
+
+/** What a client without a session uses: an HTTP batch for every call, from one address after the other. */
+function openBatches(url: string): Client {
+  // The Agent of Node's own fetch; without it a connection cannot be told its address.
+  const { constructor: Agent } = (globalThis as never)[Symbol.for("undici.globalDispatcher.1")] as {
+    constructor: new (options: object) => { close(): Promise<void> };
+  };
+  const agents = Array.from(
+    { length: process.platform === "linux" ? batchAddresses : 1 },
+    (_, n) => new Agent({ localAddress: `127.0.0.${2 + n}` }),
+  );
+  let next = 0;
+  async function call<T>(run: (gateway: RpcStub<Gateway>) => PromiseLike<T>): Promise<T> {
+    const dispatcher = agents[next++ % agents.length];
+    using gateway = newHttpBatchRpcSession<Gateway>(new Request(`${url}/rpc/batch`, { dispatcher } as RequestInit));
+    return await run(gateway);
+  }
+  return {
+    login: async (username, password) => (await call((gateway) => gateway.login(username, password))).token,
+    createOrder: (token, items, idempotencyKey) =>
+      call((gateway) => gateway.createOrder(token, [...items], idempotencyKey)),
+    close: async () => void (await Promise.all(agents.map((agent) => agent.close()))),
+  };
 }

@@ -1,4 +1,5 @@
 import { RpcPromise, RpcTarget } from "capnweb";
+import { alarmsOf } from "../base/alarms.ts";
 import { systemClock } from "../base/clock.ts";
 import { type CallContext, currentContext, withContext } from "../base/context.ts";
 import { FlotillaError, toFlotillaError } from "../base/errors.ts";
@@ -125,7 +126,11 @@ function begin(call: Invocation, context: CallContext, turn: Turn): unknown {
     // Not before the wait for a turn, during which anything may end, and not after a word about the arguments.
     assertHolds(call.implementation, nameOf(call), call.env.clock);
     result = run(call, receiveArguments(call, borrowed));
-    if (isPromise(result)) return Promise.resolve(result).finally(end);
+    if (isPromise(result)) {
+      const settled = Promise.resolve(result);
+      settled.then(end, end);
+      return settled;
+    }
   } catch (thrown) {
     end();
     throw thrown;
@@ -150,25 +155,33 @@ function run({ method, contract, implementation, env, name }: Invocation, args: 
 }
 
 /** Waits for the result, at most until the deadline; a result that comes later is disposed. */
-async function settle(call: Invocation, context: CallContext, result: PromiseLike<unknown>): Promise<unknown> {
-  const tooLate = Promise.withResolvers<never>();
-  let isLate = false;
-  const cancel = call.env.clock.after(remainingMs(call, context), () => {
-    isLate = true;
-    tooLate.reject(deadlineExceeded());
+function settle(call: Invocation, context: CallContext, result: PromiseLike<unknown>): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    let isLate = false;
+    const fail = (thrown: unknown) => reject(normalise(call, thrown, context));
+    const cancel = alarmsOf(call.env.clock).set(context.deadlineAtMs, () => {
+      isLate = true;
+      fail(deadlineExceeded());
+    });
+    const onResult = (value: unknown) => {
+      if (isLate) {
+        disposeUnheld(value, call.env);
+        return;
+      }
+      cancel();
+      try {
+        resolve(leave(call, value));
+      } catch (thrown) {
+        fail(thrown);
+      }
+    };
+    const onError = (thrown: unknown) => {
+      if (isLate) return;
+      cancel();
+      fail(thrown);
+    };
+    result.then(onResult, onError);
   });
-  try {
-    return leave(call, await Promise.race([result, tooLate.promise]));
-  } catch (thrown) {
-    if (isLate)
-      result.then(
-        (value) => disposeUnheld(value, call.env),
-        () => {},
-      );
-    throw normalise(call, thrown, context);
-  } finally {
-    cancel();
-  }
 }
 
 /** What a result becomes on its way out: a capability behind its own contract, or data that is proven to be data. */

@@ -5,7 +5,6 @@ import type { FlotillaError } from "../base/errors.ts";
 import { edgeLimits } from "../base/limits.ts";
 import type { Channel } from "../transport/channel.ts";
 import { makeTransport, type Transport, type TransportOptions } from "../transport/transport.ts";
-import { answerInContext } from "./call-contexts.ts";
 import { makeRedact, type OnHiddenError, redactMessage } from "./redact.ts";
 import { refuseCalls } from "./stopping.ts";
 
@@ -57,7 +56,7 @@ export function openSession(channel: Channel, options: SessionOptions = {}): Ses
   });
   const { localMain, onHiddenError } = options;
   const redacted: Transport = {
-    ...answerInContext(transport),
+    ...transport,
     send: (message) => transport.send(redactMessage(message, onHiddenError)),
   };
   // A session outlives the call in which it happened to be opened, and its read loop sets contexts of its own.

@@ -20,7 +20,7 @@ interface Due {
 }
 
 /** Event-loop turns without news after which the processes on the clock count as quiet. */
-const quietTurns = 6;
+const quietTurns = 16;
 
 export function makeVirtualClock(startMs = 1_700_000_000_000): VirtualClock {
   let nowMs = 0;

@@ -1,3 +1,4 @@
+import { alarmsOf } from "../base/alarms.ts";
 import type { Cancel, Clock } from "../base/clock.ts";
 import type { CallContext } from "../base/context.ts";
 
@@ -18,58 +19,36 @@ export interface Deadlines {
  */
 export function makeDeadlines(clock: Clock, deliver: (message: unknown) => void): Deadlines {
   let nextId = 1;
-  const started = new Map<number, CallContext>();
-  const pulled = new Set<number>();
-  let alarmAtMs = Number.POSITIVE_INFINITY;
-  let cancelAlarm: Cancel | undefined;
+  const contexts = new Map<number, CallContext>();
+  /** Of the calls that somebody waits for. */
+  const alarms = new Map<number, Cancel>();
 
   return {
     started(context) {
-      started.set(nextId, context);
+      contexts.set(nextId, context);
       nextId += 1;
     },
     pulled(id) {
-      const context = started.get(id);
-      if (!context) return;
-      pulled.add(id);
-      setAlarm(context.deadlineAtMs);
+      const context = contexts.get(id);
+      if (!context || alarms.has(id)) return;
+      const ring = () => {
+        forget(id);
+        deliver(deadlineReject(id, context.traceId));
+      };
+      alarms.set(id, alarmsOf(clock).set(context.deadlineAtMs, ring));
     },
-    settled(id) {
-      started.delete(id);
-      pulled.delete(id);
-    },
+    settled: forget,
     clear() {
-      cancelAlarm?.();
-      cancelAlarm = undefined;
-      alarmAtMs = Number.POSITIVE_INFINITY;
-      started.clear();
-      pulled.clear();
+      for (const cancel of alarms.values()) cancel();
+      alarms.clear();
+      contexts.clear();
     },
   };
 
-  function setAlarm(atMs: number): void {
-    if (atMs >= alarmAtMs) return;
-    cancelAlarm?.();
-    alarmAtMs = atMs;
-    cancelAlarm = clock.after(atMs - clock.monotonicMs(), ring);
-  }
-
-  function ring(): void {
-    alarmAtMs = Number.POSITIVE_INFINITY;
-    const nowMs = clock.monotonicMs();
-    let nextMs = Number.POSITIVE_INFINITY;
-    for (const id of pulled) {
-      const context = started.get(id);
-      if (!context) continue;
-      if (context.deadlineAtMs > nowMs) {
-        nextMs = Math.min(nextMs, context.deadlineAtMs);
-        continue;
-      }
-      started.delete(id);
-      pulled.delete(id);
-      deliver(deadlineReject(id, context.traceId));
-    }
-    if (nextMs < Number.POSITIVE_INFINITY) setAlarm(nextMs);
+  function forget(id: number): void {
+    alarms.get(id)?.();
+    alarms.delete(id);
+    contexts.delete(id);
   }
 }
 

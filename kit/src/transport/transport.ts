@@ -62,6 +62,12 @@ export function makeTransport(channel: Channel, options: TransportOptions): Tran
   let waiting: { resolve(message: unknown): void; reject(reason: unknown): void } | undefined;
   let failure: FlotillaError | undefined;
 
+  /**
+   * Of the calls that nobody has pulled or released. capnweb makes an answer when it is pulled, by a message of its own:
+   * in the context of the call, so that an error that capnweb itself makes has the `requestId` of the call too.
+   */
+  const contexts = new Map<number, CallContext>();
+
   let unsent: string[] = [];
   let unsentChars = 0;
   let unsentContext: CallContext | undefined;
@@ -96,14 +102,33 @@ export function makeTransport(channel: Channel, options: TransportOptions): Tran
     if (!rate.take()) throw exhausted(`more than ${limits.messagesPerSecondMax} messages per second`);
     const message: unknown = JSON.parse(text);
     checkMessage(message, budget, limits);
-    const [operation, id] = message as [string, number];
-    if (operation === "push") {
-      // A call without a context (a stock peer) gets a fresh one here, so that no call runs without trace and deadline.
-      deliver(carryContext(message as unknown[], context ?? options.callContext ?? freshContext()));
-      return;
+    deliver(inContext(message as [string, number], context));
+  }
+
+  function inContext(message: [string, number], context: CallContext | undefined): unknown {
+    const [operation, id] = message;
+    switch (operation) {
+      case "push": {
+        // A call without a context (a stock peer) gets a fresh one here, so that no call runs without trace and deadline.
+        const own = context ?? options.callContext ?? freshContext();
+        contexts.set(budget.nextCallId - 1, own);
+        return carryContext(message, own);
+      }
+      case "pull": {
+        const own = contexts.get(id);
+        contexts.delete(id);
+        return own ? carryContext(message, own) : message;
+      }
+      case "release":
+        contexts.delete(id);
+        return message;
+      case "resolve":
+      case "reject":
+        deadlines.settled(id);
+        return message;
+      default:
+        return message;
     }
-    if (operation === "resolve" || operation === "reject") deadlines.settled(id);
-    deliver(message);
   }
 
   function freshContext(): CallContext {
@@ -122,7 +147,7 @@ export function makeTransport(channel: Channel, options: TransportOptions): Tran
 
   function receive(): Promise<unknown> {
     // capnweb calls this right after it dispatched a message: what that message set must not reach the next.
-    enterContext(undefined);
+    if (currentContext()) enterContext(undefined);
     const pause = read < received.length ? options.pace?.next() : undefined;
     return pause ? pause.then(nextMessage) : nextMessage();
   }
