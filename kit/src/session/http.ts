@@ -45,6 +45,23 @@ export function answerJson(response: ServerResponse, status: number, body: objec
   answer(response, `${JSON.stringify(body)}\n`, { status, type: "application/json" });
 }
 
+/** What is refused, in an answer of its own: everything of `error` that a peer may know. */
+export function answerRefusal(response: ServerResponse, error: FlotillaError): void {
+  for (const [name, value] of Object.entries(waitHeaders(error))) {
+    if (!response.headersSent) response.setHeader(name, value);
+  }
+  answerJson(response, httpStatus(error.code, error.reason), bodyOf(error));
+}
+
+function bodyOf({ code, message, reason, retryable, requestId, retryAfterMs }: FlotillaError): object {
+  return { code, message, reason, retryable, requestId, retryAfterMs };
+}
+
+/** RFC 9110, 10.2.3: whole seconds. */
+function waitHeaders({ retryAfterMs }: FlotillaError): Record<string, string> {
+  return retryAfterMs === undefined ? {} : { "retry-after": `${Math.ceil(retryAfterMs / 1_000)}` };
+}
+
 /** Lets a listed web page read the answer. SECURITY: that page by name, never `*`, and never with credentials. */
 export function allowOrigin(response: ServerResponse, origin: string): void {
   response.setHeader("access-control-allow-origin", origin);
@@ -71,14 +88,14 @@ export function answer(
 }
 
 /** An upgrade that is refused gets a plain HTTP answer, and its socket is closed. */
-export function refuseUpgrade(socket: Duplex, { code, message, reason }: FlotillaError): void {
-  const body = `${JSON.stringify({ code, message, reason })}\n`;
+export function refuseUpgrade(socket: Duplex, error: FlotillaError): void {
+  const body = `${JSON.stringify(bodyOf(error))}\n`;
   const head = [
-    `HTTP/1.1 ${httpStatus(code, reason)} ${code}`,
+    `HTTP/1.1 ${httpStatus(error.code, error.reason)} ${error.code}`,
     "content-type: application/json",
     `content-length: ${Buffer.byteLength(body)}`,
     "connection: close",
-    ...Object.entries(safeHeaders).map(([name, value]) => `${name}: ${value}`),
+    ...Object.entries({ ...safeHeaders, ...waitHeaders(error) }).map(([name, value]) => `${name}: ${value}`),
   ];
   // Nobody times this socket any more: a peer that never closes its side would keep it, and the server from closing.
   socket.end(`${head.join("\r\n")}\r\n\r\n${body}`, () => socket.destroy());

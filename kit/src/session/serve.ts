@@ -9,14 +9,14 @@ import { edgeLimits, type Limits, linkLimits } from "../base/limits.ts";
 import type { Peer } from "../base/peer.ts";
 import { makeWebSocketChannel } from "../transport/websocket.ts";
 import { type Admitted, makeAdmission } from "./admission.ts";
-import { clientWentAway, contextOfRequest, readBody, runBatch } from "./batch.ts";
+import { clientWentAway, contextOfRequest, readBody, runBatch, traceIdOf } from "./batch.ts";
 import { replyTo, type Self } from "./hello.ts";
 import {
   allowOrigin,
   answerJson,
   answerLines,
   answerPreflight,
-  httpStatus,
+  answerRefusal,
   listen,
   pathOf,
   refuseUpgrade,
@@ -186,8 +186,7 @@ export async function serve(options: ServeOptions): Promise<Server> {
       const answer = await runBatch(body, { localMain, limits, callers, pace, context, clock, onHiddenError, ended });
       answerLines(response, answer);
     } catch (thrown) {
-      const { code, message, reason, retryable, requestId } = refuse(thrown);
-      answerJson(response, httpStatus(code, reason), { code, message, reason, retryable, requestId });
+      answerRefusal(response, refuse(thrown, request));
     }
   }
 
@@ -221,7 +220,7 @@ export async function serve(options: ServeOptions): Promise<Server> {
       // ws refuses a malformed handshake by itself, without a word to us; a good one is open by now.
       if (!isOpen) disposeMain(localMain);
     } catch (thrown) {
-      refuseUpgrade(socket, refuse(thrown));
+      refuseUpgrade(socket, refuse(thrown, request));
     }
   }
 
@@ -278,15 +277,15 @@ export async function serve(options: ServeOptions): Promise<Server> {
     }
   }
 
-  function refuse(thrown: unknown): FlotillaError {
-    const error = report(thrown);
+  function refuse(thrown: unknown, request: IncomingMessage): FlotillaError {
+    const error = report(thrown, traceIdOf(request));
     options.onRefused?.(error);
     return error;
   }
 
   /** What a peer may be told of `thrown`; the rest goes to this process's log. */
-  function report(thrown: unknown): FlotillaError {
-    const error = toFlotillaError(thrown);
+  function report(thrown: unknown, requestId?: string): FlotillaError {
+    const error = toFlotillaError(thrown, requestId);
     if (error.code === "internal") tellHidden(options.onHiddenError, error);
     return error;
   }
