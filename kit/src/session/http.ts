@@ -1,6 +1,7 @@
 import type { Server as HttpServer, IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import { type ErrorCode, FlotillaError } from "../base/errors.ts";
+import { type CloseSocket, listenAtSocket } from "./unix-socket.ts";
 
 const statuses: Readonly<Record<ErrorCode, number>> = {
   invalid_argument: 400,
@@ -101,7 +102,29 @@ export function refuseUpgrade(socket: Duplex, error: FlotillaError): void {
   socket.end(`${head.join("\r\n")}\r\n\r\n${body}`, () => socket.destroy());
 }
 
-/** @throws FlotillaError `unavailable`, reason `port_in_use` or `cannot_listen`. */
+interface Places {
+  readonly port: number;
+  readonly host: string;
+  readonly socketPath?: string | undefined;
+}
+
+/**
+ * Listens at the port, and at the Unix socket when there is to be one.
+ * @returns what closes the socket.
+ * @throws FlotillaError `unavailable`, reason `port_in_use` or `cannot_listen`; then it listens nowhere.
+ */
+export async function listenAll(http: HttpServer, { port, host, socketPath }: Places): Promise<CloseSocket> {
+  await listen(http, port, host);
+  if (socketPath === undefined) return async () => {};
+  try {
+    return await listenAtSocket(http, socketPath);
+  } catch (error) {
+    http.close();
+    throw error;
+  }
+}
+
+/** @throws FlotillaError as `listenAll` does. */
 export function listen(http: HttpServer, port: number, host: string): Promise<void> {
   return new Promise((resolve, reject) => {
     const onError = (error: NodeJS.ErrnoException) => {

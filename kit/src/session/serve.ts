@@ -17,7 +17,7 @@ import {
   answerLines,
   answerPreflight,
   answerRefusal,
-  listen,
+  listenAll,
   pathOf,
   refuseUpgrade,
 } from "./http.ts";
@@ -39,6 +39,8 @@ export interface ServeOptions {
   readonly host?: string;
   /** 0 takes any free port. */
   readonly port: number;
+  /** A Unix socket to listen at too, for peers on the same machine: an absolute path of at most 103 bytes. */
+  readonly socketPath?: string | undefined;
   /** Asked by `/readyz`; a throw counts as no. */
   isReady?(): boolean;
   /**
@@ -90,7 +92,8 @@ const paths = { session: "/rpc", batch: "/rpc/batch", health: "/healthz", ready:
 /**
  * Serves one service: HTTP batch at `POST /rpc/batch`, WebSocket at `/rpc`, `/healthz` and `/readyz`.
  *
- * @throws FlotillaError `unavailable`, reason `port_in_use`, when the port is taken.
+ * @throws FlotillaError `unavailable`, reason `port_in_use`, when the port or the Unix socket is taken, or
+ *   `cannot_listen`.
  */
 export async function serve(options: ServeOptions): Promise<Server> {
   const { host = "127.0.0.1", clock = systemClock } = options;
@@ -122,7 +125,7 @@ export async function serve(options: ServeOptions): Promise<Server> {
   const edge = makeUpgrader(options.edge ?? edgeLimits);
   const link = makeUpgrader(options.link ?? linkLimits);
   http.on("upgrade", onUpgrade);
-  await listen(http, options.port, host);
+  const closeSocket = await listenAll(http, { ...options, host });
   // Such as too many open files when a connection is accepted: the next one may go well.
   http.on("error", report);
   const { port } = http.address() as AddressInfo;
@@ -245,7 +248,7 @@ export async function serve(options: ServeOptions): Promise<Server> {
   }
 
   async function stop(graceMs: number): Promise<void> {
-    const closed = new Promise<void>((resolve) => http.close(() => resolve()));
+    const closed = Promise.all([closeSocket(), new Promise<void>((resolve) => http.close(() => resolve()))]);
     stopAsked.abort(stopped);
     const grace = Promise.withResolvers<void>();
     const cancelGrace = clock.after(graceMs, grace.resolve);

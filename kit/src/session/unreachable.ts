@@ -25,6 +25,8 @@ export function unreachable(name: string, { text, ...detail }: Why): FlotillaErr
 
 const networkFailures: Readonly<Record<string, Why>> = {
   ECONNREFUSED: { text: "nothing listens at its address", reason: "connection_refused" },
+  // Of a Unix socket.
+  ENOENT: { text: "nothing listens at its address", reason: "connection_refused" },
   ENOTFOUND: { text: "its host name is not known", reason: "host_not_found" },
 };
 
