@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { type Placement, serviceNames, topology, urlOf, variablesOf } from "./topology.ts";
+import { type Placement, serviceNames, socketPathOf, topology, urlOf, variablesOf } from "./topology.ts";
 
 const at: Placement = {
   mode: "development",
@@ -30,6 +30,17 @@ test("a service is given its own port and the address of those it reaches, and o
     ...users,
     FLOTILLA_ORDERS_URL: "http://127.0.0.1:2",
   });
+});
+
+test("with a directory of sockets the services reach each other there, and clients the gateway at its port", () => {
+  const near = { ...at, socketDir: "/run/the shop" };
+  expect(variablesOf("gateway", near)).toMatchObject({
+    FLOTILLA_SOCKETS: "/run/the shop",
+    FLOTILLA_USERS_URL: "unix:/run/the%20shop/users.sock",
+    FLOTILLA_ORDERS_URL: "unix:/run/the%20shop/orders.sock",
+  });
+  expect(socketPathOf("users", near)).toBe("/run/the shop/users.sock");
+  expect(urlOf("gateway", near)).toBe("http://127.0.0.1:3");
 });
 
 test("a service that listens on every address is reached over loopback", () => {

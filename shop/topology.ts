@@ -1,3 +1,5 @@
+import { join } from "node:path";
+
 /**
  * Every process of the shop, its port, and what it is given.
  *
@@ -23,6 +25,8 @@ export interface Placement {
   readonly ports: Ports;
   /** Absolute path. */
   readonly dataDir: string;
+  /** Absolute path of a directory; with it the services meet at Unix sockets there, and not over TCP. */
+  readonly socketDir?: string | undefined;
 }
 
 /** Each after those it reaches; they are stopped the other way round. */
@@ -35,8 +39,20 @@ export function variablesOf(name: ServiceName, at: Placement): Record<string, st
     FLOTILLA_DATA: at.dataDir,
     FLOTILLA_HOST: at.host,
     [portVariable(name)]: String(at.ports[name]),
-    ...Object.fromEntries(topology[name].reaches.map((other) => [urlVariable(other), urlOf(other, at)])),
+    ...(at.socketDir !== undefined && { FLOTILLA_SOCKETS: at.socketDir }),
+    ...Object.fromEntries(topology[name].reaches.map((other) => [urlVariable(other), linkUrlOf(other, at)])),
   };
+}
+
+/** Where `name` listens for the services of its machine; undefined for its port alone. */
+export function socketPathOf(name: ServiceName, { socketDir }: Placement): string | undefined {
+  return socketDir === undefined ? undefined : join(socketDir, `${name}.sock`);
+}
+
+/** Where the other services of this machine reach the service. */
+export function linkUrlOf(name: ServiceName, at: Placement): string {
+  const socketPath = socketPathOf(name, at);
+  return socketPath === undefined ? urlOf(name, at) : `unix:${encodeURI(socketPath)}`;
 }
 
 export function portVariable(name: ServiceName): string {

@@ -61,6 +61,8 @@ export interface ProcessesOptions {
   readonly mode?: Mode;
   /** In this order, each when the one before listens; default: all at once. */
   readonly start?: readonly ServiceName[];
+  /** Where the services meet at Unix sockets; default: over TCP. */
+  readonly socketDir?: string;
   /** Settings of these processes, beside their places. */
   readonly env?: Readonly<Record<string, string>>;
 }
@@ -77,6 +79,7 @@ interface Child {
 export async function startProcesses({
   mode = "development",
   start,
+  socketDir,
   env = {},
 }: ProcessesOptions = {}): Promise<Processes> {
   const dataDir = mkdtempSync(join(tmpdir(), "flotilla-test-"));
@@ -85,6 +88,7 @@ export async function startProcesses({
     mode,
     host,
     dataDir,
+    socketDir,
     ports: await choosePorts({ host, ports: { users: 0, orders: 0, gateway: 0 } }),
   };
   const children = new Map<ServiceName, Child>();

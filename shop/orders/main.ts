@@ -6,7 +6,7 @@ import { runService } from "../service/run-service.ts";
 import { orderServiceFor } from "./service.ts";
 import { openSqliteOrderStore } from "./store-sqlite.ts";
 
-await runService("orders", process.env, async ({ placement, identity, home, log, metrics, urlOf }) => {
+await runService("orders", process.env, async ({ placement, socketPath, identity, home, log, metrics, urlOf }) => {
   const { host, ports, dataDir } = placement;
   const store = openSqliteOrderStore(join(dataDir, "orders.db"));
   const as = { identity, instance: home.instance };
@@ -18,6 +18,7 @@ await runService("orders", process.env, async ({ placement, identity, home, log,
     identity,
     host,
     port: ports.orders,
+    socketPath,
     main: (peer) => orderServiceFor(peer, home, { clock, store, users: loans }),
     isReady: () => users.isOpen,
     onHiddenError: (err) => log.error({ err, requestId: err.requestId }, "a call failed"),

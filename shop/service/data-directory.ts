@@ -10,25 +10,25 @@ const stickyBit = 0o1000;
 /**
  * The absolute path of the directory at `path`, which exists afterwards and is closed to everybody else. One of ours
  * that is open to others is closed; one that belongs to somebody else, or that is shared as `/tmp` is, is refused with
- * `failed_precondition`. Windows has no such modes: access lists are left to the operator there.
+ * `failed_precondition`, calling it `what`. Windows has no such modes: access lists are left to the operator there.
  */
-export function openDataDirectory(path: string): string {
+export function openDataDirectory(path: string, what = "data directory"): string {
   const directory = resolve(path);
-  make(directory);
+  make(directory, what);
   if (process.platform === "win32") return directory;
   const { uid, mode } = statSync(directory);
   if ((mode & othersMask) === 0 && uid === process.getuid?.()) return directory;
-  if (uid !== process.getuid?.()) throw refusal(directory, "belongs to another user");
-  if ((mode & stickyBit) !== 0) throw refusal(directory, "is shared with other users");
+  if (uid !== process.getuid?.()) throw refusal(`${what} ${directory}`, "belongs to another user");
+  if ((mode & stickyBit) !== 0) throw refusal(`${what} ${directory}`, "is shared with other users");
   chmodSync(directory, directoryMode);
   return directory;
 }
 
-function make(directory: string): void {
+function make(directory: string, what: string): void {
   try {
     mkdirSync(directory, { recursive: true, mode: directoryMode });
   } catch (cause) {
-    throw new FlotillaError("failed_precondition", `The data directory ${directory} cannot be made`, {
+    throw new FlotillaError("failed_precondition", `The ${what} ${directory} cannot be made`, {
       reason: "data_directory_refused",
       cause,
     });
@@ -38,7 +38,7 @@ function make(directory: string): void {
 function refusal(directory: string, why: string): FlotillaError {
   return new FlotillaError(
     "failed_precondition",
-    `The data directory ${directory} ${why}; name one inside it that does not exist yet`,
+    `The ${directory} ${why}; name one inside it that does not exist yet`,
     { reason: "data_directory_refused" },
   );
 }

@@ -27,6 +27,7 @@ export function readPlacement(env: Environment): Placement {
     host: env.FLOTILLA_HOST || "127.0.0.1",
     ports,
     dataDir: resolve(env.FLOTILLA_DATA || dataDirDefault),
+    socketDir: env.FLOTILLA_SOCKETS ? resolve(env.FLOTILLA_SOCKETS) : undefined,
   };
 }
 

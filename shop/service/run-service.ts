@@ -1,4 +1,4 @@
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import {
   edgeLimits,
   FlotillaError,
@@ -14,7 +14,7 @@ import {
   reasonOf,
   serveOps,
 } from "@flotilla/kit";
-import { type Placement, portVariable, type ServiceName, urlOf, urlVariable } from "../topology.ts";
+import { linkUrlOf, type Placement, portVariable, type ServiceName, socketPathOf, urlVariable } from "../topology.ts";
 import { openDataDirectory } from "./data-directory.ts";
 import { type Log, makeLog } from "./log.ts";
 import type { Environment } from "./placement.ts";
@@ -24,6 +24,8 @@ import { StartError } from "./start-error.ts";
 /** What a service finds when it starts: the same for each of them. */
 export interface ServiceHost {
   readonly placement: Placement;
+  /** A Unix socket that it listens at too. */
+  readonly socketPath: string | undefined;
   readonly settings: Settings;
   readonly metrics: Metrics;
   /** Ours; made on the first start. */
@@ -98,8 +100,10 @@ function openHost(name: ServiceName, env: Environment, settings: Settings): Serv
   const identity = openIdentity(join(dataDir, "keys"), name);
   const home = makeHome({ name, onFault: (fault) => log.error({ err: fault }, "a fault in the service") });
   const metrics = makeMetrics(name);
-  const urlOfOther = (other: ServiceName) => env[urlVariable(other)] || urlOf(other, placement);
-  return { placement, settings, identity, home, log, metrics, notify, urlOf: urlOfOther };
+  const socketPath = socketPathOf(name, placement);
+  if (socketPath !== undefined) openDataDirectory(dirname(socketPath), "directory of sockets");
+  const urlOf = (other: ServiceName) => env[urlVariable(other)] || linkUrlOf(other, placement);
+  return { placement, socketPath, settings, identity, home, log, metrics, notify, urlOf };
 }
 
 /** A supervisor repeats notices, and not what is printed. */

@@ -11,7 +11,7 @@ import { userServiceFor } from "./service.ts";
 import { openSqliteUserStore } from "./store-sqlite.ts";
 import { openTokenKeys } from "./token-keys.ts";
 
-await runService("users", process.env, async ({ placement, identity, home, log, metrics, notify }) => {
+await runService("users", process.env, async ({ placement, socketPath, identity, home, log, metrics, notify }) => {
   const { mode, host, ports, dataDir } = placement;
   const store = openSqliteUserStore(join(dataDir, "users.db"));
   const passwords = makePasswords();
@@ -26,6 +26,7 @@ await runService("users", process.env, async ({ placement, identity, home, log, 
     identity,
     host,
     port: ports.users,
+    socketPath,
     isReady: () => isSeeded,
     main: (peer) => userServiceFor(peer, home, deps),
     onHiddenError: (err) => log.error({ err, requestId: err.requestId }, "a call failed"),

@@ -11,6 +11,8 @@ export interface DialOptions {
   readonly framing?: "capnweb" | "flotilla.v1";
   readonly headers?: Record<string, string>;
   readonly localAddress?: string | undefined;
+  /** Takes what the server sends off the wire, and looks at none of it. */
+  readonly isDeaf?: boolean;
 }
 
 export interface Closed {
@@ -41,7 +43,7 @@ export interface HostilePeer extends Disposable {
 
 /** Opens a session. Rejects with `refused: STATUS` when the upgrade is. */
 export async function dial(url: string, options: DialOptions = {}): Promise<HostilePeer> {
-  const { framing = "capnweb", headers = {}, localAddress } = options;
+  const { framing = "capnweb", headers = {}, localAddress, isDeaf = false } = options;
   const protocols = framing === "capnweb" ? [] : [framing];
   const socket = new WebSocket(`${url.replace("http", "ws")}/rpc`, protocols, {
     headers,
@@ -55,6 +57,7 @@ export async function dial(url: string, options: DialOptions = {}): Promise<Host
   let lastId = 0;
   let instance = "";
   socket.on("message", (data) => {
+    if (isDeaf) return;
     for (const line of data.toString().split("\n")) {
       if (!line.startsWith("{")) heard.push(JSON.parse(line) as Message);
     }

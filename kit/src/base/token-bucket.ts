@@ -1,21 +1,35 @@
-import type { Clock } from "./clock.ts";
-
-/** Lets `perSecond` through on average, and `burst` at once; by default as many as one second brings. */
+/**
+ * Lets `calls` in each `perMs` milliseconds through on average. Times are what `Clock.monotonicMs` says; of whole
+ * milliseconds nothing is ever rounded, because the level counts in calls × milliseconds.
+ */
 export interface TokenBucket {
-  /** Whether one more may pass now. */
-  take(): boolean;
+  /** Whole milliseconds until one more may pass, 0 when it may at once. Takes nothing. */
+  waitMs(nowMs: number): number;
+  /** Whether one more passes now. */
+  take(nowMs: number): boolean;
 }
 
-export function makeTokenBucket(perSecond: number, clock: Clock, burst = perSecond): TokenBucket {
-  let tokens = burst;
-  let filledAtMs = clock.monotonicMs();
+export interface Rate {
+  readonly calls: number;
+  readonly perMs: number;
+  /** How many may pass at once after a pause. Default: as many as `calls`. */
+  readonly burst?: number;
+}
+
+/** @param rate with infinite `calls` everything passes. */
+export function makeTokenBucket({ calls, perMs, burst = calls }: Rate): TokenBucket {
+  if (calls === Number.POSITIVE_INFINITY) return { waitMs: () => 0, take: () => true };
+  const full = burst * perMs;
+  let level = full;
+  let levelAtMs = Number.NEGATIVE_INFINITY;
+  const levelNow = (nowMs: number) => Math.min(full, level + (nowMs - levelAtMs) * calls);
   return {
-    take() {
-      const nowMs = clock.monotonicMs();
-      tokens = Math.min(burst, tokens + ((nowMs - filledAtMs) / 1_000) * perSecond);
-      filledAtMs = nowMs;
-      if (tokens < 1) return false;
-      tokens -= 1;
+    waitMs: (nowMs) => Math.max(0, Math.ceil((perMs - levelNow(nowMs)) / calls)),
+    take(nowMs) {
+      const found = levelNow(nowMs);
+      if (found < perMs) return false;
+      level = found - perMs;
+      levelAtMs = nowMs;
       return true;
     },
   };

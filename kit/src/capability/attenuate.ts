@@ -1,6 +1,7 @@
 import { RpcPromise, RpcStub, type RpcTarget } from "capnweb";
 import { type Cancel, type Clock, systemClock } from "../base/clock.ts";
 import { FlotillaError } from "../base/errors.ts";
+import { makeTokenBucket } from "../base/token-bucket.ts";
 import { admit, type Condition, caretakerOf, denied, notAfter, register, unchecked } from "./conditions.ts";
 import type { Contract, Implementation, MethodName } from "./contract.ts";
 import { hold, letGo } from "./holders.ts";
@@ -150,24 +151,17 @@ function atMost(times: number): Condition {
   };
 }
 
-/** A bucket whose unit is one call in `perMs`, so that whole milliseconds make whole numbers and nothing is rounded. */
 function noFasterThan({ calls, perMs }: NonNullable<Attenuation<RpcTarget>["rate"]>): Condition {
   if (!Number.isSafeInteger(calls) || calls < 1) throw new TypeError("rate.calls is not a positive integer");
   if (!Number.isSafeInteger(perMs) || perMs < 1) throw new TypeError("rate.perMs is not a positive integer");
-  const full = calls * perMs;
-  let level = full;
-  let levelAtMs = Number.NEGATIVE_INFINITY;
-  const levelNow = (clock: Clock) => Math.min(full, level + (clock.monotonicMs() - levelAtMs) * calls);
+  const bucket = makeTokenBucket({ calls, perMs });
   return {
     refusal(method, clock) {
-      const missing = perMs - levelNow(clock);
-      if (method === undefined || missing <= 0) return undefined;
-      const detail = { reason: "rate_limited", retryAfterMs: Math.ceil(missing / calls) };
+      const retryAfterMs = bucket.waitMs(clock.monotonicMs());
+      if (method === undefined || retryAfterMs === 0) return undefined;
+      const detail = { reason: "rate_limited", retryAfterMs };
       return new FlotillaError("resource_exhausted", `More than ${calls} calls in ${perMs} ms`, detail);
     },
-    began(clock) {
-      level = levelNow(clock) - perMs;
-      levelAtMs = clock.monotonicMs();
-    },
+    began: (clock) => void bucket.take(clock.monotonicMs()),
   };
 }

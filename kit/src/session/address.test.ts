@@ -28,8 +28,9 @@ test("an address opens so many a second, also when it closes them at once", asyn
   const { budget, clock } = makeBudget({ sessionsPerSecondMax: 10, sessionsBurstMax: 20 });
   const open = () => budget.enter(from("192.0.2.1")).leave();
   for (let i = 0; i < 20; i += 1) open();
-  const refused = expect.objectContaining({ code: "resource_exhausted", reason: "session_rate", retryable: true });
-  expect(open).toThrow(refused);
+  const refusal = { code: "resource_exhausted", reason: "session_rate", retryable: true };
+  const refused = expect.objectContaining(refusal);
+  expect(open).toThrow(expect.objectContaining({ ...refusal, retryAfterMs: 100 }));
   budget.enter(from("192.0.2.2")).leave();
   await clock.advance(100);
   open();
@@ -37,6 +38,22 @@ test("an address opens so many a second, also when it closes them at once", asyn
   await clock.advance(30_000);
   for (let i = 0; i < 20; i += 1) open();
   expect(open).toThrow(refused);
+});
+
+test("ten thousand addresses that came and went are forgotten, but not one for which something still runs", async () => {
+  const { budget, clock } = makeBudget({ runningCallsMax: 1 });
+  const { turns, leave } = budget.enter(from("192.0.2.1"));
+  const turn = await turns.take();
+  leave();
+  for (let i = 0; i < 10_000; i += 1) budget.enter(from(`10.0.${i >> 8}.${i & 255}`)).leave();
+  expect(budget.size).toBe(10_001);
+  await clock.advance(10_000);
+  budget.enter(from("192.0.2.2")).leave();
+  expect(budget.size).toBe(2);
+  turn.end();
+  await clock.advance(10_000);
+  budget.enter(from("192.0.2.2")).leave();
+  expect(budget.size).toBe(1);
 });
 
 test("calls count together for an address, also those of sessions that are gone", async () => {

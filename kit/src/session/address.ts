@@ -9,9 +9,11 @@ import { makeTurns, type SessionTurns, type Turns } from "../base/turns.ts";
 export interface AddressBudget {
   /**
    * Takes a place for `request`.
-   * @throws FlotillaError `resource_exhausted`, reason `session_limit` or `session_rate`.
+   * @throws FlotillaError `resource_exhausted`, reason `session_limit`, or `session_rate` with `retryAfterMs`.
    */
   enter(request: IncomingMessage): Place;
+  /** Addresses that are remembered; for counting. */
+  readonly size: number;
 }
 
 export interface Place {
@@ -42,8 +44,10 @@ export function makeAddressBudget(limits: Limits, clock: Clock): AddressBudget {
     enter(request) {
       const network = networkOf(request.socket.remoteAddress ?? "");
       const address = entryOf(network);
-      if (address.count >= limits.sessionsPerAddressMax) throw refused("session_limit", "Too many sessions");
-      if (!address.begun.take()) throw refused("session_rate", "Too many new sessions");
+      if (address.count >= limits.sessionsPerAddressMax) throw refused("Too many sessions", "session_limit");
+      const waitMs = address.begun.waitMs(clock.monotonicMs());
+      if (waitMs > 0) throw refused("Too many new sessions", "session_rate", waitMs);
+      address.begun.take(clock.monotonicMs());
       address.count += 1;
       const turns = address.turns.join();
       let isIn = true;
@@ -55,6 +59,9 @@ export function makeAddressBudget(limits: Limits, clock: Clock): AddressBudget {
       };
       return { network, turns, leave };
     },
+    get size() {
+      return addresses.size;
+    },
   };
 
   function entryOf(network: string): Address {
@@ -63,7 +70,7 @@ export function makeAddressBudget(limits: Limits, clock: Clock): AddressBudget {
     const address = addresses.get(network) ?? {
       count: 0,
       enteredAtMs: nowMs,
-      begun: makeTokenBucket(limits.sessionsPerSecondMax, clock, limits.sessionsBurstMax),
+      begun: makeTokenBucket({ calls: limits.sessionsPerSecondMax, perMs: 1_000, burst: limits.sessionsBurstMax }),
       turns: makeTurns(limits, clock),
     };
     address.enteredAtMs = nowMs;
@@ -80,8 +87,8 @@ export function makeAddressBudget(limits: Limits, clock: Clock): AddressBudget {
   }
 }
 
-function refused(reason: string, what: string): FlotillaError {
-  return new FlotillaError("resource_exhausted", `${what} from this address`, { reason });
+function refused(what: string, reason: string, retryAfterMs?: number): FlotillaError {
+  return new FlotillaError("resource_exhausted", `${what} from this address`, { reason, retryAfterMs });
 }
 
 /** One subscriber: an IPv4 address, or the /64 that a subscriber of IPv6 has whole. */

@@ -108,7 +108,7 @@ describe("two services", () => {
 
 describe("a client is refused with the same answer, and calls nothing,", () => {
   const refused =
-    /^HTTP\/1.1 401 unauthenticated\r\n.*"message":"The service did not prove who it is","reason":"peer_unproven"}\n$/s;
+    /^HTTP\/1.1 401 unauthenticated\r\n.*"message":"The service did not prove who it is","reason":"peer_unproven","retryable":false,"requestId":"[0-9a-f]{32}"}\n$/s;
 
   test("when it has another key, when nobody knows it, when it means another service, and when it repeats a hello", async () => {
     await using bench = setUp();

@@ -126,12 +126,16 @@ function makeBatchChannel(
   }
 }
 
+/** Known to whoever sent a `traceparent`; what is malformed counts as absent. */
+export function traceIdOf(request: IncomingMessage): string {
+  return parseTraceparent(request.headers.traceparent) ?? newTraceId();
+}
+
 /** The context of a batch, from `traceparent` and `flotilla-timeout-ms`; what is malformed counts as absent. */
 export function contextOfRequest(request: IncomingMessage, callers: CallerPolicy, clock: Clock): CallContext {
-  const traceId = parseTraceparent(request.headers.traceparent) ?? newTraceId();
   const asked = request.headers["flotilla-timeout-ms"];
   const timeoutMs = typeof asked === "string" && /^\d{1,6}$/.test(asked) ? Number(asked) : deadlineMsDefault;
-  return receivedContext(traceId, timeoutMs, { ...callers, via: [], clock });
+  return receivedContext(traceIdOf(request), timeoutMs, { ...callers, via: [], clock });
 }
 
 /**

@@ -1,3 +1,4 @@
+import { connect as connectSocket } from "node:net";
 import { RpcPromise, type RpcStub, type RpcTarget } from "capnweb";
 import { WebSocket } from "ws";
 import { type Cancel, type Clock, systemClock } from "../base/clock.ts";
@@ -9,12 +10,13 @@ import { makeWebSocketChannel, subprotocol } from "../transport/websocket.ts";
 import { checkReply, helloHeader, replyHeader, type Self, sayHello } from "./hello.ts";
 import type { Identity } from "./identity.ts";
 import { openSession, type Session } from "./session.ts";
+import { socketPathIn } from "./unix-socket.ts";
 import { notAnswered, notProven, refused, unreachable } from "./unreachable.ts";
 
 export interface ConnectOptions {
   /** The service to reach; with `as`, the one whose key it must prove. */
   readonly name: string;
-  /** `http://host:port` of it; `https`, `ws` and `wss` too. */
+  /** `http://host:port` of it; `https`, `ws` and `wss` too; or `unix:/path` of its Unix socket. */
   readonly url: string;
   /**
    * Who we are. Without it the connection is anonymous, in both directions. `instance` is this run of ours, that of our
@@ -79,7 +81,7 @@ type State =
  */
 export function connect<T extends RpcTarget>(options: ConnectOptions): Connection<T> {
   const { name, clock = systemClock, random = Math.random } = options;
-  const url = sessionUrl(options.url);
+  const { href, socketPath } = addressOf(options.url);
   const self = options.as && selfOf(options.as, clock);
   let state: State = { at: "idle" };
   let failures = 0;
@@ -192,7 +194,8 @@ export function connect<T extends RpcTarget>(options: ConnectOptions): Connectio
 
   async function dial(): Promise<Link> {
     const hello = self && sayHello(self, name);
-    const socket = new WebSocket(url, [subprotocol], {
+    const socket = new WebSocket(href, [subprotocol], {
+      ...(socketPath !== undefined && { createConnection: () => connectSocket(socketPath) }),
       headers: hello ? { [helloHeader]: hello.header } : {},
       maxPayload: (options.limits ?? linkLimits).frameBytesMax,
       perMessageDeflate: false,
@@ -237,15 +240,24 @@ export function connect<T extends RpcTarget>(options: ConnectOptions): Connectio
   }
 }
 
-/** The address of the sessions at `url`. */
-function sessionUrl(url: string): string {
+/** Of the sessions at `url`; `href` is then what stands in the request, and `socketPath` where it goes. */
+interface Address {
+  readonly href: string;
+  readonly socketPath?: string | undefined;
+}
+
+function addressOf(url: string): Address {
   const parsed = URL.parse(url);
-  if (!parsed || !/^(https?|wss?):$/.test(parsed.protocol) || parsed.search !== "" || parsed.hash !== "") {
-    throw new TypeError("url is no address such as http://host:port (or https, ws, wss)");
+  if (!parsed || !/^(https?|wss?|unix):$/.test(parsed.protocol) || parsed.search !== "" || parsed.hash !== "") {
+    throw new TypeError("url is no address such as http://host:port (or https, ws, wss), nor unix:/path");
   }
+  const socketPath = socketPathIn(parsed);
+  if (socketPath !== undefined && !socketPath.startsWith("/"))
+    throw new TypeError("a unix: url takes an absolute path");
+  if (socketPath !== undefined) return { href: "ws://localhost/rpc", socketPath };
   parsed.protocol = parsed.protocol.replace("http", "ws");
   parsed.pathname = `${parsed.pathname.replace(/\/+$/, "")}/rpc`;
-  return parsed.href;
+  return { href: parsed.href };
 }
 
 function selfOf({ identity, instance = newInstanceId() }: NonNullable<ConnectOptions["as"]>, clock: Clock): Self {

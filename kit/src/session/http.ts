@@ -1,6 +1,7 @@
 import type { Server as HttpServer, IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import { type ErrorCode, FlotillaError } from "../base/errors.ts";
+import { type CloseSocket, listenAtSocket } from "./unix-socket.ts";
 
 const statuses: Readonly<Record<ErrorCode, number>> = {
   invalid_argument: 400,
@@ -45,6 +46,23 @@ export function answerJson(response: ServerResponse, status: number, body: objec
   answer(response, `${JSON.stringify(body)}\n`, { status, type: "application/json" });
 }
 
+/** What is refused, in an answer of its own: everything of `error` that a peer may know. */
+export function answerRefusal(response: ServerResponse, error: FlotillaError): void {
+  for (const [name, value] of Object.entries(waitHeaders(error))) {
+    if (!response.headersSent) response.setHeader(name, value);
+  }
+  answerJson(response, httpStatus(error.code, error.reason), bodyOf(error));
+}
+
+function bodyOf({ code, message, reason, retryable, requestId, retryAfterMs }: FlotillaError): object {
+  return { code, message, reason, retryable, requestId, retryAfterMs };
+}
+
+/** RFC 9110, 10.2.3: whole seconds. */
+function waitHeaders({ retryAfterMs }: FlotillaError): Record<string, string> {
+  return retryAfterMs === undefined ? {} : { "retry-after": `${Math.ceil(retryAfterMs / 1_000)}` };
+}
+
 /** Lets a listed web page read the answer. SECURITY: that page by name, never `*`, and never with credentials. */
 export function allowOrigin(response: ServerResponse, origin: string): void {
   response.setHeader("access-control-allow-origin", origin);
@@ -71,20 +89,42 @@ export function answer(
 }
 
 /** An upgrade that is refused gets a plain HTTP answer, and its socket is closed. */
-export function refuseUpgrade(socket: Duplex, { code, message, reason }: FlotillaError): void {
-  const body = `${JSON.stringify({ code, message, reason })}\n`;
+export function refuseUpgrade(socket: Duplex, error: FlotillaError): void {
+  const body = `${JSON.stringify(bodyOf(error))}\n`;
   const head = [
-    `HTTP/1.1 ${httpStatus(code, reason)} ${code}`,
+    `HTTP/1.1 ${httpStatus(error.code, error.reason)} ${error.code}`,
     "content-type: application/json",
     `content-length: ${Buffer.byteLength(body)}`,
     "connection: close",
-    ...Object.entries(safeHeaders).map(([name, value]) => `${name}: ${value}`),
+    ...Object.entries({ ...safeHeaders, ...waitHeaders(error) }).map(([name, value]) => `${name}: ${value}`),
   ];
   // Nobody times this socket any more: a peer that never closes its side would keep it, and the server from closing.
   socket.end(`${head.join("\r\n")}\r\n\r\n${body}`, () => socket.destroy());
 }
 
-/** @throws FlotillaError `unavailable`, reason `port_in_use` or `cannot_listen`. */
+interface Places {
+  readonly port: number;
+  readonly host: string;
+  readonly socketPath?: string | undefined;
+}
+
+/**
+ * Listens at the port, and at the Unix socket when there is to be one.
+ * @returns what closes the socket.
+ * @throws FlotillaError `unavailable`, reason `port_in_use` or `cannot_listen`; then it listens nowhere.
+ */
+export async function listenAll(http: HttpServer, { port, host, socketPath }: Places): Promise<CloseSocket> {
+  await listen(http, port, host);
+  if (socketPath === undefined) return async () => {};
+  try {
+    return await listenAtSocket(http, socketPath);
+  } catch (error) {
+    http.close();
+    throw error;
+  }
+}
+
+/** @throws FlotillaError as `listenAll` does. */
 export function listen(http: HttpServer, port: number, host: string): Promise<void> {
   return new Promise((resolve, reject) => {
     const onError = (error: NodeJS.ErrnoException) => {

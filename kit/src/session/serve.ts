@@ -9,15 +9,15 @@ import { edgeLimits, type Limits, linkLimits } from "../base/limits.ts";
 import type { Peer } from "../base/peer.ts";
 import { makeWebSocketChannel } from "../transport/websocket.ts";
 import { type Admitted, makeAdmission } from "./admission.ts";
-import { clientWentAway, contextOfRequest, readBody, runBatch } from "./batch.ts";
+import { clientWentAway, contextOfRequest, readBody, runBatch, traceIdOf } from "./batch.ts";
 import { replyTo, type Self } from "./hello.ts";
 import {
   allowOrigin,
   answerJson,
   answerLines,
   answerPreflight,
-  httpStatus,
-  listen,
+  answerRefusal,
+  listenAll,
   pathOf,
   refuseUpgrade,
 } from "./http.ts";
@@ -39,6 +39,8 @@ export interface ServeOptions {
   readonly host?: string;
   /** 0 takes any free port. */
   readonly port: number;
+  /** A Unix socket to listen at too, for peers on the same machine: an absolute path of at most 103 bytes. */
+  readonly socketPath?: string | undefined;
   /** Asked by `/readyz`; a throw counts as no. */
   isReady?(): boolean;
   /**
@@ -90,7 +92,8 @@ const paths = { session: "/rpc", batch: "/rpc/batch", health: "/healthz", ready:
 /**
  * Serves one service: HTTP batch at `POST /rpc/batch`, WebSocket at `/rpc`, `/healthz` and `/readyz`.
  *
- * @throws FlotillaError `unavailable`, reason `port_in_use`, when the port is taken.
+ * @throws FlotillaError `unavailable`, reason `port_in_use`, when the port or the Unix socket is taken, or
+ *   `cannot_listen`.
  */
 export async function serve(options: ServeOptions): Promise<Server> {
   const { host = "127.0.0.1", clock = systemClock } = options;
@@ -122,7 +125,7 @@ export async function serve(options: ServeOptions): Promise<Server> {
   const edge = makeUpgrader(options.edge ?? edgeLimits);
   const link = makeUpgrader(options.link ?? linkLimits);
   http.on("upgrade", onUpgrade);
-  await listen(http, options.port, host);
+  const closeSocket = await listenAll(http, { ...options, host });
   // Such as too many open files when a connection is accepted: the next one may go well.
   http.on("error", report);
   const { port } = http.address() as AddressInfo;
@@ -186,8 +189,7 @@ export async function serve(options: ServeOptions): Promise<Server> {
       const answer = await runBatch(body, { localMain, limits, callers, pace, context, clock, onHiddenError, ended });
       answerLines(response, answer);
     } catch (thrown) {
-      const { code, message, reason, retryable, requestId } = refuse(thrown);
-      answerJson(response, httpStatus(code, reason), { code, message, reason, retryable, requestId });
+      answerRefusal(response, refuse(thrown, request));
     }
   }
 
@@ -221,7 +223,7 @@ export async function serve(options: ServeOptions): Promise<Server> {
       // ws refuses a malformed handshake by itself, without a word to us; a good one is open by now.
       if (!isOpen) disposeMain(localMain);
     } catch (thrown) {
-      refuseUpgrade(socket, refuse(thrown));
+      refuseUpgrade(socket, refuse(thrown, request));
     }
   }
 
@@ -246,7 +248,7 @@ export async function serve(options: ServeOptions): Promise<Server> {
   }
 
   async function stop(graceMs: number): Promise<void> {
-    const closed = new Promise<void>((resolve) => http.close(() => resolve()));
+    const closed = Promise.all([closeSocket(), new Promise<void>((resolve) => http.close(() => resolve()))]);
     stopAsked.abort(stopped);
     const grace = Promise.withResolvers<void>();
     const cancelGrace = clock.after(graceMs, grace.resolve);
@@ -278,15 +280,15 @@ export async function serve(options: ServeOptions): Promise<Server> {
     }
   }
 
-  function refuse(thrown: unknown): FlotillaError {
-    const error = report(thrown);
+  function refuse(thrown: unknown, request: IncomingMessage): FlotillaError {
+    const error = report(thrown, traceIdOf(request));
     options.onRefused?.(error);
     return error;
   }
 
   /** What a peer may be told of `thrown`; the rest goes to this process's log. */
-  function report(thrown: unknown): FlotillaError {
-    const error = toFlotillaError(thrown);
+  function report(thrown: unknown, requestId?: string): FlotillaError {
+    const error = toFlotillaError(thrown, requestId);
     if (error.code === "internal") tellHidden(options.onHiddenError, error);
     return error;
   }

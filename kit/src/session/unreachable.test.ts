@@ -145,6 +145,19 @@ describe("the answer of who refuses", () => {
     expect(error).toMatchObject({ code: "unavailable", reason: "unauthenticated" });
   });
 
+  test("is passed on where it says how long to wait and how to name what happened; what is no such thing is left out", async () => {
+    await using bench = setUp();
+    const said = { code: "resource_exhausted", reason: "session_rate", retryAfterMs: 250, requestId: "a".repeat(32) };
+    await using refuser = await serveAnswer((response) => response.writeHead(429).end(JSON.stringify(said)));
+    const { retryAfterMs, requestId } = said;
+    expect(await bench.refusal(refuser.url)).toMatchObject({ reason: "resource_exhausted", retryAfterMs, requestId });
+    await using liar = await serveAnswer((response) => {
+      response.writeHead(429).end(JSON.stringify({ ...said, retryAfterMs: -1, requestId: "canary" }));
+    });
+    const error = await bench.refusal(liar.url);
+    expect(error).toMatchObject({ reason: "resource_exhausted", retryAfterMs: undefined, requestId: undefined });
+  });
+
   test("is waited for a second at most, and not at all by who closes", async () => {
     await using bench = setUp();
     await using refuser = await serveAnswer((response) => {

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from "node:http";
 import type { Clock } from "../base/clock.ts";
 import { type ErrorCode, FlotillaError, isErrorCode } from "../base/errors.ts";
+import { isTraceId } from "../base/ids.ts";
 
 /** A refusal of ours has at most 2 KB. A longer one is not ours, and is not read. Bytes. */
 const refusalBytesMax = 4_096;
@@ -11,17 +12,21 @@ interface Why {
   /** Words of ours, without an address and without a peer's text: callers pass the message on to theirs. */
   readonly text?: string;
   readonly reason?: string | undefined;
+  readonly requestId?: string | undefined;
+  readonly retryAfterMs?: number | undefined;
   readonly cause?: unknown;
 }
 
 /** What callers of the service `name` get while it is away. */
-export function unreachable(name: string, { text, reason, cause }: Why): FlotillaError {
+export function unreachable(name: string, { text, ...detail }: Why): FlotillaError {
   const message = `${name} cannot be reached${text === undefined ? "" : `: ${text}`}`;
-  return new FlotillaError("unavailable", message, { reason, cause });
+  return new FlotillaError("unavailable", message, detail);
 }
 
 const networkFailures: Readonly<Record<string, Why>> = {
   ECONNREFUSED: { text: "nothing listens at its address", reason: "connection_refused" },
+  // Of a Unix socket.
+  ENOENT: { text: "nothing listens at its address", reason: "connection_refused" },
   ENOTFOUND: { text: "its host name is not known", reason: "host_not_found" },
 };
 
@@ -53,7 +58,7 @@ export async function refused(
   response: IncomingMessage,
   { hasKey, clock }: { hasKey: boolean; clock: Clock },
 ): Promise<FlotillaError> {
-  const { code, reason: word } = parseRefusal(await readRefusal(response, clock));
+  const { code, reason: word, requestId, retryAfterMs } = parseRefusal(await readRefusal(response, clock));
   const status = response.statusCode ?? 0;
   const unauthenticated = hasKey
     ? `it refused our hello: it is another service than ${name}, or does not know our key`
@@ -63,7 +68,7 @@ export async function refused(
       ? { text: unauthenticated, reason: "unauthenticated" }
       : (refusals[status] ?? { text: "it refused the session", reason: code ?? "unexpected_answer" });
   const said = [`HTTP ${status}`, code, word].filter((part) => part !== undefined).join(", ");
-  return unreachable(name, { text: `${text} (${said})`, reason });
+  return unreachable(name, { text: `${text} (${said})`, reason, requestId, retryAfterMs });
 }
 
 /** The whole body, or nothing when it is too long, too slow or cut off. */
@@ -89,10 +94,18 @@ function readRefusal(response: IncomingMessage, clock: Clock): Promise<string> {
   });
 }
 
-function parseRefusal(text: string): { code?: ErrorCode; reason?: string } {
+type Refusal = { code?: ErrorCode; reason?: string; requestId?: string; retryAfterMs?: number };
+
+function parseRefusal(text: string): Refusal {
   try {
-    const { code, reason } = JSON.parse(text) as Record<string, unknown>;
-    return { ...(isErrorCode(code) && { code }), ...(isWord(reason) && { reason }) };
+    const { code, reason, requestId, retryAfterMs } = JSON.parse(text) as Record<string, unknown>;
+    return {
+      ...(isErrorCode(code) && { code }),
+      ...(isWord(reason) && { reason }),
+      ...(isTraceId(requestId) && { requestId }),
+      // What is none, `FlotillaError` leaves out.
+      ...(typeof retryAfterMs === "number" && { retryAfterMs }),
+    };
   } catch {
     return {};
   }

@@ -53,3 +53,21 @@ export function sendRaw(url: string, bytes: string): Promise<string> {
     socket.on("close", () => resolve(text));
   });
 }
+
+/** The upgrade of a browser or a stock client, as it is on the wire. */
+export function upgradeRequest({
+  path = "/rpc",
+  headers = [] as string[],
+  key = "dGhlIHNhbXBsZSBub25jZQ==",
+} = {}): string {
+  const all = [
+    `GET ${path} HTTP/1.1`,
+    "host: x",
+    "connection: Upgrade",
+    "upgrade: websocket",
+    "sec-websocket-version: 13",
+    `sec-websocket-key: ${key}`,
+    ...headers,
+  ];
+  return `${all.join("\r\n")}\r\n\r\n`;
+}

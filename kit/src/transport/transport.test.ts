@@ -30,6 +30,27 @@ test("what stands before a violation, and was not begun, is not begun any more",
   await expect(transport.receive()).rejects.toMatchObject({ reason: "protocol_violation" });
 });
 
+test("what has arrived when the channel closes, and was not begun, is not begun any more", async () => {
+  const { left, right } = makeMemoryLink();
+  left.listen({ frame() {}, closed() {} });
+  const turns: (() => void)[] = [];
+  const transport = makeTransport(right, {
+    limits: edgeLimits,
+    callers: { keepCallers: false, peerName: undefined },
+    pace: { next: () => new Promise((resolve) => turns.push(resolve)) },
+  });
+  const call = '["push",["pipeline",0,["note"],[1]]]';
+  const first = transport.receive();
+  left.send([call, call, call].join("\n"));
+  expect((await first) as unknown[]).toHaveLength(2);
+  const paced = transport.receive();
+  left.terminate();
+  await new Promise((resolve) => setImmediate(resolve));
+  turns[0]?.();
+  await expect(paced).rejects.toMatchObject({ code: "unavailable" });
+  await expect(transport.receive()).rejects.toMatchObject({ code: "unavailable" });
+});
+
 describe.each(wires.filter(({ framing }) => framing === "flotilla.v1"))("$name, between two of ours", (wire) => {
   const sent = (frames: { readonly direction: "in" | "out"; readonly frame: string }[]) =>
     frames.filter(({ direction }) => direction === "out").map(({ frame }) => frame.split("\n"));

@@ -53,7 +53,7 @@ export function makeTransport(channel: Channel, options: TransportOptions): Tran
   const { limits, clock = systemClock, onFrame } = options;
   const ours = channel.framing === "flotilla.v1";
   const budget = makePeerBudget();
-  const rate = makeTokenBucket(limits.messagesPerSecondMax, clock);
+  const rate = makeTokenBucket({ calls: limits.messagesPerSecondMax, perMs: 1_000 });
   const deadlines = makeDeadlines(clock, deliver);
 
   let received: unknown[] = [];
@@ -99,7 +99,8 @@ export function makeTransport(channel: Channel, options: TransportOptions): Tran
   }
 
   function readMessage(text: string, context: CallContext | undefined): void {
-    if (!rate.take()) throw exhausted(`more than ${limits.messagesPerSecondMax} messages per second`);
+    if (!rate.take(clock.monotonicMs()))
+      throw exhausted(`more than ${limits.messagesPerSecondMax} messages per second`);
     const message: unknown = JSON.parse(text);
     checkMessage(message, budget, limits);
     deliver(inContext(message as [string, number], context));
