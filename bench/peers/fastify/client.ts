@@ -1,6 +1,5 @@
-import type { Client } from "../../client.ts";
+import type { OpenClient } from "../../client.ts";
 import { openHttp } from "../http.ts";
 
-export async function open(gatewayAddress: string): Promise<Client> {
-  return openHttp(gatewayAddress, Number(process.env.X_CC ?? 256));
-}
+/** As many connections as there are calls under way. HTTP/1.1 carries one at a time, and nobody pipelines orders. */
+export const open: OpenClient = async (gatewayAddress, clients) => openHttp(gatewayAddress, clients);
