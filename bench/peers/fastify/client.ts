@@ -1,5 +1,5 @@
 import type { OpenClient } from "../../client.ts";
 import { openHttp } from "../http.ts";
 
-/** As many connections as there are calls under way. HTTP/1.1 carries one at a time, and nobody pipelines orders. */
+/** HTTP/1.1 has one call at a time on a connection, so there are as many of them as calls under way. */
 export const open: OpenClient = async (gatewayAddress, clients) => openHttp(gatewayAddress, clients);
