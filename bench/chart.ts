@@ -107,7 +107,7 @@ function drawPanel({ title, bars }: Panel, x: number, y: number): string {
       `<text x="${(x + nameWidth + Number(length) + 6).toFixed(1)}" y="${middle}"${weight}>${label}</text>`,
     ].join("");
   });
-  return [`<text x="${x}" y="${y + 14}" font-size="14">${escaped(title)}</text>`, ...lines].join("\n");
+  return [`<text x="${x}" y="${y + 14}" font-size="13">${escaped(title)}</text>`, ...lines].join("\n");
 }
 
 function escaped(text: string): string {

@@ -3,7 +3,7 @@
 import { runArrivals } from "./arrivals.ts";
 import type { OpenClient } from "./client.ts";
 import type { ClosedLoad, Load, OpenLoad, RunAnswer, RunRequest, RunResult } from "./run.ts";
-import { machineBusySeconds, type Usage, usageOf } from "./usage.ts";
+import { machineBusySeconds, type Usage, usagesOf, usedBetween } from "./usage.ts";
 import { bob, items, total } from "./work.ts";
 
 const { BENCH_FOLDER = "", BENCH_GATEWAY = "" } = process.env;
@@ -97,8 +97,8 @@ async function timed(place: Place, fromMs: number, outcome: Outcome): Promise<vo
 
 interface Reading {
   readonly atMs: number;
-  readonly servers: Usage | null;
-  readonly own: Usage | null;
+  readonly servers: readonly Usage[];
+  readonly own: readonly Usage[];
   readonly ownCpu: NodeJS.CpuUsage;
   readonly busySeconds: number | null;
 }
@@ -106,8 +106,8 @@ interface Reading {
 function read(pids: readonly number[]): Reading {
   return {
     atMs: performance.now(),
-    servers: usageOf(pids),
-    own: usageOf([process.pid]),
+    servers: usagesOf(pids),
+    own: usagesOf([process.pid]),
     ownCpu: process.cpuUsage(),
     busySeconds: machineBusySeconds(),
   };
@@ -119,9 +119,13 @@ function resultOf({ latencies, failed }: Outcome, before: Reading, after: Readin
   const sorted = Float64Array.from(latencies).sort();
   const at = (share: number) => sorted[Math.min(orders - 1, Math.floor(share * orders))] ?? 0;
   const loadCpu = (after.ownCpu.user + after.ownCpu.system - before.ownCpu.user - before.ownCpu.system) / 1e6;
-  const servers = difference(before.servers, after.servers);
-  const own = difference(before.own, after.own);
+  const servers = usedBetween(before.servers, after.servers);
+  const own = usedBetween(before.own, after.own);
   const all = servers && own && { bytes: servers.writtenBytes + own.writtenBytes, writes: servers.writes + own.writes };
+  const cpuOf = (n: number) => {
+    const used = usedBetween(before.servers.slice(n, n + 1), after.servers.slice(n, n + 1));
+    return used && (used.cpuSeconds / orders) * 1_000;
+  };
   const busySeconds = before.busySeconds === null ? null : after.busySeconds! - before.busySeconds;
   return {
     rate: orders / seconds,
@@ -132,22 +136,15 @@ function resultOf({ latencies, failed }: Outcome, before: Reading, after: Readin
     failed,
     serverCpu: servers && (servers.cpuSeconds / orders) * 1_000,
     loadCpu: (loadCpu / orders) * 1_000,
-    residentMiB: after.servers?.residentMiB ?? null,
+    usersCpu: cpuOf(0),
+    ordersCpu: cpuOf(1),
+    gatewayCpu: cpuOf(2),
+    residentMiB: servers?.residentMiB ?? null,
     clientBytes: own && own.writtenBytes / orders,
     bytes: all && all.bytes / orders,
     clientWrites: own && own.writes / orders,
     writes: all && all.writes / orders,
     foreignCpus:
       servers && busySeconds !== null ? Math.max(0, (busySeconds - servers.cpuSeconds - loadCpu) / seconds) : null,
-  };
-}
-
-function difference(before: Usage | null, after: Usage | null): Usage | null {
-  if (!before || !after) return null;
-  return {
-    cpuSeconds: after.cpuSeconds - before.cpuSeconds,
-    residentMiB: after.residentMiB,
-    writtenBytes: after.writtenBytes - before.writtenBytes,
-    writes: after.writes - before.writes,
   };
 }

@@ -36,12 +36,14 @@ const disturbanceOf = ({ foreignCpus }: RunResult) => foreignCpus ?? 0;
 export async function measure({ options, store, profileTo, onProgress }: MeasureOptions): Promise<Measurement> {
   await using stack = new AsyncDisposableStack();
   const random = makeRandom(options.seed);
-  const systems: System[] = [];
-  for (const variant of options.variants) {
-    onProgress(`${store}: starting ${variant.name}`);
+  onProgress(`${store}: starting`);
+  const starting = options.variants.map(async (variant) => {
     const folder = profileTo && join(profileTo, `${variant.name}-${store}`);
-    systems.push(stack.use(await startSystem({ variant, store, profileTo: folder })));
-  }
+    return stack.use(await startSystem({ variant, store, profileTo: folder }));
+  });
+  // All of them, before the first failure is one: whatever was started is then in the stack, and ends with it.
+  await Promise.allSettled(starting);
+  const systems = await Promise.all(starting);
   for (const system of systems)
     await system.run({ kind: "closed", clients: warmClients, seconds: options.warmSeconds });
 

@@ -34,7 +34,7 @@ export interface Command {
 
 const full = { rounds: 5, seconds: 3, warmSeconds: 4, clients: [1, 16, 64, 256], shares: [0.5, 0.8], retries: 2 };
 /** All of the comparison in less than two minutes; its numbers are for a first look. */
-const quick = { rounds: 1, seconds: 1, warmSeconds: 1, clients: [1, 64], shares: [0.8], retries: 0 };
+const quick = { rounds: 1, seconds: 1, warmSeconds: 1.5, clients: [1, 64], shares: [0.8], retries: 0 };
 const storesDefault: readonly StoreKind[] = ["memory", "sqlite"];
 
 export const usage = `npm run bench -- [options]

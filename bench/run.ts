@@ -23,7 +23,7 @@ export interface OpenLoad {
 export interface RunRequest {
   readonly type: "run";
   readonly load: Load;
-  /** Of the servers. */
+  /** Of the servers: users, orders, gateway. */
   readonly pids: readonly number[];
 }
 
@@ -39,6 +39,10 @@ export interface RunResult {
   /** Seconds of a processor, for 1,000 orders: the servers together, and the load process. */
   readonly serverCpu: number | null;
   readonly loadCpu: number;
+  /** Of each server, the same. */
+  readonly usersCpu: number | null;
+  readonly ordersCpu: number | null;
+  readonly gatewayCpu: number | null;
   /** Of the servers together, at the end. */
   readonly residentMiB: number | null;
   /** For one order: what the client writes, and what all do together, on whatever they write to. */

@@ -70,6 +70,7 @@ function costTable(results: Results, store: StoreKind): string {
   const head = [
     `at ${offered.clients} clients, of one order`,
     "CPU s per 1,000, servers",
+    "users, orders, gateway",
     "load process",
     "bytes, client",
     "bytes, all links and files",
@@ -81,6 +82,7 @@ function costTable(results: Results, store: StoreKind): string {
     return [
       nameOf(results, name),
       cell(summary, ({ serverCpu }) => fine(serverCpu)),
+      cell(summary, ({ usersCpu, ordersCpu, gatewayCpu }) => [usersCpu, ordersCpu, gatewayCpu].map(fine).join(", ")),
       cell(summary, ({ loadCpu }) => fine(loadCpu)),
       cell(summary, ({ clientBytes }) => count(clientBytes)),
       cell(summary, ({ bytes }) => count(bytes)),

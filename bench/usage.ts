@@ -16,17 +16,25 @@ const ticksPerSecond = 100;
 
 export const canMeasure = existsSync("/proc/self/io");
 
-/** Of the processes together. */
-export function usageOf(pids: readonly number[]): Usage | null {
-  if (!canMeasure) return null;
-  const each = pids.map(usageOfOne);
-  const sum = (of: (usage: Usage) => number) => each.reduce((total, usage) => total + of(usage), 0);
+/** Of each process, in their order; of none where there is no /proc. */
+export function usagesOf(pids: readonly number[]): readonly Usage[] {
+  return canMeasure ? pids.map(usageOfOne) : [];
+}
+
+/** What processes have used between two readings, memory as at the second. Null when there were no readings. */
+export function usedBetween(before: readonly Usage[], after: readonly Usage[]): Usage | null {
+  if (after.length === 0) return null;
+  const sum = (of: (usage: Usage) => number) => sumOf(after, of) - sumOf(before, of);
   return {
     cpuSeconds: sum((it) => it.cpuSeconds),
-    residentMiB: sum((it) => it.residentMiB),
+    residentMiB: sumOf(after, (it) => it.residentMiB),
     writtenBytes: sum((it) => it.writtenBytes),
     writes: sum((it) => it.writes),
   };
+}
+
+function sumOf(usages: readonly Usage[], of: (usage: Usage) => number): number {
+  return usages.reduce((total, usage) => total + of(usage), 0);
 }
 
 function usageOfOne(pid: number): Usage {

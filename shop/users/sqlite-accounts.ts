@@ -66,30 +66,40 @@ export function accountStore(db: Db): AccountStore {
   };
 }
 
-/** Of every call on a user's capability, so its queries are compiled once. */
+/** Of every call on a user's capability, so it is one query, compiled once. */
 function standingOf(db: Db): AccountStore["standing"] {
   const { build } = db;
-  const accountOf = prepared(({ number }: { number: number }) =>
-    build.selectFrom("accounts").selectAll().where("number", "=", number).where("state", "=", "enabled"),
-  );
-  const loginOf = prepared((it: { sid: string; number: number; nowMs: number }) =>
+  const standing = ({ number }: { number: number }) =>
     build
-      .selectFrom("logins")
-      .select("number")
-      .where("sid", "=", it.sid)
-      .where("account_number", "=", it.number)
-      .where("idle_ends_at_ms", ">", it.nowMs)
-      .where("ends_at_ms", ">", it.nowMs),
-  );
-  const grantedTo = prepared(({ role }: { role: string }) =>
-    build.selectFrom("role_permissions").select("permission").where("role", "=", role),
+      .selectFrom("accounts")
+      .selectAll()
+      .select((eb) =>
+        eb
+          .selectFrom("role_permissions")
+          .select(({ fn, val }) => fn<string>("group_concat", ["permission", val(" ")]).as("words"))
+          .whereRef("role_permissions.role", "=", "accounts.role")
+          .as("granted"),
+      )
+      .where("number", "=", number)
+      .where("state", "=", "enabled");
+  const ofAccount = prepared(standing);
+  const ofLogin = prepared((it: { sid: string; number: number; nowMs: number }) =>
+    standing(it).where(({ exists, selectFrom }) =>
+      exists(
+        selectFrom("logins")
+          .select("logins.number")
+          .where("sid", "=", it.sid)
+          .where("account_number", "=", it.number)
+          .where("idle_ends_at_ms", ">", it.nowMs)
+          .where("ends_at_ms", ">", it.nowMs),
+      ),
+    ),
   );
   return (id, login) =>
     db.read((run) => {
       const number = numberOf(id);
-      const [row] = run(accountOf({ number }));
-      if (!row || (login && run(loginOf({ ...login, number })).length === 0)) return undefined;
-      return { account: toAccount(row), permissions: run(grantedTo(row)).map(({ permission }) => permission) };
+      const [row] = run(login ? ofLogin({ ...login, number }) : ofAccount({ number }));
+      return row && { account: toAccount(row), permissions: row.granted?.split(" ") ?? [] };
     });
 }
 
