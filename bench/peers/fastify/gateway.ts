@@ -41,7 +41,7 @@ app.post<{ Headers: { authorization?: string; "idempotency-key": string } }>(
       headers: { ...json, "x-user-id": userId, "idempotency-key": headers["idempotency-key"] },
       body: JSON.stringify(body),
     });
-    // The Order Service's JSON goes out as it came: parsing it to write it again would only cost.
+    // The Order Service's JSON goes out as it came; to parse and write it again measured no different.
     return reply
       .code(answer.statusCode)
       .headers(json)

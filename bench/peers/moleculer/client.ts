@@ -1,6 +1,5 @@
-import type { Client } from "../../client.ts";
+import type { OpenClient } from "../../client.ts";
 import { openHttp } from "../http.ts";
 
-export async function open(gatewayAddress: string): Promise<Client> {
-  return openHttp(gatewayAddress, Number(process.env.X_CC ?? 256));
-}
+/** HTTP/1.1 has one call at a time on a connection, so there are as many of them as calls under way. */
+export const open: OpenClient = async (gatewayAddress, clients) => openHttp(gatewayAddress, clients);
