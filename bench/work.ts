@@ -158,6 +158,7 @@ const schema = `
   PRAGMA journal_mode = WAL;
   PRAGMA synchronous = FULL;
   PRAGMA fullfsync = ON;
+  PRAGMA temp_store = MEMORY;
   PRAGMA foreign_keys = ON;
   CREATE TABLE orders (
     number INTEGER PRIMARY KEY AUTOINCREMENT, user_id TEXT NOT NULL, total_minor INTEGER NOT NULL,

@@ -78,7 +78,7 @@ export function openSqliteOrderStore(file: string): OrderStore {
     for (const [position, { name, quantity, priceMinor }] of lines.entries()) {
       run(queries.addLine({ order_number: number, position, name, quantity, price_minor: priceMinor }));
     }
-    return { ...toSummary({ ...row, number }), lines: structuredClone(lines) };
+    return { ...toSummary({ ...row, number }), lines: lines.map((line) => ({ ...line })) };
   }
 
   function record(run: Run, number: number, { idempotency, createdAtMs }: NewOrder): void {

@@ -24,6 +24,7 @@ const statementsMax = 256;
 /**
  * LOCKING_MODE first: set before WAL is entered, one process has the file to itself until it closes or dies, and WAL
  * needs no shared memory. SYNCHRONOUS: an acknowledged unit survives loss of power; FULLFSYNC says the same on a Mac.
+ * TEMP_STORE: what a savepoint might have to put back is kept in memory; in a file it was 30 of 36 KiB written for an order.
  * CELL_SIZE_CHECK finds a damaged page when it is read.
  */
 const pragmas = `
@@ -31,6 +32,7 @@ const pragmas = `
   PRAGMA journal_mode = WAL;
   PRAGMA synchronous = FULL;
   PRAGMA fullfsync = ON;
+  PRAGMA temp_store = MEMORY;
   PRAGMA foreign_keys = ON;
   PRAGMA trusted_schema = OFF;
   PRAGMA cell_size_check = ON;`;
