@@ -193,7 +193,7 @@ export async function startProcesses({
 }
 
 const expectedFiles =
-  /^(keys|keys\/(users|orders|gateway)\.(key|pub)|token-keys|token-keys\/\d+\.[\w-]{16}\.key|(users|orders)\.db)$/;
+  /^(keys|keys\/(users|orders|gateway)\.key|keys\/trusted-keys|token-keys|token-keys\/\d+\.[\w-]{16}\.key|(users|orders)\.db)$/;
 
 /** Waits until `condition` holds, looking every few milliseconds; fails naming `what` when it does not come to hold. */
 export async function until(condition: () => boolean | Promise<boolean>, what: string): Promise<void> {

@@ -35,6 +35,7 @@ test("the kit exports these values", () => {
       "optional",
       "reasonOf",
       "revocable",
+      "runKeys",
       "serve",
       "serveOps",
       "systemClock",

@@ -110,7 +110,7 @@ describe("a service as a process", () => {
     child.kill("SIGTERM");
     await ended;
     expect(statSync(dataDir).mode & 0o777).toBe(0o700);
-    expect(readdirSync(join(dataDir, "keys")).sort()).toEqual(["users.key", "users.pub"]);
+    expect(readdirSync(join(dataDir, "keys")).sort()).toEqual(["trusted-keys", "users.key"]);
     for (const file of ["keys/users.key", "users.db"]) {
       expect(statSync(join(dataDir, file)).mode & 0o777, file).toBe(0o600);
     }

@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { copyFileSync, mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type IncomingMessage } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -90,6 +90,7 @@ describe.each(inside)("%s, without a service's key,", (name) => {
         code: "unauthenticated",
         message: expect.any(String),
         retryable: false,
+        requestId: expect.stringMatching(/^[0-9a-f]{32}$/),
       });
     }
   });
@@ -170,9 +171,9 @@ async function mute(port: number): Promise<Overheard> {
 /** Speaks our own protocol, knows everybody's public key, and signs with a key of its own as `users`. */
 async function pretender(port: number): Promise<Overheard> {
   const heard = { hellos: [] as string[], frames: [] as string[] };
-  for (const name of ["gateway", "orders"]) {
-    copyFileSync(join(shop.dataDir, "keys", `${name}.pub`), join(strangersDir, `${name}.pub`));
-  }
+  const known = readFileSync(join(shop.dataDir, "keys", "trusted-keys"), "utf8").split("\n");
+  const others = known.filter((line) => /^trust (gateway|orders) /.test(line));
+  writeFileSync(join(strangersDir, "trusted-keys"), `${others.join("\n")}\n`);
   const server = await serve({
     name: "users",
     instance,

@@ -124,6 +124,8 @@ export const handshakeMsMax = 5_000;
 /** How long a signed hello is good for, and how far clocks may differ. Milliseconds. */
 export const helloMsMax = 60_000;
 export const clockSkewMsMax = 30_000;
+/** How often a session asks whether the key that opened it is still trusted. Milliseconds. */
+export const keyCheckMs = 5_000;
 /** Remembered hello nonces; above it new sessions are refused until old ones expire. At 24 B each, 5 MB. */
 export const helloNoncesMax = 200_000;
 

@@ -7,8 +7,9 @@ import { FlotillaError, reasonOf } from "../base/errors.ts";
 import { isInstanceId, newInstanceId } from "../base/ids.ts";
 import { handshakeMsMax, type Limits, linkLimits } from "../base/limits.ts";
 import { makeWebSocketChannel, subprotocol } from "../transport/websocket.ts";
-import { checkReply, helloHeader, replyHeader, type Self, sayHello } from "./hello.ts";
+import { checkReply, helloHeader, type Proven, replyHeader, type Self, sayHello } from "./hello.ts";
 import type { Identity } from "./identity.ts";
+import { endWhenRevoked } from "./key-watch.ts";
 import { openSession, type Session } from "./session.ts";
 import { socketPathIn } from "./unix-socket.ts";
 import { notAnswered, notProven, refused, unreachable } from "./unreachable.ts";
@@ -203,13 +204,13 @@ export function connect<T extends RpcTarget>(options: ConnectOptions): Connectio
     });
     const { promise, resolve, reject } = Promise.withResolvers<Link>();
     abandonDial = () => socket.terminate();
-    let instance: string | undefined;
+    let proven: Proven | undefined;
     socket.once("upgrade", (response) => {
       if (!self || !hello) return;
       const header = response.headers[replyHeader];
       const reply = typeof header === "string" ? header : undefined;
       try {
-        instance = checkReply(reply, { name, nonce: hello.nonce }, self).instance;
+        proven = checkReply(reply, { name, nonce: hello.nonce }, self);
       } catch (error) {
         // SECURITY: before anything is sent. A false service gets a hello that is of use to nobody else, and no call.
         reject(notProven(name, reply !== undefined, error));
@@ -232,7 +233,8 @@ export function connect<T extends RpcTarget>(options: ConnectOptions): Connectio
         clock,
         onFrame: options.onFrame,
       });
-      resolve({ session, instance });
+      if (self && proven) endWhenRevoked(session, { identity: self.identity, proven, clock });
+      resolve({ session, instance: proven?.peer.instance });
     });
     socket.on("error", (cause) => reject(notAnswered(name, cause)));
     socket.once("close", () => reject(unreachable(name, { text: "it closed the connection" })));

@@ -23,7 +23,7 @@ function makeVillage(...names: string[]): Village {
       const identity: Identity = {
         name,
         privateKey: options.privateKey ?? pairs.get(name)!.privateKey,
-        publicKeyOf: (other) => keys.get(other),
+        publicKeysOf: (other) => [keys.get(other) ?? []].flat(),
       };
       return { identity, instance: `${name}-instance`.padEnd(16, "0"), clock: options.clock ?? clock };
     },
@@ -59,16 +59,15 @@ describe("a hello", () => {
   test("with the right keys is accepted, and its reply too", () => {
     const hello = sayHello(orders, "users");
     const accepted = makeHelloGuard(users).accept(hello.header);
-    expect(accepted).toEqual({
+    expect(accepted).toMatchObject({
       peer: { kind: "service", name: "orders", instance: orders.instance },
       nonce: hello.nonce,
     });
     const reply = replyTo(accepted, users);
-    expect(checkReply(reply, { name: "users", nonce: hello.nonce }, orders)).toEqual({
-      kind: "service",
-      name: "users",
-      instance: users.instance,
+    expect(checkReply(reply, { name: "users", nonce: hello.nonce }, orders)).toMatchObject({
+      peer: { kind: "service", name: "users", instance: users.instance },
     });
+    expect(accepted.key).toBe(village.keys.get("orders"));
     expect(hello.header.length).toBeLessThan(400);
   });
 
@@ -86,7 +85,7 @@ describe("a hello", () => {
       const client = village.self("orders", { clock: skewed(ms) });
       const hello = sayHello(client, "users");
       const reply = replyTo(makeHelloGuard(users).accept(hello.header), users);
-      expect(checkReply(reply, { name: "users", nonce: hello.nonce }, client).name).toBe("users");
+      expect(checkReply(reply, { name: "users", nonce: hello.nonce }, client).peer.name).toBe("users");
     }
   });
 

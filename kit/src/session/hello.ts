@@ -1,4 +1,4 @@
-import { randomBytes, sign, verify } from "node:crypto";
+import { type KeyObject, randomBytes, sign, verify } from "node:crypto";
 import type { Clock } from "../base/clock.ts";
 import { FlotillaError } from "../base/errors.ts";
 import { clockSkewMsMax, helloMsMax, helloNoncesMax } from "../base/limits.ts";
@@ -49,8 +49,13 @@ export function replyTo(hello: AcceptedHello, self: Self): string {
   return state("reply", self, { to: hello.peer.name, nonce: hello.nonce });
 }
 
-export interface AcceptedHello {
+/** Who signed, and with which of its keys. */
+export interface Proven {
   readonly peer: ServicePeer;
+  readonly key: KeyObject;
+}
+
+export interface AcceptedHello extends Proven {
   readonly nonce: string;
 }
 
@@ -64,14 +69,15 @@ export function makeHelloGuard(self: Self, noncesMax = helloNoncesMax): HelloGua
   const seenUntilMs = new Map<string, number>();
   return {
     accept(header) {
-      const { from, instance, nonce, atMs } = check("hello", header, self);
+      const { statement, key } = check("hello", header, self);
+      const { from, instance, nonce, atMs } = statement;
       forgetOld();
       if (seenUntilMs.has(nonce)) throw unproven();
       if (seenUntilMs.size >= noncesMax) {
         throw new FlotillaError("resource_exhausted", "Too many new sessions", { reason: "session_limit" });
       }
       seenUntilMs.set(nonce, atMs + helloMsMax + clockSkewMsMax);
-      return { peer: { kind: "service", name: from, instance }, nonce };
+      return { peer: { kind: "service", name: from, instance }, nonce, key };
     },
   };
 
@@ -85,14 +91,11 @@ export function makeHelloGuard(self: Self, noncesMax = helloNoncesMax): HelloGua
 }
 
 /** The server that answered is `expected`, and answered this hello. @throws FlotillaError `unauthenticated` */
-export function checkReply(
-  header: string | undefined,
-  expected: { name: string; nonce: string },
-  self: Self,
-): ServicePeer {
-  const { from, instance, nonce } = check("reply", header ?? "", self);
+export function checkReply(header: string | undefined, expected: { name: string; nonce: string }, self: Self): Proven {
+  const { statement, key } = check("reply", header ?? "", self);
+  const { from, instance, nonce } = statement;
   if (from !== expected.name || nonce !== expected.nonce) throw unproven();
-  return { kind: "service", name: from, instance };
+  return { peer: { kind: "service", name: from, instance }, key };
 }
 
 function state(purpose: Purpose, self: Self, { to, nonce }: { to: string; nonce: string }): string {
@@ -102,15 +105,17 @@ function state(purpose: Purpose, self: Self, { to, nonce }: { to: string; nonce:
   return `${payload}.${sign(null, signed(purpose, payload), identity.privateKey).toString("base64url")}`;
 }
 
-function check(purpose: Purpose, header: string, self: Self): Statement {
+function check(purpose: Purpose, header: string, self: Self): { statement: Statement; key: KeyObject } {
   const [payload = "", signature = ""] = header.length <= headerCharsMax ? header.split(".", 2) : [];
   const statement = parse(payload);
   if (!statement || statement.to !== self.identity.name) throw unproven();
   const ageMs = self.clock.now() - statement.atMs;
   if (ageMs > helloMsMax || ageMs < -clockSkewMsMax) throw unproven();
-  const key = self.identity.publicKeyOf(statement.from);
-  if (!key || !verify(null, signed(purpose, payload), key, Buffer.from(signature, "base64url"))) throw unproven();
-  return statement;
+  const bytes = Buffer.from(signature, "base64url");
+  const keys = self.identity.publicKeysOf(statement.from);
+  const key = keys.find((candidate) => verify(null, signed(purpose, payload), candidate, bytes));
+  if (!key) throw unproven();
+  return { statement, key };
 }
 
 function signed(purpose: Purpose, payload: string): Buffer {

@@ -1,11 +1,22 @@
-import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  chmodSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { systemClock } from "../base/clock.ts";
 import { spawnChild } from "../testing/child.ts";
 import { makeHelloGuard, sayHello } from "./hello.ts";
-import { openIdentity } from "./identity.ts";
+import { type Identity, openIdentity } from "./identity.ts";
+import { rotateKey } from "./keys.ts";
+import { readTrust, trustedKeys } from "./trust.ts";
 
 interface Keys extends Disposable {
   readonly directory: string;
@@ -30,7 +41,10 @@ describe("the key of a service", () => {
     const second = openIdentity(keys.directory, "users");
     expect(second.privateKey.equals(first.privateKey)).toBe(true);
     expect(first.privateKey.asymmetricKeyType).toBe("ed25519");
-    expect(readdirSync(keys.directory).sort()).toEqual(["users.key", "users.pub"]);
+    expect(readdirSync(keys.directory).sort()).toEqual(["trusted-keys", "users.key"]);
+    expect(readFileSync(join(keys.directory, "trusted-keys"), "utf8")).toMatch(
+      /^trust users [\w-]{43} \d{4}-\d\d-\d\d\n$/,
+    );
   });
 
   test.runIf(hasModes)("is readable by its user only, in a directory of its user's only, whatever the umask", () => {
@@ -69,20 +83,43 @@ describe("the key of a service", () => {
     expect(readFileSync(file, "utf8")).toBe("damaged");
   });
 
-  test("has its public half beside it, which is mended when it is another's", () => {
+  test("is listed again when the trust file was lost, and is not when it was revoked", () => {
     using keys = makeKeys();
     const users = openIdentity(keys.directory, "users");
-    writeFileSync(join(keys.directory, "users.pub"), readFileSync(join(keys.directory, "users.key")));
+    const file = join(keys.directory, "trusted-keys");
+    const listed = readFileSync(file, "utf8");
+    rmSync(file);
+    expect(users.publicKeysOf("users")).toEqual([]);
     openIdentity(keys.directory, "users");
-    expect(readFileSync(join(keys.directory, "users.pub"), "utf8")).toMatch(/^-----BEGIN PUBLIC KEY-----/);
-    expect(users.publicKeyOf("users")?.asymmetricKeyType).toBe("ed25519");
+    expect(readFileSync(file, "utf8")).toBe(listed);
+    expect(users.publicKeysOf("users").map((key) => key.asymmetricKeyType)).toEqual(["ed25519"]);
+    appendFileSync(file, listed.replace("trust", "revoke"));
+    const revoked = expect.objectContaining({ code: "failed_precondition", reason: "key_revoked" });
+    expect(() => openIdentity(keys.directory, "users")).toThrow(revoked);
+    expect(users.publicKeysOf("users")).toEqual([]);
+  });
+
+  test("is the next one when it was replaced, without a restart", () => {
+    using keys = makeKeys();
+    const [users, orders] = ["users", "orders"].map((name) => openIdentity(keys.directory, name)) as [
+      Identity,
+      Identity,
+    ];
+    const self = (identity: Identity) => ({ identity, instance: "instance-0000000", clock: systemClock });
+    const before = sayHello(self(orders), "users").header;
+    rotateKey(keys.directory, "orders");
+    const after = sayHello(self(orders), "users").header;
+    const guard = makeHelloGuard(self(users));
+    const [first, second] = [guard.accept(before).key, guard.accept(after).key];
+    expect(first.equals(second)).toBe(false);
+    expect(users.publicKeysOf("orders").map((key) => key.equals(second))).toEqual([false, true]);
   });
 });
 
 test("a service that makes its key later is known to one that runs already", () => {
   using keys = makeKeys();
   const users = openIdentity(keys.directory, "users");
-  expect(users.publicKeyOf("orders")).toBeUndefined();
+  expect(users.publicKeysOf("orders")).toEqual([]);
   const orders = openIdentity(keys.directory, "orders");
   const self = (identity: typeof users) => ({ identity, instance: "instance-0000000", clock: systemClock });
   const { header } = sayHello(self(orders), "users");
@@ -107,6 +144,7 @@ test("processes that make the same keys at once agree on them", async () => {
   const made = new Set(children.map((child) => child.output()));
   expect(made.size).toBe(1);
   expect(new Set([...made][0]?.trim().split("\n")).size).toBe(names.length);
-  expect(readdirSync(keys.directory).sort()).toEqual(names.flatMap((name) => [`${name}.key`, `${name}.pub`]).sort());
+  expect(readdirSync(keys.directory).sort()).toEqual([...names.map((name) => `${name}.key`), "trusted-keys"].sort());
+  for (const name of names) expect(trustedKeys(readTrust(keys.directory), name)).toHaveLength(1);
   for (const child of children) await child[Symbol.asyncDispose]();
 });

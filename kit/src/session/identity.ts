@@ -1,46 +1,82 @@
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, randomBytes } from "node:crypto";
-import { chmodSync, linkSync, mkdirSync, readFileSync, renameSync, statSync, unlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, linkSync, mkdirSync, renameSync, statSync, unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { FlotillaError } from "../base/errors.ts";
+import { addTrust, isRevoked, keyOf, readText, readTrust, trustedKeys, wordOf } from "./trust.ts";
 
 /** A service's own Ed25519 key and the public keys of the services it may meet. */
 export interface Identity {
   readonly name: string;
+  /** The newest: after a rotation the next one, without a restart. */
   readonly privateKey: KeyObject;
-  /** Read when asked, because the other service may make its key after this one started. */
-  publicKeyOf(name: string): KeyObject | undefined;
+  /**
+   * All that stand for `name` now. Read when asked: the other service may make its key after this one started, have two
+   * while one takes over from the other, and lose one.
+   */
+  publicKeysOf(name: string): readonly KeyObject[];
 }
 
 const hasModes = process.platform !== "win32";
 
 /**
- * The identity of service `name` from `directory`, made there on first use: `NAME.key` (mode 0600) and `NAME.pub`.
- * Safe when several processes start at once: the key that was there first wins.
+ * The identity of service `name` from `directory`, made there on first use: `NAME.key` (mode 0600), and a line in the
+ * trust file. Safe when several processes start at once: the key that was there first wins.
  *
- * @throws FlotillaError `failed_precondition` when the private key is readable by other users.
+ * @throws FlotillaError `failed_precondition`: the private key is readable by other users, or was revoked (reason
+ *   `key_revoked`), or the trust file is none (reason `trust_file`).
  */
 export function openIdentity(directory: string, name: string): Identity {
-  mkdirSync(directory, { recursive: true, mode: 0o700 });
-  if (hasModes) chmodSync(directory, 0o700);
-  const keyFile = join(directory, `${name}.key`);
-  const privateKey = readKey(keyFile) ?? makeKey(keyFile);
-  const publicPem = createPublicKey(privateKey).export({ type: "spki", format: "pem" }) as string;
-  const publicFile = join(directory, `${name}.pub`);
-  if (readText(publicFile) !== publicPem) writeAtomically(publicFile, publicPem);
+  openKeys(directory);
+  const keyFile = keyFileOf(directory, name);
+  let privateKey = readKey(keyFile) ?? makeKey(keyFile);
+  const own = wordOf(createPublicKey(privateKey));
+  const lines = readTrust(directory);
+  if (isRevoked(lines, own)) throw revoked(name, keyFile);
+  if (!trustedKeys(lines, name).includes(own)) addTrust(directory, { verb: "trust", name, key: own, comment: today() });
   return {
     name,
-    privateKey,
-    publicKeyOf(other) {
-      const pem = readText(join(directory, `${other}.pub`));
-      return pem === undefined ? undefined : createPublicKey(pem);
+    get privateKey() {
+      privateKey = readKey(keyFile) ?? privateKey;
+      return privateKey;
+    },
+    publicKeysOf(other) {
+      try {
+        return trustedKeys(readTrust(directory), other).map(keyOf);
+      } catch (cause) {
+        // A fault of ours, for our log: no peer is to hear of files.
+        throw new Error("the trust file cannot be used", { cause });
+      }
     },
   };
 }
 
+/** Closes the directory of keys to everybody else; makes it if there is none. */
+export function openKeys(directory: string): void {
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  if (hasModes) chmodSync(directory, 0o700);
+}
+
+export function keyFileOf(directory: string, name: string): string {
+  return join(directory, `${name}.key`);
+}
+
+/** For the comment of a line in the trust file. */
+export function today(): string {
+  return new Date().toISOString().slice(0, 10);
+}
+
+/**
+ * Puts a new key in the place of `NAME.key`.
+ * @param announce told the public key before anybody can meet it.
+ */
+export function replaceKey(file: string, announce: (publicKey: KeyObject) => void): void {
+  const { privateKey, publicKey } = generateKeyPairSync("ed25519");
+  announce(publicKey);
+  renameSync(writeDraft(file, privateKey), file);
+}
+
 function makeKey(file: string): KeyObject {
-  const { privateKey } = generateKeyPairSync("ed25519");
-  const draft = `${file}.${randomBytes(6).toString("hex")}`;
-  writeFileSync(draft, privateKey.export({ type: "pkcs8", format: "pem" }), { mode: 0o600, flag: "wx" });
+  const draft = writeDraft(file, generateKeyPairSync("ed25519").privateKey);
   try {
     // A link fails when the name is taken, and the file is whole from the moment it has its name.
     linkSync(draft, file);
@@ -52,7 +88,14 @@ function makeKey(file: string): KeyObject {
   return readKey(file)!;
 }
 
-function readKey(file: string): KeyObject | undefined {
+function writeDraft(file: string, privateKey: KeyObject): string {
+  const draft = `${file}.${randomBytes(6).toString("hex")}`;
+  writeFileSync(draft, privateKey.export({ type: "pkcs8", format: "pem" }), { mode: 0o600, flag: "wx" });
+  return draft;
+}
+
+/** @throws FlotillaError `failed_precondition` when other users can read it. */
+export function readKey(file: string): KeyObject | undefined {
   const pem = readText(file);
   if (pem === undefined) return undefined;
   if (hasModes && (statSync(file).mode & 0o077) !== 0) {
@@ -64,17 +107,8 @@ function readKey(file: string): KeyObject | undefined {
   return createPrivateKey(pem);
 }
 
-function readText(file: string): string | undefined {
-  try {
-    return readFileSync(file, "utf8");
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw error;
-  }
-}
-
-function writeAtomically(file: string, text: string): void {
-  const draft = `${file}.${randomBytes(6).toString("hex")}`;
-  writeFileSync(draft, text, { mode: 0o644 });
-  renameSync(draft, file);
+function revoked(name: string, file: string): FlotillaError {
+  return new FlotillaError("failed_precondition", `${file} was revoked: make the next key of ${name} (keys rotate)`, {
+    reason: "key_revoked",
+  });
 }

@@ -22,6 +22,7 @@ import {
   refuseUpgrade,
 } from "./http.ts";
 import type { Identity } from "./identity.ts";
+import { endWhenRevoked } from "./key-watch.ts";
 import { limitLifetime } from "./lifetime.ts";
 import { type OnHiddenError, tellHidden } from "./redact.ts";
 import { openSession, type Session } from "./session.ts";
@@ -217,6 +218,7 @@ export async function serve(options: ServeOptions): Promise<Server> {
           onFrame: options.onFrame && ((direction, frame) => options.onFrame?.(peer, direction, frame)),
         });
         webSocket.on("message", limitLifetime(session, limits, clock));
+        if (self && hello) endWhenRevoked(session, { identity: self.identity, proven: hello, clock });
         sessions.add(session);
         void session.closed.then(() => sessions.delete(session));
       });
