@@ -36,6 +36,7 @@ export interface Stats {
   readonly users?: Tables;
   readonly orders?: Tables;
   readonly introductions?: number;
+  readonly loans?: number;
 }
 
 export interface Processes extends AsyncDisposable {

@@ -35,7 +35,7 @@ await runService("orders", process.env, async ({ placement, socketPath, identity
       "",
       "Press Ctrl+C to stop",
     ],
-    stats: () => ({ server: server.stats(), home: home.counts(), users: users.stats() }),
+    stats: () => ({ server: server.stats(), home: home.counts(), users: users.stats(), loans: loans.size }),
     checks: () => ({ users: users.isOpen }),
     async stop() {
       await server.drain();

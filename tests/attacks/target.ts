@@ -122,9 +122,23 @@ function isAlive(pid: number | undefined): boolean {
 
 type Tables = Readonly<Record<ServiceName, Stats>>;
 
+/** Without the loans: those come and go with who orders, honest customers too, and each is an entry at either end. */
 async function tablesOf(shop: Processes): Promise<Tables> {
-  const entries = await Promise.all(serviceNames.map(async (name) => [name, await shop.stats(name)] as const));
-  return Object.fromEntries(entries) as Tables;
+  const [users, orders, gateway] = await Promise.all([
+    shop.stats("users"),
+    shop.stats("orders"),
+    shop.stats("gateway"),
+  ]);
+  const { loans = 0, ...rest } = orders;
+  const without = (tables: Stats["server"], side: "imports" | "exports") => ({
+    ...tables,
+    [side]: tables[side] - loans,
+  });
+  return {
+    users: { ...users, server: without(users.server, "exports") },
+    orders: { ...rest, users: without(rest.users!, "imports") },
+    gateway,
+  };
 }
 
 /** Each session's main objects, and of each introduction its deposit; no call. */
