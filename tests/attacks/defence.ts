@@ -43,7 +43,7 @@ export const mapAllowed = edit(
   '    case "remap":\n      return nothing;\n    case "promise":\n',
 );
 export const noDeadlines = [
-  edit(boundary, "    tooLate.reject(deadlineExceeded());\n"),
+  edit(boundary, "      fail(deadlineExceeded());\n"),
   edit("kit/src/transport/deadlines.ts", "deliver(deadlineReject(id, context.traceId));", "void deadlineReject;"),
 ];
 export const anyOrigin = edit(

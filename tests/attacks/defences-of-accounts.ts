@@ -262,8 +262,8 @@ export const defencesOfAccounts: readonly Defence[] = [
     edits: [
       edit(
         "kit/src/session/hello.ts",
-        'if (!key || !verify(null, signed(purpose, payload), key, Buffer.from(signature, "base64url"))) throw unproven();',
-        "if (!key || (verify === undefined && signed(purpose, signature))) throw unproven();",
+        "verify(null, signed(purpose, payload), candidate, bytes)",
+        "verify !== undefined && signed(purpose, payload) && candidate && bytes",
       ),
     ],
   },

@@ -39,7 +39,7 @@ export interface FuzzShop extends AsyncDisposable {
   fault(): string | undefined;
   /** Resident memory after a full collection, in MB; undefined where there is no /proc. */
   residentMb(): Promise<Record<ServiceName, number> | undefined>;
-  /** What the services hold, without the gateway's live introductions, which end by themselves. */
+  /** What the services hold, without the gateway's live introductions and the loans, which end by themselves. */
   tables(): Promise<unknown>;
   longestLogLine(): number;
   /** Ends it though it may be dead or hang, and expects nothing of it. */
@@ -127,14 +127,17 @@ export async function openFuzzShop(): Promise<FuzzShop> {
       // The recorded gateway's too. On a machine so busy that its pings go unanswered, its introduction is gone.
       const recorded = gateway.users.isOpen && gateway.users.sessionNumber === 1 ? gateway.introductions.size : 0;
       const live = (gatewayNow.introductions ?? 0) + recorded;
+      // What the Order Service keeps of those who order is given back by itself too.
+      const { loans = 0 } = orders;
+      const ordersUsers = orders.users && { ...orders.users, imports: orders.users.imports - loans };
       return {
         users: {
           ...users.server,
-          exports: users.server.exports - live,
+          exports: users.server.exports - live - loans,
           parked: users.home!.parked,
           deposits: users.home!.deposits - live,
         },
-        orders: { ...orders.server, parked: orders.home!.parked, deposits: orders.home!.deposits, users: orders.users },
+        orders: { ...orders.server, parked: orders.home!.parked, deposits: orders.home!.deposits, users: ordersUsers },
         gateway: {
           ...gatewayNow.server,
           users: gatewayNow.users!.imports - (gatewayNow.introductions ?? 0),

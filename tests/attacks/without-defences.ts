@@ -7,11 +7,19 @@ import { fileURLToPath } from "node:url";
 import { copyRepository } from "../repository-copy.ts";
 import type { Defence } from "./defence.ts";
 import { defencesOfAccounts } from "./defences-of-accounts.ts";
+import { defencesOfBusiness } from "./defences-of-business.ts";
 import { defencesOfCalls } from "./defences-of-calls.ts";
 import { defencesOfResources } from "./defences-of-resources.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const vitest = join(root, "node_modules/vitest/vitest.mjs");
+
+export const defences: readonly Defence[] = [
+  ...defencesOfCalls,
+  ...defencesOfResources,
+  ...defencesOfAccounts,
+  ...defencesOfBusiness,
+];
 
 /**
  * @param only rows whose ids begin with one of these; all when there is none.
@@ -22,7 +30,7 @@ export function withoutDefences(only: readonly string[]): number {
   let survivors = 0;
   try {
     copyRepository(root, copy);
-    for (const defence of [...defencesOfCalls, ...defencesOfResources, ...defencesOfAccounts]) {
+    for (const defence of defences) {
       if (only.length > 0 && !only.some((row) => defence.row.startsWith(row))) continue;
       const verdict = tryWithout(defence, copy);
       if (verdict !== "fails") survivors += 1;

@@ -11,7 +11,7 @@ export interface LoansOptions {
   readonly clock?: Clock;
   /** Kept at once; above it the one that was not used longest is given back. Default 10,000. */
   readonly entriesMax?: number;
-  /** What nobody used for so long is given back. Milliseconds, default 60 s. */
+  /** What nobody used for so long is given back. Milliseconds, default 10 s. */
   readonly idleMs?: number;
 }
 
@@ -57,7 +57,7 @@ interface Entry {
 }
 
 const entriesMaxDefault = 10_000;
-const idleMsDefault = 60_000;
+const idleMsDefault = 10_000;
 
 export function makeLoans(options: LoansOptions): Loans {
   const { from, clock = systemClock, entriesMax = entriesMaxDefault, idleMs = idleMsDefault } = options;
