@@ -1,7 +1,8 @@
 import fc, { type Arbitrary } from "fast-check";
-import { GatewayContract } from "../../shop/contracts/gateway.ts";
+import { AdministrationContract } from "../../shop/contracts/administration.ts";
+import { GatewayContract, MyAccountContract } from "../../shop/contracts/gateway.ts";
 import { OrderContract, OrderServiceContract } from "../../shop/contracts/orders.ts";
-import { UserContract, UserServiceContract } from "../../shop/contracts/users.ts";
+import { AccountContract, UserContract, UserServiceContract } from "../../shop/contracts/users.ts";
 import type { Recordings } from "./fuzz-shop.ts";
 import { type Call, sessionLines } from "./grammar.ts";
 import { mutated } from "./grammar-mutations.ts";
@@ -74,10 +75,47 @@ const user = [
   call("deposit", some(placeholders.nonce), service, lifetimeMs),
 ];
 
-/** Not what ends logins or hashes: the honest client beside uses the same ones. */
+/** Ends logins of the honest client beside, who uses the same ones. */
+const endsLogins: ReadonlySet<string> = new Set(["logout", "logoutEverywhere"]);
+const nobody = some("user99");
+const noRole = some("nobody", "No Role");
+const words = often(fc.constant([["order.view", "system.admin"]]), politeValue);
+const newUser = often(
+  fc.record({ username: some("x", "Bob"), password: some("short"), email: some("x@example.com"), role: some("user") }),
+  politeValue,
+);
+const page = often(fc.record({ limit: numberOr(1, 100), after: some("user1", 1) }), politeValue);
+
+/** Of nobody, and with passwords that are refused: nothing that the honest client needs is changed, and nothing hashed. */
+const administration = [
+  call("createUser", newUser),
+  call("disableUser", nobody),
+  call("enableUser", nobody),
+  call("deleteUser", nobody),
+  call("listUsers", page),
+  call("setRole", nobody, noRole),
+  call("listRoles"),
+  call("createRole", some("No Role"), words),
+  call("deleteRole", noRole),
+  call("setRolePermissions", noRole, words),
+  call("audit", page),
+];
 const account = [
-  ...["user", "getProfile", "listSessions", "administration", "listRoles", "audit"].map((name) => call(name)),
+  ...["user", "getProfile", "listSessions", "administration"].map((name) => call(name)),
   call("endSession", politeValue),
+  call("editProfile", politeValue),
+  call("changePassword", some("wrong"), some("short")),
+  ...administration,
+];
+const myAccount = [
+  ...["profile", "orders", "sessions", "administration"].map((name) => call(name)),
+  call("createOrder", items, key),
+  call("order", orderId),
+  call("cancelOrder", orderId),
+  call("editProfile", politeValue),
+  call("endSession", politeValue),
+  call("changePassword", some("wrong"), some("short")),
+  ...administration,
 ];
 
 const gatewayCalls = [
@@ -98,7 +136,7 @@ const gatewayCalls = [
   call("disableUser", token, some("user99")),
   call("setRole", token, some("user99"), politeValue),
   call("setRolePermissions", token, some("nobody"), politeValue),
-  ...["profile", "orders", "sessions", "administration"].map((name) => call(name)),
+  ...myAccount,
 ];
 const callsOf: Readonly<Record<FuzzTarget, readonly Call[]>> = {
   gateway: gatewayCalls,
@@ -127,12 +165,19 @@ const callsOf: Readonly<Record<FuzzTarget, readonly Call[]>> = {
   ],
 };
 
+function methodsOf({ methods }: { readonly methods: ReadonlyMap<string, unknown> }): string[] {
+  return [...methods.keys()].filter((name) => !endsLogins.has(name));
+}
+
 /** The methods that `callsOf` should know; a test compares them. */
 export const contractMethods: Readonly<Record<FuzzTarget, readonly string[]>> = {
-  gateway: [...GatewayContract.methods.keys()],
-  batch: [...GatewayContract.methods.keys()],
-  users: [...UserServiceContract.methods.keys(), ...UserContract.methods.keys()],
-  orders: [...OrderServiceContract.methods.keys(), ...OrderContract.methods.keys()],
+  gateway: [...methodsOf(GatewayContract), ...methodsOf(MyAccountContract), ...methodsOf(AdministrationContract)],
+  batch: [...methodsOf(GatewayContract), ...methodsOf(MyAccountContract), ...methodsOf(AdministrationContract)],
+  users: [
+    ...[...methodsOf(UserServiceContract), ...methodsOf(UserContract)],
+    ...[...methodsOf(AccountContract), ...methodsOf(AdministrationContract)],
+  ],
+  orders: [...methodsOf(OrderServiceContract), ...methodsOf(OrderContract)],
 };
 export const fuzzedMethods = (target: FuzzTarget): Set<string> => new Set(callsOf[target].map(({ method }) => method));
 
