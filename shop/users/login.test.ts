@@ -1,8 +1,9 @@
 import { hash } from "@node-rs/argon2";
 import { describe, expect, test } from "vitest";
+import { argonOptions } from "./argon.ts";
 import { expectRefusal, makeUsers, password } from "./fixtures/users.ts";
 import { idleMsMax, loginMsMax, loginsPerAccountMax, rotationGraceMs, rotationsInGraceMax } from "./login.ts";
-import { argonOptions, isWeakHash } from "./password.ts";
+import { isWeakHash } from "./password.ts";
 import { newRefreshToken } from "./refresh-token.ts";
 
 const invalidToken = { code: "unauthenticated", message: "Invalid or expired token" };

@@ -1,7 +1,8 @@
 import { FlotillaError } from "@flotilla/kit";
 import { parseOptions } from "@node-rs/argon2";
 import { describe, expect, it } from "vitest";
-import { argonOptions, dummyHash, makePasswords, passwordCharsMax } from "./password.ts";
+import { argonOptions } from "./argon.ts";
+import { dummyHash, makePasswords, passwordCharsMax } from "./password.ts";
 
 const passwords = makePasswords();
 

@@ -1,14 +1,8 @@
 import { availableParallelism } from "node:os";
 import { FlotillaError } from "@flotilla/kit";
-import { type Algorithm, hash, type Options, parseOptions, verify } from "@node-rs/argon2";
-
-/** Argon2id as OWASP advises: 19 MiB, two passes, one lane; 6 to 20 ms of one core. The hash carries them. */
-export const argonOptions = {
-  algorithm: 2 satisfies Algorithm.Argon2id,
-  memoryCost: 19_456,
-  timeCost: 2,
-  parallelism: 1,
-} satisfies Options;
+import { parseOptions } from "@node-rs/argon2";
+import { argonOptions } from "./argon.ts";
+import { type HashThread, makeHashThread } from "./hash-thread.ts";
 
 /**
  * Whether `passwordHash` cost less than one of today's: it is replaced at the next login. The hash says itself what it
@@ -28,8 +22,8 @@ export function isWeakHash(passwordHash: string): boolean {
 /** UTF-16 units. Far above any passphrase; it bounds what one call makes us read. */
 export const passwordCharsMax = 1_024;
 /**
- * One core is left for what is not a login, so that a flood of them slows nothing else. At most two of libuv's four
- * threads: files and name look-ups keep the others, and memory stays under 40 MiB.
+ * One core is left for what is not a login, and the threads that hash give way to everything else: so a flood of logins
+ * slows nothing (measured: docs/attacks.md). At most two, which keeps the memory of hashing under 40 MiB.
  */
 const parallelDefault = Math.min(2, Math.max(1, availableParallelism() - 1));
 /** Above it callers are refused: 64 are worked off within a second, well before anybody's deadline. */
@@ -58,11 +52,12 @@ export function makePasswords({ parallel = parallelDefault }: { parallel?: numbe
   return {
     async hash(password) {
       const text = canonical(password);
-      return await inTurn(() => hash(text, argonOptions));
+      return (await inTurn((thread) => thread.run({ password: text }))) as string;
     },
     async verify(passwordHash, password) {
       const text = canonical(password);
-      const same = await inTurn(() => verify(passwordHash ?? dummyHash, text));
+      const work = { password: text, passwordHash: passwordHash ?? dummyHash };
+      const same = (await inTurn((thread) => thread.run(work))) as boolean;
       return same && passwordHash !== undefined;
     },
   };
@@ -76,25 +71,24 @@ function canonical(password: string): string {
   return password.normalize("NFC");
 }
 
-/** Runs at most `parallel` at once, first come first served. */
-function makeBulkhead(parallel: number): <T>(work: () => Promise<T>) => Promise<T> {
-  const waiting: (() => void)[] = [];
-  let running = 0;
+/** Runs at most `parallel` at once, each on a thread of its own, first come first served. */
+function makeBulkhead(parallel: number): <T>(work: (thread: HashThread) => Promise<T>) => Promise<T> {
+  const free = Array.from({ length: parallel }, makeHashThread);
+  const waiting: ((thread: HashThread) => void)[] = [];
   return async (work) => {
-    if (running < parallel) {
-      running++;
-    } else if (waiting.length < waitingMax) {
-      // Who finishes hands over its place, so `running` stays.
-      await new Promise<void>((resolve) => waiting.push(resolve));
-    } else {
-      throw new FlotillaError("resource_exhausted", "Too many people are logging in now; try again in a moment");
+    let thread = free.pop();
+    if (!thread) {
+      if (waiting.length >= waitingMax) {
+        throw new FlotillaError("resource_exhausted", "Too many people are logging in now; try again in a moment");
+      }
+      thread = await new Promise<HashThread>((resolve) => waiting.push(resolve));
     }
     try {
-      return await work();
+      return await work(thread);
     } finally {
       const next = waiting.shift();
-      if (next) next();
-      else running--;
+      if (next) next(thread);
+      else free.push(thread);
     }
   };
 }

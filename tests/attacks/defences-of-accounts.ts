@@ -169,8 +169,8 @@ export const defencesOfAccounts: readonly Defence[] = [
     edits: [
       edit(
         "shop/users/password.ts",
-        "      const text = canonical(password);\n      const same",
-        "      const text = canonical(password);\n      if (passwordHash === undefined) return false;\n      const same",
+        "      const text = canonical(password);\n      const work",
+        "      const text = canonical(password);\n      if (passwordHash === undefined) return false;\n      const work",
       ),
     ],
   },

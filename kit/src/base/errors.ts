@@ -59,6 +59,17 @@ export class FlotillaError extends Error {
   }
 }
 
+/** For an error that only carries another one on: to collect a stack takes longer than all else that is done with it. */
+export function withoutStack<E extends Error>(make: () => E): E {
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = 0;
+  try {
+    return make();
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit;
+  }
+}
+
 export function isErrorCode(value: unknown): value is ErrorCode {
   return typeof value === "string" && Object.hasOwn(errorCodes, value);
 }
@@ -82,7 +93,8 @@ export function toFlotillaError(thrown: unknown, requestId?: string): FlotillaEr
   if (isOurs(thrown)) {
     if (thrown.requestId !== undefined || requestId === undefined) return thrown;
     const { code, message, reason, retryable, retryAfterMs, cause } = thrown;
-    return new FlotillaError(code, message, { reason, retryable, requestId, retryAfterMs, cause });
+    const detail = { reason, retryable, requestId, retryAfterMs, cause };
+    return withoutStack(() => new FlotillaError(code, message, detail));
   }
   return fromWire(thrown, requestId) ?? new FlotillaError("internal", "Internal error", { requestId, cause: thrown });
 }

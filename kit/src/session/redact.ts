@@ -1,5 +1,5 @@
 import { currentContext } from "../base/context.ts";
-import { FlotillaError, isErrorCode, toFlotillaError } from "../base/errors.ts";
+import { FlotillaError, isErrorCode, toFlotillaError, withoutStack } from "../base/errors.ts";
 import { printHidden } from "./hidden.ts";
 import { refusedCallComplaint } from "./stopping.ts";
 
@@ -100,7 +100,7 @@ function wireError(error: FlotillaError): Error {
   const { code, message, reason, retryable, requestId, retryAfterMs } = error;
   const wait = retryAfterMs === undefined ? {} : { retryAfterMs };
   const fields = { code, retryable, ...(reason && { reason }), ...(requestId && { requestId }), ...wait };
-  const wire = Object.assign(new Error(message), fields);
+  const wire = withoutStack(() => Object.assign(new Error(message), fields));
   wire.name = code;
   Object.defineProperty(wire, "stack", { value: undefined });
   return wire;
