@@ -155,7 +155,7 @@ export const mutants: readonly Mutant[] = [
   {
     promise: "I8 a batch is torn down",
     file: "kit/src/session/batch.ts",
-    cut: 'session.close(new FlotillaError("unavailable", "The batch has ended"));',
+    cut: "session.close(batchEnded);",
     put: "",
     test: "kit/src/session/batch.test.ts",
   },

@@ -64,6 +64,8 @@ export interface ProcessesOptions {
   readonly start?: readonly ServiceName[];
   /** Where the services meet at Unix sockets; default: over TCP. */
   readonly socketDir?: string;
+  /** In which directory that of the data is made; default: the system's for temporary files. */
+  readonly dataParent?: string;
   /** Settings of these processes, beside their places. */
   readonly env?: Readonly<Record<string, string>>;
 }
@@ -81,9 +83,10 @@ export async function startProcesses({
   mode = "development",
   start,
   socketDir,
+  dataParent = tmpdir(),
   env = {},
 }: ProcessesOptions = {}): Promise<Processes> {
-  const dataDir = mkdtempSync(join(tmpdir(), "flotilla-test-"));
+  const dataDir = mkdtempSync(join(dataParent, "flotilla-test-"));
   const host = "127.0.0.1";
   const placement: Placement = {
     mode,

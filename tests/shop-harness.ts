@@ -115,7 +115,11 @@ export async function makeShop(options: ShopOptions = {}) {
     clock,
     ...(entriesMax !== undefined && { entriesMax }),
   });
-  const gateway = new GatewayTarget({ users: usersForGateway, orders: ordersForGateway, introductions });
+  const gateway = new GatewayTarget({
+    users: usersForGateway,
+    orders: { call: async (use) => await use(ordersForGateway.main) },
+    introductions,
+  });
   const gatewayHome = { name: "gateway", instance: gatewayPeer.instance };
   const refusals: FlotillaError[] = [];
   const gate = makeGate({
@@ -228,7 +232,7 @@ export function asIntroduction(value: unknown): Introduction<User> {
 }
 
 function connectionOver<T extends RpcTarget>(current: () => TestLink, onUse?: () => void): Connection<T> {
-  return {
+  const link: Connection<T> = {
     get name() {
       return current().name;
     },
@@ -243,12 +247,14 @@ function connectionOver<T extends RpcTarget>(current: () => TestLink, onUse?: ()
     get sessionNumber() {
       return current().sessionNumber;
     },
+    at: (instance) => (instance === current().instance ? link : undefined),
     isAnonymous: false,
     isOpen: true,
     stats: () => current().near.stats(),
     close: () => current().cut(),
     [Symbol.dispose]: () => current().cut(),
   };
+  return link;
 }
 
 /** `store`, telling `onUse` of each call, in the caller's context. */

@@ -13,6 +13,7 @@ test("the kit exports these values", () => {
       "attenuate",
       "callback",
       "connect",
+      "connectAll",
       "contract",
       "currentContext",
       "edgeLimits",

@@ -32,6 +32,7 @@ export { type Introduction, introductionTo } from "./introduction/introduction.t
 export { type Loan, type Loans, type LoansOptions, makeLoans } from "./introduction/loans.ts";
 export { type Connection, type ConnectOptions, connect } from "./session/connect.ts";
 export { type Identity, openIdentity } from "./session/identity.ts";
+export { type CallOptions, type ConnectAllOptions, connectAll, type Instances } from "./session/instances.ts";
 export { type KeysCommand, runKeys } from "./session/keys.ts";
 export { type OpsOptions, type OpsServer, serveOps } from "./session/ops.ts";
 export { type ServeOptions, type Server, serve } from "./session/serve.ts";

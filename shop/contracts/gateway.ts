@@ -10,6 +10,8 @@ import {
   Items,
   type OrderEntry,
   OrderId,
+  type OrderPage,
+  Page,
   type ViewedOrder,
 } from "./orders.ts";
 import {
@@ -43,7 +45,8 @@ export interface Gateway extends RpcTarget {
   editProfile(token: string, changes: { email?: string }): Profile;
   listUsers(token: string): UserSummary[];
   createOrder(token: string, items: Item[], idempotencyKey?: string): CreatedOrder;
-  listOrders(token: string): OrderEntry[];
+  /** One's own orders, oldest first: the newest 1,000, or the page asked for. */
+  listOrders(token: string, page?: OrderPage): OrderEntry[];
   /** One's own order, or anybody's with `order.cancel`. */
   getOrder(token: string, orderId: string): ViewedOrder;
   cancelOrder(token: string, orderId: string): CancelledOrder;
@@ -59,7 +62,7 @@ export interface Gateway extends RpcTarget {
 export interface MyAccount extends RpcTarget {
   profile(): Profile;
   editProfile(changes: { email?: string }): Profile;
-  orders(): OrderEntry[];
+  orders(page?: OrderPage): OrderEntry[];
   createOrder(items: Item[], idempotencyKey?: string): CreatedOrder;
   order(orderId: string): ViewedOrder;
   cancelOrder(orderId: string): CancelledOrder;
@@ -79,7 +82,7 @@ const Permissions = arg("permissions", Type.Array(Type.String({ maxLength: 64 })
 export const MyAccountContract = contract<MyAccount>("Account", {
   profile: { params: [] },
   editProfile: { params: [ProfileChanges] },
-  orders: { params: [] },
+  orders: { params: [optional(Page)] },
   createOrder: { params: [Items, optional(IdempotencyKey)] },
   order: { params: [OrderId] },
   cancelOrder: { params: [OrderId] },
@@ -100,7 +103,7 @@ export const GatewayContract = contract<Gateway>("ApiGateway", {
   editProfile: { params: [Token, ProfileChanges] },
   listUsers: { params: [Token] },
   createOrder: { params: [Token, Items, optional(IdempotencyKey)] },
-  listOrders: { params: [Token] },
+  listOrders: { params: [Token, optional(Page)] },
   getOrder: { params: [Token, OrderId] },
   cancelOrder: { params: [Token, OrderId] },
   createUser: { params: [Token, NewUser] },

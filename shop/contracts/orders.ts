@@ -18,6 +18,14 @@ export interface OrderEntry {
   readonly status: string;
 }
 
+/** Which of somebody's orders are listed. */
+export interface OrderPage {
+  /** 1 to 1,000, which is also the default. */
+  readonly limit?: number;
+  /** The id of an order: only older ones are listed. */
+  readonly before?: string;
+}
+
 export interface CreatedOrder extends OrderEntry {
   readonly items: Item[];
 }
@@ -46,8 +54,8 @@ export interface Order extends RpcTarget {
 export interface OrderService extends RpcTarget {
   /** Needs `order.create`. Repeated with the same key it is the same order. */
   createOrder(user: Introduction<User>, items: Item[], idempotencyKey?: string): CreatedOrder;
-  /** Needs `order.view`: the user's own orders, oldest first, at most the newest 1,000. */
-  listOrders(user: Introduction<User>): OrderEntry[];
+  /** Needs `order.view`: of the user's own orders the newest before `page.before`, oldest first. */
+  listOrders(user: Introduction<User>, page?: OrderPage): OrderEntry[];
   /**
    * Needs `order.view` for one's own order; anybody's needs `order.cancel` too: who may cancel it may look at it first.
    * Another's order is `not_found` otherwise, as one that does not exist.
@@ -74,7 +82,15 @@ export const Items = arg(
   ),
 );
 
-export const OrderId = arg("orderId", Type.String({ minLength: 1, maxLength: 32 }));
+const orderIdSchema = Type.String({ minLength: 1, maxLength: 32 });
+export const OrderId = arg("orderId", orderIdSchema);
+export const Page = arg(
+  "page",
+  Type.Object(
+    { limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000 })), before: Type.Optional(orderIdSchema) },
+    { additionalProperties: false },
+  ),
+);
 /** Chosen by the client, so that a call whose answer was lost can be repeated. Printable ASCII without spaces. */
 export const IdempotencyKey = arg("idempotencyKey", Type.String({ pattern: "^[!-~]{1,128}$" }));
 
@@ -90,7 +106,7 @@ export const OrderContract = contract<Order>("Order", {
 
 export const OrderServiceContract = contract<OrderService>("OrderService", {
   createOrder: { params: [Buyer, Items, optional(IdempotencyKey)] },
-  listOrders: { params: [Buyer] },
+  listOrders: { params: [Buyer, optional(Page)] },
   viewOrder: { params: [OrderId, Buyer] },
   cancelOrder: { params: [OrderId, Buyer] },
   getOrder: { params: [OrderId], returns: OrderContract },

@@ -1,12 +1,23 @@
-import type { Connection, Implementation, Introduction } from "@flotilla/kit";
+import type { CallOptions, Implementation, Instances, Introduction } from "@flotilla/kit";
 import type { RpcPromise, RpcStub } from "capnweb";
 import type { MyAccount } from "../contracts/gateway.ts";
-import type { CancelledOrder, CreatedOrder, Item, OrderEntry, OrderService, ViewedOrder } from "../contracts/orders.ts";
+import type {
+  CancelledOrder,
+  CreatedOrder,
+  Item,
+  OrderEntry,
+  OrderPage,
+  OrderService,
+  ViewedOrder,
+} from "../contracts/orders.ts";
 import type { Account, Ended, Login, LoginSession, Profile, User } from "../contracts/users.ts";
 import type { Introductions } from "./introductions.ts";
 
+/** They fail together when the disk is full, say; reads go on then. */
+export const writes: CallOptions = { group: "writes" };
+
 export interface AccountDeps {
-  readonly orders: Connection<OrderService>;
+  readonly orders: Pick<Instances<OrderService>, "call">;
   readonly introductions: Introductions;
 }
 
@@ -48,22 +59,22 @@ export class AccountTarget implements Implementation<MyAccount> {
     return await this.#account.editProfile(changes);
   }
 
-  orders(): Promise<OrderEntry[]> {
-    return this.#introduced((user) => this.#deps.orders.main.listOrders(user));
+  orders(page?: OrderPage): Promise<OrderEntry[]> {
+    return this.#introduced((user) => this.#deps.orders.call((main) => main.listOrders(user, page)));
   }
 
   createOrder(items: Item[], idempotencyKey?: string): Promise<CreatedOrder> {
     // One key for both attempts, should the kept introduction be void.
     const key = idempotencyKey ?? crypto.randomUUID();
-    return this.#introduced((user) => this.#deps.orders.main.createOrder(user, items, key));
+    return this.#introduced((user) => this.#deps.orders.call((main) => main.createOrder(user, items, key), writes));
   }
 
   order(orderId: string): Promise<ViewedOrder> {
-    return this.#introduced((user) => this.#deps.orders.main.viewOrder(orderId, user));
+    return this.#introduced((user) => this.#deps.orders.call((main) => main.viewOrder(orderId, user)));
   }
 
   cancelOrder(orderId: string): Promise<CancelledOrder> {
-    return this.#introduced((user) => this.#deps.orders.main.cancelOrder(orderId, user));
+    return this.#introduced((user) => this.#deps.orders.call((main) => main.cancelOrder(orderId, user), writes));
   }
 
   async sessions(): Promise<LoginSession[]> {

@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import {
   type Clock,
   type Connection,
@@ -73,7 +73,7 @@ export function makeIntroductions(options: IntroductionsOptions): Introductions 
 
   return {
     with(token, call) {
-      const key = createHash("sha256").update(token).digest("base64url");
+      const key = hash("sha256", token, "base64url");
       return withUser({ key, user: () => users.main.getUserByToken(token) }, call);
     },
     withUser,

@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import { type Clock, hasCode } from "@flotilla/kit";
 import { canonicalUsername } from "../contracts/users.ts";
 import { LimitReached, makeLimiter, refusalIn } from "./limiter.ts";
@@ -124,5 +124,5 @@ function tooMany(waitMs: number): LimitReached {
 
 /** By the spelling that is looked up, so that no other has attempts of its own. */
 function accountKey(username: string): string {
-  return createHash("sha256").update(canonicalUsername(username)).digest("base64url");
+  return hash("sha256", canonicalUsername(username), "base64url");
 }

@@ -1,5 +1,5 @@
 // The API Gateway as a process: the only reader of its environment.
-import { systemClock as clock, connect, expose, type FlotillaError, serve } from "@flotilla/kit";
+import { systemClock as clock, connect, connectAll, expose, type FlotillaError, serve } from "@flotilla/kit";
 import { GatewayContract } from "../contracts/gateway.ts";
 import type { OrderService } from "../contracts/orders.ts";
 import type { UserService } from "../contracts/users.ts";
@@ -8,11 +8,12 @@ import { makeGate } from "./gate.ts";
 import { makeIntroductions } from "./introductions.ts";
 import { GatewayTarget } from "./service.ts";
 
-await runService("gateway", process.env, async ({ placement, settings, identity, home, log, metrics, urlOf }) => {
+await runService("gateway", process.env, async (own) => {
+  const { placement, settings, identity, home, log, metrics, urlOf, urlsOf } = own;
   const { host, ports } = placement;
   const as = { identity, instance: home.instance };
   const users = connect<UserService>({ name: "users", url: urlOf("users"), as });
-  const orders = connect<OrderService>({ name: "orders", url: urlOf("orders"), as });
+  const orders = connectAll<OrderService>({ name: "orders", urls: urlsOf("orders"), as });
   const introductions = makeIntroductions({ users, to: "orders", clock });
   const gateway = new GatewayTarget({ users, orders, introductions });
   const onRefused = ({ code, reason }: FlotillaError) => metrics.refused(code, reason);

@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import { type Clock, type Connection, withOwnDeadline } from "@flotilla/kit";
 import type { UserService } from "../contracts/users.ts";
 
@@ -69,5 +69,5 @@ export function makePrincipals(options: PrincipalsOptions): Principals {
 }
 
 function keyOf(token: string): string {
-  return createHash("sha256").update(token).digest("base64url");
+  return hash("sha256", token, "base64url");
 }

@@ -35,6 +35,17 @@ test("an order is placed, listed, and cancelled by those who may", async () => {
   expect(await client.listOrders(bob.token)).toEqual([{ orderId: "order1", total: 1059.97, status: "cancelled" }]);
 });
 
+test("orders are listed page by page, with the token and through the account", async () => {
+  await using shop = await makeShop();
+  const { token } = await shop.login("bob");
+  for (let i = 0; i < 3; i++) await shop.clock.run(shop.client.createOrder(token, someItems));
+  using account = await shop.clock.run(shop.client.account(token));
+  const page = { limit: 1, before: "order3" };
+  for (const listed of [shop.client.listOrders(token, page), account.orders(page)]) {
+    expect(await shop.clock.run<unknown>(listed)).toMatchObject([{ orderId: "order2" }]);
+  }
+});
+
 test("an order without a key gets one from the gateway, another each time, so that two calls are two orders", async () => {
   await using shop = await makeShop();
   const { token } = await shop.login("bob");

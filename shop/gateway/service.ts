@@ -1,15 +1,23 @@
-import type { Connection, Implementation } from "@flotilla/kit";
+import type { Connection, Implementation, Instances } from "@flotilla/kit";
 import type { RpcStub } from "capnweb";
 import type { Administration, NewUser, Role, UserRecord } from "../contracts/administration.ts";
 import type { Gateway } from "../contracts/gateway.ts";
-import type { CancelledOrder, CreatedOrder, Item, OrderEntry, OrderService, ViewedOrder } from "../contracts/orders.ts";
+import type {
+  CancelledOrder,
+  CreatedOrder,
+  Item,
+  OrderEntry,
+  OrderPage,
+  OrderService,
+  ViewedOrder,
+} from "../contracts/orders.ts";
 import type { Account, Ended, Login, Profile, UserService, UserSummary } from "../contracts/users.ts";
-import { AccountTarget } from "./account.ts";
+import { AccountTarget, writes } from "./account.ts";
 import type { Introductions } from "./introductions.ts";
 
 export interface GatewayDeps {
   readonly users: Connection<UserService>;
-  readonly orders: Connection<OrderService>;
+  readonly orders: Pick<Instances<OrderService>, "call">;
   readonly introductions: Introductions;
 }
 
@@ -63,22 +71,22 @@ export class GatewayTarget implements Implementation<Gateway> {
     const { introductions, orders } = this.#deps;
     // One key for both attempts, should the kept introduction be void.
     const key = idempotencyKey ?? crypto.randomUUID();
-    return introductions.with(token, (user) => orders.main.createOrder(user, items, key));
+    return introductions.with(token, (user) => orders.call((main) => main.createOrder(user, items, key), writes));
   }
 
-  listOrders(token: string): Promise<OrderEntry[]> {
+  listOrders(token: string, page?: OrderPage): Promise<OrderEntry[]> {
     const { introductions, orders } = this.#deps;
-    return introductions.with(token, (user) => orders.main.listOrders(user));
+    return introductions.with(token, (user) => orders.call((main) => main.listOrders(user, page)));
   }
 
   getOrder(token: string, orderId: string): Promise<ViewedOrder> {
     const { introductions, orders } = this.#deps;
-    return introductions.with(token, (user) => orders.main.viewOrder(orderId, user));
+    return introductions.with(token, (user) => orders.call((main) => main.viewOrder(orderId, user)));
   }
 
   cancelOrder(token: string, orderId: string): Promise<CancelledOrder> {
     const { introductions, orders } = this.#deps;
-    return introductions.with(token, (user) => orders.main.cancelOrder(orderId, user));
+    return introductions.with(token, (user) => orders.call((main) => main.cancelOrder(orderId, user), writes));
   }
 
   createUser(token: string, user: NewUser): Promise<UserRecord> {

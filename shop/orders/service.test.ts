@@ -3,7 +3,7 @@ import { makeTestLink, servicePeer } from "@flotilla/kit/testing";
 import type { RpcStub, RpcTarget } from "capnweb";
 import { describe, expect, test } from "vitest";
 import { makeShop, type Shop, someItems } from "../../tests/shop-harness.ts";
-import type { Order, OrderService } from "../contracts/orders.ts";
+import type { Order, OrderPage, OrderService } from "../contracts/orders.ts";
 import { type User, UserContract } from "../contracts/users.ts";
 import { orderServiceFor } from "./service.ts";
 
@@ -51,7 +51,7 @@ describe("createOrder", () => {
     expect(await create("bob")).toEqual(first);
     expect((await create("alice")).orderId).not.toBe(first.orderId);
     await expect(create("bob", someItems.slice(1))).rejects.toMatchObject({
-      code: "invalid_argument",
+      code: "already_exists",
       reason: "idempotency_mismatch",
     });
     expect(await shop.orderStore.count()).toBe(2);
@@ -77,6 +77,28 @@ test("listOrders lists the user's own orders, oldest first, whoever else has som
   expect(await idsOf("bob")).toEqual(["order1", "order3"]);
   expect(await idsOf("alice")).toEqual(["order2"]);
   expect(await idsOf("charlie")).toEqual([]);
+});
+
+test("listOrders goes back page by page, and takes none it cannot understand", async () => {
+  await using shop = await makeShop();
+  for (let i = 0; i < 5; i++) await as(shop, "bob", (user) => shop.ordersMain.createOrder(user, someItems));
+  const pageOf = async (page: OrderPage) =>
+    (await as(shop, "bob", (user) => shop.ordersMain.listOrders(user, page))).map(({ orderId }) => orderId);
+  expect(await pageOf({ limit: 2 })).toEqual(["order4", "order5"]);
+  expect(await pageOf({ limit: 2, before: "order4" })).toEqual(["order2", "order3"]);
+  expect(await pageOf({ before: "order2" })).toEqual(["order1"]);
+  expect(await pageOf({})).toHaveLength(5);
+  const unheard: unknown[] = [
+    { limit: 0 },
+    { limit: 1_001 },
+    { limit: 1.5 },
+    { before: "user1" },
+    { after: "order1" },
+    7,
+  ];
+  for (const page of unheard) {
+    await expect(pageOf(page as OrderPage), JSON.stringify(page)).rejects.toMatchObject({ code: "invalid_argument" });
+  }
 });
 
 describe("viewOrder", () => {

@@ -1,4 +1,4 @@
-import { createHash, randomUUID } from "node:crypto";
+import { hash, randomUUID } from "node:crypto";
 import {
   type Clock,
   FlotillaError,
@@ -15,6 +15,7 @@ import {
   type Item,
   type Order as OrderCapability,
   type OrderEntry,
+  type OrderPage,
   type OrderService,
   OrderServiceContract,
   type ViewedOrder,
@@ -68,13 +69,13 @@ class OrderServiceTarget implements Implementation<OrderService> {
     return { ...toEntry(order), items: order.lines.map(toItem) };
   }
 
-  async listOrders(user: Introduction<User>): Promise<OrderEntry[]> {
+  async listOrders(user: Introduction<User>, page?: OrderPage): Promise<OrderEntry[]> {
     const { store, users } = this.#deps;
     const userId = await authorise(user, users, {
       permission: "order.view",
       refusal: viewRefusal,
     });
-    return (await store.listByUser(userId)).map(toEntry);
+    return (await store.listByUser(userId, page)).map(toEntry);
   }
 
   async viewOrder(id: string, user: Introduction<User>): Promise<ViewedOrder> {
@@ -178,5 +179,5 @@ function toItem({ name, quantity, priceMinor }: OrderLine): Item {
 /** Of what was asked for, in one spelling: `1` and `1.00` are the same request. */
 function hashOf(lines: readonly OrderLine[]): string {
   const spelled = lines.map(({ name, quantity, priceMinor }) => [name, quantity, priceMinor]);
-  return createHash("sha256").update(JSON.stringify(spelled)).digest("base64url");
+  return hash("sha256", JSON.stringify(spelled), "base64url");
 }

@@ -9,6 +9,8 @@ interface Acknowledged {
 /** An `OrderStore` for tests: it forgets everything with the process. */
 export function makeMemoryOrderStore(): OrderStore {
   const orders = new Map<string, Order>();
+  /** The numbers of each user's orders, ascending. */
+  const numbersOf = new Map<string, number[]>();
   const acknowledged = new Map<string, Acknowledged>();
 
   function purge(nowMs: number): void {
@@ -27,9 +29,13 @@ export function makeMemoryOrderStore(): OrderStore {
       const earlier = acknowledged.get(key);
       if (earlier && earlier.requestHash !== idempotency.requestHash) throw refusals.keyUsed();
       if (earlier) return { order: earlier.order, replayed: true };
-      const id = orderId(orders.size + 1);
+      const number = orders.size + 1;
+      const id = orderId(number);
       const order: Order = { ...rest, id, lines: lines.map((line) => ({ ...line })), status: "pending" };
       orders.set(id, order);
+      const own = numbersOf.get(order.userId);
+      if (own) own.push(number);
+      else numbersOf.set(order.userId, [number]);
       purge(order.createdAtMs);
       acknowledged.set(key, { requestHash: idempotency.requestHash, order });
       return { order, replayed: false };
@@ -39,8 +45,12 @@ export function makeMemoryOrderStore(): OrderStore {
       if (!Number.isInteger(limit) || limit < 1 || limit > listMax) throw refusals.limit();
       const end = before === undefined ? Number.POSITIVE_INFINITY : orderNumber(before);
       if (end === undefined) throw refusals.before();
-      const own = [...orders.values()].filter((order) => order.userId === userId && orderNumber(order.id)! < end);
-      return own.slice(-limit).map(({ lines: _, ...summary }) => summary);
+      const own = numbersOf.get(userId) ?? [];
+      const to = own.findLastIndex((number) => number < end) + 1;
+      return own.slice(Math.max(0, to - limit), to).map((number) => {
+        const { lines: _, ...summary } = orders.get(orderId(number))!;
+        return summary;
+      });
     },
     async cancel(id) {
       const order = orders.get(id);

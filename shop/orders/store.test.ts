@@ -91,7 +91,7 @@ describe.each(Object.entries(kinds))("an order store in %s", (_, open) => {
   it("refuses a key that was used for another request, and places nothing", async () => {
     await store.place(orderOf("a"));
     const other = store.place(orderOf("a", {}, "another hash"));
-    await expect(other).rejects.toMatchObject({ code: "invalid_argument", reason: "idempotency_mismatch" });
+    await expect(other).rejects.toMatchObject({ code: "already_exists", reason: "idempotency_mismatch" });
     expect(await store.count()).toBe(1);
   });
 

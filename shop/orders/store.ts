@@ -50,7 +50,7 @@ export const recordsPurgedMax = 10;
 export interface OrderStore {
   /**
    * Places an order, once per scope and key: a repetition gets the first answer again. Rejects with
-   * `invalid_argument`, reason `idempotency_mismatch`, when the key was used for another request.
+   * `already_exists`, reason `idempotency_mismatch`, when the key was used for another request.
    */
   place(order: NewOrder): Promise<Placed>;
   byId(id: string): Promise<Order | undefined>;
@@ -66,7 +66,7 @@ export interface OrderStore {
 /** The refusals of every `OrderStore`. */
 export const refusals = {
   keyUsed: () =>
-    new FlotillaError("invalid_argument", "This idempotency key was used for another request", {
+    new FlotillaError("already_exists", "This idempotency key was used for another request", {
       reason: "idempotency_mismatch",
     }),
   limit: () => new FlotillaError("invalid_argument", `limit is a whole number from 1 to ${listMax}`),

@@ -36,6 +36,8 @@ export interface ServiceHost {
   notify(text: string): void;
   /** Where another service is reached. */
   urlOf(service: ServiceName): string;
+  /** Where each instance of it is reached: `FLOTILLA_<NAME>_URL` may list several, with commas. */
+  urlsOf(service: ServiceName): string[];
 }
 
 export interface RunningService {
@@ -103,7 +105,8 @@ function openHost(name: ServiceName, env: Environment, settings: Settings): Serv
   const socketPath = socketPathOf(name, placement);
   if (socketPath !== undefined) openDataDirectory(dirname(socketPath), "directory of sockets");
   const urlOf = (other: ServiceName) => env[urlVariable(other)] || linkUrlOf(other, placement);
-  return { placement, socketPath, settings, identity, home, log, metrics, notify, urlOf };
+  const urlsOf = (other: ServiceName) => urlOf(other).split(",");
+  return { placement, socketPath, settings, identity, home, log, metrics, notify, urlOf, urlsOf };
 }
 
 /** A supervisor repeats notices, and not what is printed. */

@@ -7,6 +7,7 @@
 import { randomInt } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import { parseArgs } from "node:util";
+import { makeRandom } from "../random.ts";
 import type { Attack } from "./adversary-attack.ts";
 import { techniques } from "./adversary-techniques.ts";
 import {
@@ -135,15 +136,4 @@ function conclude(): never {
 function portOf(name: string, url: string): Port {
   const { hostname, port } = new URL(url);
   return { name, host: hostname, port: Number(port) };
-}
-
-/** mulberry32: small, and the same for the same seed. */
-function makeRandom(start: number): () => number {
-  let state = start | 0;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }

@@ -245,7 +245,7 @@ describe("an order", () => {
     expect(new Set(orders.map(({ orderId }) => orderId)).size).toBe(1);
     expect((await mine(charlie)).length).toBe(before + 1);
     const other = list({ ...item, quantity: 2 });
-    const used = { codes: ["invalid_argument"] };
+    const used = { codes: ["already_exists"] };
     await expectRefused(target.doors, callOf("createOrder", [charlie, other, key]), used);
     expect((await mine(charlie)).length).toBe(before + 1);
     // A key means something to the one who chose it.

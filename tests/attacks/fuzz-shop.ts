@@ -2,7 +2,15 @@ import { randomBytes } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { type Connection, systemClock as clock, connect, type Identity, openIdentity } from "@flotilla/kit";
+import {
+  type Connection,
+  systemClock as clock,
+  connect,
+  connectAll,
+  type Identity,
+  type Instances,
+  openIdentity,
+} from "@flotilla/kit";
 import type { Gateway } from "../../shop/contracts/gateway.ts";
 import type { OrderService } from "../../shop/contracts/orders.ts";
 import type { UserService } from "../../shop/contracts/users.ts";
@@ -77,7 +85,7 @@ export async function openFuzzShop(): Promise<FuzzShop> {
     [userToken, "$TOKEN"],
     [adminToken, "$ADMIN"],
     [gateway.users.instance!, "$USERS"],
-    [gateway.orders.instance!, "$ORDERS"],
+    [gateway.orders.pick().instance!, "$ORDERS"],
     [gateway.gift, "$GIFT"],
   ] as const;
   const logged = new Map<ServiceName, number>();
@@ -249,7 +257,7 @@ function privateKeys(directory: string): string[] {
 
 interface RecordedGateway extends Disposable {
   readonly users: Connection<UserService>;
-  readonly orders: Connection<OrderService>;
+  readonly orders: Instances<OrderService>;
   readonly said: Readonly<Record<"users" | "orders", readonly string[]>>;
   /** The nonce of the introduction it made, alive as long as this. */
   readonly gift: string;
@@ -260,9 +268,9 @@ interface RecordedGateway extends Disposable {
 async function recordGateway(urls: Processes["urls"], identity: Identity, token: string): Promise<RecordedGateway> {
   const said = { users: [] as string[], orders: [] as string[] };
   const as = { identity, instance: "g".repeat(16) };
-  const link = (name: "users" | "orders") => ({ name, url: urls[name], as, onFrame: noteSaid(said[name]) });
-  const users = connect<UserService>(link("users"));
-  const orders = connect<OrderService>(link("orders"));
+  const link = (name: "users" | "orders") => ({ name, as, onFrame: noteSaid(said[name]) });
+  const users = connect<UserService>({ ...link("users"), url: urls.users });
+  const orders = connectAll<OrderService>({ ...link("orders"), urls: [urls.orders] });
   await Promise.all([users.opened(), orders.opened()]);
   const introductions = makeIntroductions({ users, to: "orders", clock });
   const target = new GatewayTarget({ users, orders, introductions });

@@ -146,7 +146,10 @@ export function doorsOf(name: string, url: string, { headers = () => ({}) }: Doo
     async exchange(lines) {
       using peer = await dial(url, { framing, headers: headers() });
       const texts = lines.map(textOf);
+      // In one write: what is held by all of them together counts only while the first is not yet answered.
+      peer.tcp.cork();
       for (const frame of framing === "capnweb" ? texts : [texts.join("\n")]) peer.sendFrame(frame);
+      peer.tcp.uncork();
       const answers = Promise.all(pullsIn(texts).map((id) => peer.answer(id))).catch(() => peer.closed);
       await inTime(Promise.race([peer.closed, pullsIn(texts).length > 0 ? answers : peer.closed]), lines);
       return { heard: [...peer.heard], ended: await endOf(peer), status: undefined };

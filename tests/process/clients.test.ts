@@ -70,7 +70,7 @@ describe.each(clients)("with %s", (_, open) => {
     const first = await client.createOrder(token, [laptop], key);
     expect(await client.createOrder(token, [laptop], key)).toEqual(first);
     const other = client.createOrder(token, [{ ...laptop, quantity: 2 }], key);
-    await expect(other).rejects.toMatchObject({ code: "invalid_argument" });
+    await expect(other).rejects.toMatchObject({ code: "already_exists" });
     const raced = randomUUID();
     const answers = await Promise.all(Array.from({ length: 20 }, () => client.createOrder(token, [laptop], raced)));
     expect(new Set(answers.map(({ orderId }) => orderId)).size).toBe(1);

@@ -112,6 +112,7 @@ function holding(users: Connection<UserServiceForPeers>): { link: HomeLink; held
     get instance() {
       return users.instance;
     },
+    at: (instance) => (instance === users.instance ? link : undefined),
     isAnonymous: users.isAnonymous,
     main,
     opened: () => users.opened(),

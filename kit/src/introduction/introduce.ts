@@ -9,10 +9,16 @@ import type { HomeMain, Introducible } from "./home.ts";
 import { gifterOf, type Introduction, refused } from "./introduction.ts";
 
 /** Something that reaches a home: a `Connection`, or in a test a session over memory. */
-export type HomeLink = Pick<
-  Connection<RpcTarget>,
-  "name" | "instance" | "isAnonymous" | "main" | "opened" | "sessionNumber"
->;
+export interface HomeLink extends Homes, Pick<Connection<RpcTarget>, "instance" | "main" | "sessionNumber"> {}
+
+/** All that reaches a home, whichever of its runs: a link to one, or the links to all its instances. */
+export interface Homes {
+  readonly name: string;
+  readonly isAnonymous: boolean;
+  opened(): Promise<void>;
+  /** The link to that run, if there is one now. */
+  at(instance: string): HomeLink | undefined;
+}
 
 /** A capability of type `T` that may be introduced, or the promise of one that nobody waited for. */
 export type Gift<T extends RpcTarget> = RpcPromise<T & Introducible> | RpcStub<T & Introducible>;
@@ -140,48 +146,60 @@ export function introduce<T extends RpcTarget>(capability: Gift<T>, options: Int
  *   when `from` was made without `as`. The promise rejects with `permission_denied`, reason `introduction_refused`, when
  *   the home refuses, and with `unavailable` when it is away or was restarted since.
  */
-export function accept<T extends RpcTarget>(
-  introduction: Introduction<T>,
-  { from }: { from: HomeLink },
-): RpcPromise<T> {
+export function accept<T extends RpcTarget>(introduction: Introduction<T>, { from }: { from: Homes }): RpcPromise<T> {
   const gifter = gifterAt(from, introduction);
-  if (from.instance !== undefined) return withdraw(introduction, { from, gifter, asLoan: false });
+  const take = (home: HomeLink) => withdraw(introduction, { from: home, gifter, asLoan: false });
+  const home = from.at(introduction.instance);
+  if (home) return take(home);
   return new RpcPromise<RpcTarget>(
-    from.opened().then(() => withdraw(introduction, { from, gifter, asLoan: false })) as unknown as Promise<RpcTarget>,
+    homeOf(introduction, from).then(take) as unknown as Promise<RpcTarget>,
   ) as unknown as RpcPromise<T>;
+}
+
+/**
+ * The link to the run of the home that `introduction` names; waits for the first session of all.
+ * @throws FlotillaError `unavailable` when that run is out of reach, with reason `home_restarted` when another is not.
+ */
+export async function homeOf({ instance }: Introduction<RpcTarget>, homes: Homes): Promise<HomeLink> {
+  const known = homes.at(instance);
+  if (known) return known;
+  await homes.opened();
+  const home = homes.at(instance);
+  if (home) return home;
+  throw new FlotillaError("unavailable", `${homes.name} was restarted since`, { reason: "home_restarted" });
 }
 
 /**
  * The name of who introduced, when the home at `from` can be asked about it.
  * @throws FlotillaError as `accept` does.
  */
-export function gifterAt(from: HomeLink, introduction: Introduction<RpcTarget>): string {
+export function gifterAt(from: Homes, introduction: Introduction<RpcTarget>): string {
   const gifter = gifterOf(introduction);
   if (!gifter || introduction.home !== from.name) throw refused();
   assertProven(from, "accepted");
   return gifter.name;
 }
 
-interface Withdrawal {
+export interface Withdrawal {
   readonly from: HomeLink;
   readonly gifter: string;
   readonly asLoan: boolean;
 }
 
-/** @throws FlotillaError `unavailable` when the home was restarted, or is away. */
+/** From the home at `from`, the run that `introduction` names. */
 export function withdraw<T extends RpcTarget>(
-  introduction: Introduction<T>,
+  { introduction }: Introduction<T>,
   { from, gifter, asLoan }: Withdrawal,
 ): RpcPromise<T> {
-  if (from.instance !== introduction.instance) {
-    throw new FlotillaError("unavailable", `${from.name} was restarted since`, { reason: "home_restarted" });
-  }
   const home = from.main as unknown as RpcStub<HomeMain>;
-  return home.withdraw(introduction.introduction, gifter, asLoan) as unknown as RpcPromise<T>;
+  return home.withdraw(introduction, gifter, asLoan) as unknown as RpcPromise<T>;
 }
 
 /** A home takes nothing from, and gives nothing to, somebody who proves no name. */
-function assertProven({ name, isAnonymous }: HomeLink, what: "introduced" | "accepted"): void {
+function assertProven(
+  { name, isAnonymous }: Pick<Homes, "name" | "isAnonymous">,
+  what: "introduced" | "accepted",
+): void {
   if (!isAnonymous) return;
   const message = `Nothing can be ${what} over an anonymous connection: connect to ${name} with \`as\``;
   throw new FlotillaError("failed_precondition", message, { reason: "anonymous_connection" });

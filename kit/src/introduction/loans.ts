@@ -2,12 +2,12 @@ import type { RpcPromise, RpcStub, RpcTarget } from "capnweb";
 import { type Cancel, type Clock, systemClock } from "../base/clock.ts";
 import { withOwnDeadline } from "../base/context.ts";
 import type { MethodName } from "../capability/contract.ts";
-import { gifterAt, type HomeLink, withdraw } from "./introduce.ts";
+import { gifterAt, type HomeLink, type Homes, homeOf, type Withdrawal, withdraw } from "./introduce.ts";
 import type { Introduction } from "./introduction.ts";
 
 export interface LoansOptions {
-  /** The link to the home of what is introduced. */
-  readonly from: HomeLink;
+  /** The home of what is introduced. */
+  readonly from: Homes;
   readonly clock?: Clock;
   /** Kept at once; above it the one that was not used longest is given back. Default 10,000. */
   readonly entriesMax?: number;
@@ -50,7 +50,8 @@ export interface Loans extends Disposable {
 interface Entry {
   readonly promise: RpcPromise<RpcTarget>;
   readonly loan: Loan<RpcTarget>;
-  /** The session of the home's link it hangs on. */
+  /** The session it hangs on. */
+  readonly from: HomeLink;
   readonly sessionNumber: number;
   usedAtMs: number;
   uses: number;
@@ -83,8 +84,8 @@ export function makeLoans(options: LoansOptions): Loans {
     // SECURITY: by gifter too, as the home goes by it: who has come by another's introduction gets nothing of it here.
     const gifter = gifterAt(from, introduction);
     const key = `${gifter} ${introduction.introduction}`;
-    if (from.instance === undefined) await from.opened();
-    const entry = reusable(key, introduction) ?? borrow(key, introduction, gifter);
+    const home = from.at(introduction.instance) ?? (await homeOf(introduction, from));
+    const entry = reusable(key, home) ?? borrow(key, introduction, { from: home, gifter, asLoan: true });
     entry.uses += 1;
     try {
       return await use(entry.loan);
@@ -98,11 +99,11 @@ export function makeLoans(options: LoansOptions): Loans {
     }
   }
 
-  function reusable(key: string, { instance }: Introduction<RpcTarget>): Entry | undefined {
+  function reusable(key: string, home: HomeLink): Entry | undefined {
     const entry = kept.get(key);
     if (!entry) return undefined;
     kept.delete(key);
-    if (entry.sessionNumber === from.sessionNumber && from.instance === instance) {
+    if (entry.from === home && entry.sessionNumber === home.sessionNumber) {
       kept.set(key, entry);
       return entry;
     }
@@ -111,11 +112,13 @@ export function makeLoans(options: LoansOptions): Loans {
     return undefined;
   }
 
-  function borrow(key: string, introduction: Introduction<RpcTarget>, gifter: string): Entry {
-    const promise = withOwnDeadline(() => withdraw(introduction, { from, gifter, asLoan: true }), clock);
+  function borrow(key: string, introduction: Introduction<RpcTarget>, withdrawal: Withdrawal): Entry {
+    const { from } = withdrawal;
+    const promise = withOwnDeadline(() => withdraw(introduction, withdrawal), clock);
     const entry: Entry = {
       promise,
       loan: makeLoan(promise, clock),
+      from,
       sessionNumber: from.sessionNumber,
       usedAtMs: clock.monotonicMs(),
       uses: 0,

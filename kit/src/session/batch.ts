@@ -15,6 +15,9 @@ import { openSession } from "./session.ts";
 /** Beyond the calls' own deadline, for what no boundary bounds, such as a call on a callback. Milliseconds. */
 const graceMs = 500;
 
+/** For whatever still waits inside of a batch that was answered. One for all: nothing outside of it hears it. */
+const batchEnded = new FlotillaError("unavailable", "The batch has ended");
+
 export interface BatchOptions {
   readonly localMain: RpcTarget;
   readonly limits: Limits;
@@ -61,7 +64,8 @@ export async function runBatch(body: string, options: BatchOptions): Promise<str
   } finally {
     cancelTimeout();
     options.ended.removeEventListener("abort", onEnded);
-    session.close(new FlotillaError("unavailable", "The batch has ended"));
+    channel.finish();
+    session.close(batchEnded);
   }
 }
 
@@ -94,7 +98,7 @@ function tooManyCalls(): FlotillaError {
 function makeBatchChannel(
   answers: string[],
   failed: (reason: FlotillaError) => void,
-): Channel & { arrive(line: string): void } {
+): Channel & { arrive(line: string): void; finish(): void } {
   let events: ChannelEvents | undefined;
   let isOver = false;
   return {
@@ -107,8 +111,13 @@ function makeBatchChannel(
       if (!isOver) answers.push(frame);
     },
     bufferedBytes: () => 0,
+    /** From now on nothing is sent, and its end is nobody's fault. */
+    finish() {
+      isOver = true;
+    },
     close() {
-      // Ended by us this settles nothing any more; ended by capnweb or the guard, the input was at fault.
+      // Not by us, so by capnweb or the guard: the input was at fault.
+      if (isOver) return;
       const message = "The batch is not valid Cap'n Web";
       end(new FlotillaError("invalid_argument", message, { reason: "protocol_violation" }));
     },
@@ -122,7 +131,7 @@ function makeBatchChannel(
     if (isOver) return;
     isOver = true;
     failed(reason);
-    events?.closed(new FlotillaError("unavailable", "The batch has ended"));
+    events?.closed(batchEnded);
   }
 }
 

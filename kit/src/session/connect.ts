@@ -41,6 +41,8 @@ export interface Connection<T extends RpcTarget> extends Disposable {
   readonly main: RpcStub<T>;
   /** The run of the service that is connected; undefined while none is, and on anonymous connections. */
   readonly instance: string | undefined;
+  /** Itself, if that run is connected. */
+  at(instance: string): Connection<T> | undefined;
   /** Whether it was made without `as`: nobody proves anything on it, so nothing can be introduced over it. */
   readonly isAnonymous: boolean;
   /** Resolves when a session is open. Rejects with `unavailable`, and a `reason`, while the peer is away. */
@@ -55,6 +57,8 @@ export interface Connection<T extends RpcTarget> extends Disposable {
 /** Reconnection: the first wait, and the longest. Milliseconds. */
 const backoffMsMin = 50;
 const backoffMsMax = 2_000;
+/** Each wait to the one before. A peer is mostly back in half a second; doubled waits would miss that by as much again. */
+const backoffGrowth = 1.25;
 /** A session that ends sooner is one more failure: a peer that takes connections and drops them is not called in a storm. */
 const settledMs = 1_000;
 
@@ -98,6 +102,7 @@ export function connect<T extends RpcTarget>(options: ConnectOptions): Connectio
     get instance() {
       return state.at === "open" ? state.link.instance : undefined;
     },
+    at: (instance) => (state.at === "open" && state.link.instance === instance ? connection : undefined),
     isAnonymous: self === undefined,
     get isOpen() {
       return state.at === "open";
@@ -177,7 +182,7 @@ export function connect<T extends RpcTarget>(options: ConnectOptions): Connectio
   function onAway(reason: FlotillaError): FlotillaError {
     if (state.at === "closed") return state.reason;
     state = { at: "away", reason };
-    const waitMs = Math.min(backoffMsMin * 2 ** failures, backoffMsMax) * (0.5 + random() / 2);
+    const waitMs = Math.min(backoffMsMin * backoffGrowth ** failures, backoffMsMax) * (0.5 + random() / 2);
     failures += 1;
     cancelRetry = clock.after(waitMs, () => void open().catch(() => {}));
     return reason;

@@ -1,7 +1,7 @@
 import { currentContext } from "../base/context.ts";
-import { FlotillaError, isErrorCode, toFlotillaError, withoutStack } from "../base/errors.ts";
+import { FlotillaError, isErrorCode, reasonOf, toFlotillaError, withoutStack } from "../base/errors.ts";
 import { printHidden } from "./hidden.ts";
-import { refusedCallComplaint } from "./stopping.ts";
+import { refusedCallComplaint, stoppingReason } from "./stopping.ts";
 
 /** Hears of every error that is sent as `internal`, with what the peer is not told. For the log of this process. */
 export type OnHiddenError = (error: FlotillaError) => void;
@@ -20,7 +20,6 @@ export function tellHidden(onHidden: OnHiddenError | undefined, error: FlotillaE
  * the boundary, so what else reaches `onSendError` comes from capnweb itself.
  */
 const capnwebErrors: readonly (readonly [RegExp, "unimplemented" | "invalid_argument" | "unavailable", string])[] = [
-  [refusedCallComplaint, "unavailable", "The service is stopping"],
   [
     /is not a function\.$|^This connection has no main object|^Attempted to access property|^Cannot read properties of|Can't dup an RpcTarget/,
     "unimplemented",
@@ -59,7 +58,12 @@ export function makeRedact(onHidden?: OnHiddenError): (error: Error) => Error {
 function translate(error: Error): FlotillaError {
   const requestId = currentContext()?.traceId;
   if (error instanceof FlotillaError || ("code" in error && isErrorCode(error.code))) {
-    return toFlotillaError(error, requestId);
+    const ours = toFlotillaError(error, requestId);
+    // Somebody else's refusal: what was asked here has begun.
+    return reasonOf(ours) === stoppingReason ? new FlotillaError("unavailable", ours.message, { requestId }) : ours;
+  }
+  if (refusedCallComplaint.test(error.message)) {
+    return new FlotillaError("unavailable", "The service is stopping", { reason: stoppingReason, requestId });
   }
   for (const [pattern, code, message] of capnwebErrors) {
     if (!pattern.test(error.message)) continue;

@@ -147,7 +147,7 @@ export async function serve(options: ServeOptions): Promise<Server> {
       batches.add(batch);
       response.once("close", () => {
         batches.delete(batch);
-        ended.abort(clientWentAway());
+        if (!response.writableFinished) ended.abort(clientWentAway());
         answered.resolve();
       });
       void answerBatch(request, response, ended.signal);

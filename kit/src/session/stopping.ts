@@ -1,5 +1,8 @@
 import type { Framing } from "../transport/channel.ts";
 
+/** Of the refusal below, and of nothing else that leaves a process: the call was not begun, so another may be asked. */
+export const stoppingReason = "stopping";
+
 /** No contract can list it: it is no JavaScript name that a class would have. */
 const refusedMethod = "flotilla:stopping";
 const refusedCall = JSON.stringify(["push", ["pipeline", 0, [refusedMethod], []]]);

@@ -54,9 +54,10 @@ export function makeTestLink({
     callers: { keepCallers: true, peerName: to.name },
     onFrame: (direction, frame) => record(">", frame, direction === "out"),
   });
-  return {
+  const testLink: TestLink = {
     name: to.name,
     instance: to.instance,
+    at: (instance) => (instance === to.instance ? testLink : undefined),
     isAnonymous: !isService,
     main: near.remoteMain,
     opened: async () => {},
@@ -67,6 +68,7 @@ export function makeTestLink({
     far,
     cut: () => link.cut(),
   };
+  return testLink;
 
   /** Each end records what it sends, so that a message counts once and at the time it was sent. */
   function record(arrow: string, frame: string, isSent: boolean): void {

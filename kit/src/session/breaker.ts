@@ -1,0 +1,66 @@
+import type { Clock } from "../base/clock.ts";
+import { FlotillaError } from "../base/errors.ts";
+
+/** Failures one after the other that open it. */
+const failuresMax = 5;
+/** How long it then lets nothing through, before it tries one call. Milliseconds. */
+const openMs = 250;
+
+/**
+ * A circuit breaker (Nygard, "Release It!"): a peer that keeps failing is left alone, but for one call now and then. By
+ * the monotonic clock, so that no step of the wall clock keeps it open (docs/decisions/0009-own-breaker.md).
+ */
+export interface Breaker {
+  /** Whether a call would be let through now. */
+  mayPass(): boolean;
+  /**
+   * Runs `call`, which asks the service `name`.
+   * @throws FlotillaError `unavailable`, reason `circuit_open`, with `retryAfterMs`, when nothing is let through; else
+   *   what `call` throws, counted when `isFailure` says so.
+   */
+  run<R>(
+    call: () => PromiseLike<R>,
+    options: { readonly name: string; isFailure(error: unknown): boolean },
+  ): Promise<R>;
+}
+
+export function makeBreaker(clock: Clock): Breaker {
+  let failures = 0;
+  let openUntilMs = 0;
+  let isTrying = false;
+
+  const isOpen = () => failures >= failuresMax;
+  const mayPass = () => !isOpen() || (!isTrying && clock.monotonicMs() >= openUntilMs);
+
+  return {
+    mayPass,
+    async run(call, { name, isFailure }) {
+      if (!mayPass()) throw circuitOpen(name, openUntilMs - clock.monotonicMs());
+      const isTrial = isOpen();
+      if (isTrial) isTrying = true;
+      try {
+        const result = await call();
+        failures = 0;
+        return result;
+      } catch (error) {
+        if (isFailure(error)) fail(isTrial);
+        else failures = 0;
+        throw error;
+      } finally {
+        if (isTrial) isTrying = false;
+      }
+    },
+  };
+
+  /** Those that were under way when it opened do not keep it open longer. */
+  function fail(isTrial: boolean): void {
+    const wasOpen = isOpen();
+    failures += 1;
+    if (isTrial || !wasOpen) openUntilMs = clock.monotonicMs() + openMs;
+  }
+}
+
+function circuitOpen(name: string, leftMs: number): FlotillaError {
+  const detail = { reason: "circuit_open", retryAfterMs: Math.max(1, Math.ceil(leftMs)) };
+  return new FlotillaError("unavailable", `${name} keeps failing, and is left alone for a moment`, detail);
+}

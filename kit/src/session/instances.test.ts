@@ -1,0 +1,156 @@
+import { describe, expect, test } from "vitest";
+import { FlotillaError } from "../base/errors.ts";
+import { type Desk, makeDesk } from "../testing/desk.ts";
+import { makeRig, until } from "../testing/index.ts";
+import { connectAll } from "./instances.ts";
+
+/** A number from 0 to 1 for each member in turn: everybody gets as many calls. */
+const inTurn = () => {
+  let n = 0;
+  return () => (n++ % 8) / 8;
+};
+
+async function withInstances(
+  count: number,
+  run: (system: {
+    rig: ReturnType<typeof makeRig>;
+    servers: { url: string; drain(): Promise<void> }[];
+    desks: ReturnType<typeof makeDesk>[];
+    all: ReturnType<typeof connectAll<Desk>>;
+  }) => Promise<void>,
+): Promise<void> {
+  await using rig = makeRig();
+  const desks = Array.from({ length: count }, () => makeDesk());
+  const servers = await Promise.all(desks.map((desk) => rig.serve({ main: desk.mainFor })));
+  using all = connectAll<Desk>({ name: "home", urls: servers.map(({ url }) => url), random: inTurn() });
+  const opened = Array.from({ length: count * 8 }, () => all.pick().opened());
+  await Promise.all(opened);
+  expect(all.openCount).toBe(count);
+  await run({ rig, servers, desks, all });
+}
+
+describe("calls to several instances", () => {
+  test("go to all of them, and past the busy one", async () => {
+    await withInstances(3, async ({ all }) => {
+      const asked = new Set<unknown>();
+      for (let n = 0; n < 24; n += 1) asked.add(await all.call(async (main) => (await main.add(1, 2)) && main));
+      expect(asked.size).toBe(3);
+    });
+    await withInstances(2, async ({ all }) => {
+      const slow = Promise.withResolvers<number>();
+      let busy: unknown;
+      const hung = all.call((main) => {
+        busy = main;
+        return slow.promise;
+      });
+      for (let n = 0; n < 8; n += 1) await all.call(async (main) => expect(main).not.toBe(busy));
+      slow.resolve(1);
+      expect(await hung).toBe(1);
+    });
+  });
+
+  test("are sent to another when one is stopping, and none fails", async () => {
+    await withInstances(2, async ({ servers, all }) => {
+      const failed: unknown[] = [];
+      let done = 0;
+      let isOver = false;
+      const callers = Array.from({ length: 8 }, async () => {
+        while (!isOver) {
+          await all.call((main) => main.add(1, 2)).catch((error: unknown) => failed.push(error));
+          done += 1;
+        }
+      });
+      await until(() => done > 50, "calls are answered");
+      await servers[0]!.drain();
+      const before = done;
+      await until(() => done > before + 50, "calls are answered by the other");
+      isOver = true;
+      await Promise.all(callers);
+      expect(failed).toEqual([]);
+      expect(all.openCount).toBe(1);
+      expect(all.isOpen).toBe(true);
+    });
+  });
+
+  test("may be repeated when their answer was lost, and only if their caller says so", async () => {
+    await withInstances(2, async ({ all }) => {
+      let attempts = 0;
+      const lost = () => {
+        attempts += 1;
+        return attempts === 1 ? Promise.reject(new FlotillaError("unavailable", "lost")) : Promise.resolve(attempts);
+      };
+      await expect(all.call(lost)).rejects.toMatchObject({ code: "unavailable" });
+      attempts = 0;
+      expect(await all.call(lost, { isRepeatable: true })).toBe(2);
+      attempts = 0;
+      const wrong = () => {
+        attempts += 1;
+        return Promise.reject(new FlotillaError("invalid_argument", "wrong"));
+      };
+      await expect(all.call(wrong, { isRepeatable: true })).rejects.toMatchObject({ code: "invalid_argument" });
+      expect(attempts).toBe(1);
+    });
+  });
+
+  test("a service that fails everything is sent at most 1.2 times its calls, left alone, and tried again", async () => {
+    await withInstances(1, async ({ all }) => {
+      let isBroken = true;
+      let sent = 0;
+      const work = async () => {
+        sent += 1;
+        if (isBroken) throw new FlotillaError("unavailable", "broken");
+        return "done";
+      };
+      const outcomes = new Map<string, number>();
+      const calls = 500;
+      for (let n = 0; n < calls; n += 1) {
+        await all.call(work).catch(({ code, reason, retryAfterMs }: FlotillaError) => {
+          outcomes.set(reason ?? code, (outcomes.get(reason ?? code) ?? 0) + 1);
+          if (reason === "circuit_open") expect(retryAfterMs).toBeGreaterThan(0);
+        });
+      }
+      expect(sent).toBeLessThan(calls / 10);
+      expect(outcomes.get("circuit_open")).toBe(calls - sent);
+      expect(await all.call(async () => "read", { group: "reads" })).toBe("read");
+      isBroken = false;
+      await expect.poll(() => all.call(work).catch(() => "not yet")).toBe("done");
+      expect(await all.call(work)).toBe("done");
+    });
+  });
+
+  test.each(["internal", "deadline_exceeded"] as const)(
+    "what one caller can bring about, `%s`, opens no circuit",
+    async (code) => {
+      await withInstances(1, async ({ all }) => {
+        const fails = () => Promise.reject(new FlotillaError(code, "failed"));
+        for (let n = 0; n < 20; n += 1) await expect(all.call(fails)).rejects.toMatchObject({ code });
+      });
+    },
+  );
+
+  test("retries stay within a fifth of the calls", async () => {
+    await withInstances(1, async ({ all }) => {
+      let sent = 0;
+      const work = async () => {
+        sent += 1;
+        throw new FlotillaError("unavailable", "away");
+      };
+      const calls = 400;
+      const all400 = Array.from({ length: calls }, () => all.call(work, { isRepeatable: true }).catch(() => {}));
+      await Promise.all(all400);
+      // And ten a second for who seldom calls: the whole takes less than one.
+      expect(sent).toBeLessThanOrEqual(calls * 1.2 + 20);
+    });
+  });
+
+  test("wait for the first of all, and fail with its reason when none is there", async () => {
+    await using rig = makeRig();
+    const server = await rig.serve({ main: makeDesk().mainFor });
+    await server.drain();
+    using all = connectAll<Desk>({ name: "home", urls: [server.url, server.url] });
+    await expect(all.opened()).rejects.toMatchObject({ code: "unavailable", reason: "connection_refused" });
+    await expect(all.call((main) => main.add(1, 2))).rejects.toMatchObject({ reason: "connection_refused" });
+    expect(all.isOpen).toBe(false);
+    expect(() => connectAll({ name: "home", urls: [] })).toThrow(TypeError);
+  });
+});
