@@ -1,4 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
+import { makeRandom } from "../tests/random.ts";
 
 /** A timer can be no finer; all that is due within it begins together, and is due when it begins. Milliseconds. */
 const gridMs = 1;
@@ -26,15 +27,4 @@ export async function runArrivals({ rate, seconds, seed }: ArrivalOptions, arriv
     while (performance.now() < dueMs) await delay(Math.max(1, Math.floor(dueMs - performance.now())));
     arrive(dueMs);
   }
-}
-
-/** From 0 to 1, the same for the same seed: mulberry32. */
-export function makeRandom(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }

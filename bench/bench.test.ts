@@ -3,12 +3,16 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
-import { makeRandom, runArrivals } from "./arrivals.ts";
+import { makeRandom } from "../tests/random.ts";
+import { runArrivals } from "./arrivals.ts";
 import { measure } from "./measure.ts";
+import { measureMechanisms } from "./mechanisms.ts";
 import { readCommand } from "./options.ts";
 import { writeReport } from "./report.ts";
 import { type Results, readResults, summarise, thisCommit, thisMachine, writeResults } from "./results.ts";
+import { measureScale } from "./scaling.ts";
 import { startSystem } from "./system.ts";
+import { mechanismTable, scaleTables } from "./table.ts";
 import { canMeasure } from "./usage.ts";
 import { openStore, storeKinds } from "./work.ts";
 
@@ -72,6 +76,31 @@ it("leaves no process, no port and no file behind", async () => {
   for (const address of Object.values(system.addresses)) await expectFree(Number(new URL(address).port));
   const after = readdirSync(tmpdir()).filter((name) => name.startsWith("bench-flotilla"));
   expect(after.filter((name) => !before.includes(name))).toEqual([]);
+});
+
+it("counts what sessions, accounts and orders take as they become more", async () => {
+  const scale = { sessions: [0, 40], accounts: [0, 40], orders: [1_000], seconds: 0.3 };
+  const { idle, held, pages } = await measureScale(scale, () => {});
+  expect(idle.map(({ sessions }) => sessions)).toEqual([0, 40]);
+  expect(held[1]!.heldBytes.gateway).toBeGreaterThan(held[0]!.heldBytes.gateway);
+  expect(pages[0]!.orders).toBeGreaterThanOrEqual(1_000);
+  const tables = scaleTables({ idle, held, pages });
+  expect(tables.match(/^\| (idle WebSocket sessions|accounts held, each used|orders of one user) \|/gm)).toHaveLength(
+    3,
+  );
+  expect(tables).not.toContain("NaN");
+});
+
+it("measures every mechanism's part of an order", async () => {
+  const costs = await measureMechanisms(1, 30);
+  for (const micros of Object.values(costs)) expect(micros).toEqual(expect.any(Number));
+  // What is measured by itself is more than nothing; a difference may drown in so short a time.
+  for (const micros of [costs.capnweb, costs.storeMemory, costs.storeSqlite]) {
+    expect(micros).toBeGreaterThan(0);
+  }
+  const shown = mechanismTable(costs, { memory: 100, sqlite: null });
+  expect(shown).toContain("| introduction, used again |");
+  expect(shown).not.toContain("NaN");
 });
 
 it("says which option cannot be", () => {

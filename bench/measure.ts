@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { makeRandom } from "./arrivals.ts";
+import { makeRandom } from "../tests/random.ts";
 import type { Options } from "./options.ts";
 import { median, type Offered, type Sample, type SystemCounts, sameOffer } from "./results.ts";
 import type { Load, RunResult } from "./run.ts";

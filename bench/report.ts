@@ -6,18 +6,23 @@ import { median, type Results } from "./results.ts";
 import { resultTables } from "./table.ts";
 
 const docs = fileURLToPath(new URL("../docs", import.meta.url));
-const begin = "<!-- Written by npm run bench, from here -->";
-const end = "<!-- to here -->";
 
-/** Replaces what stands between the two marks in `performance.md`, and the chart beside it. Makes both if need be. */
+/** The tables of `performance.md`, and the chart beside it. */
 export function writeReport(results: Results, folder = docs): void {
+  writePart("npm run bench", reportOf(results), folder);
+  writeFileSync(join(folder, "performance.svg"), resultChart(results));
+}
+
+/** Replaces what `command` wrote into `performance.md` before, between its two marks. Makes the page if need be. */
+export function writePart(command: string, text: string, folder = docs): void {
+  const begin = `<!-- Written by ${command}, from here -->`;
+  const end = "<!-- to here -->";
   const page = join(folder, "performance.md");
   const before = existsSync(page) ? readFileSync(page, "utf8") : `# Performance\n\n${begin}\n${end}\n`;
-  const [from, to] = [before.indexOf(begin), before.indexOf(end)];
-  if (from === -1 || to < from) throw new Error(`${page} has no place for the results: ${begin} ... ${end}`);
-  const written = `${before.slice(0, from)}${begin}\n\n${reportOf(results)}\n\n${before.slice(to)}`;
-  writeFileSync(join(folder, "performance.svg"), resultChart(results));
-  writeFileSync(page, written);
+  const from = before.indexOf(begin);
+  const to = before.indexOf(end, from);
+  if (from === -1 || to === -1) throw new Error(`${page} has no place for the results: ${begin} ... ${end}`);
+  writeFileSync(page, `${before.slice(0, from)}${begin}\n\n${text}\n\n${before.slice(to)}`);
 }
 
 /** Where and how it was measured, and the tables. */

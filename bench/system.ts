@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { fileURLToPath } from "node:url";
+import type { Memory } from "./ours/memory.ts";
 import type { Load, RunAnswer, RunResult } from "./run.ts";
 import type { Variant } from "./variants.ts";
 import { orderFile, type StoreKind } from "./work.ts";
@@ -22,6 +23,8 @@ export interface System extends AsyncDisposable {
   readonly pids: readonly number[];
   /** Rejects when the load process could not offer the load at all. */
   run(load: Load): Promise<RunResult>;
+  /** Of each server, after a collection of its garbage. Only ours answer. */
+  memories(): Promise<Readonly<Record<Service, Memory>>>;
   /**
    * Ends all processes. Resolves when they are gone.
    * @throws Error when not every acknowledged order is in the store, or a process did not end in good order.
@@ -64,6 +67,7 @@ export async function startSystem({ variant, store, profileTo }: SystemOptions):
       addresses: { users, orders, gateway },
       pids: services.map((service) => children.get(service)!.process.pid!),
       run,
+      memories,
       stop,
       [Symbol.asyncDispose]: dispose,
     };
@@ -121,11 +125,22 @@ export async function startSystem({ variant, store, profileTo }: SystemOptions):
     }
   }
 
+  async function memories(): Promise<Record<Service, Memory>> {
+    const [users, orders, gateway] = await Promise.all(
+      services.map((service) => ask<{ memory: Memory }>(service, "memory")),
+    );
+    return { users: users!.memory, orders: orders!.memory, gateway: gateway!.memory };
+  }
+
   async function askCount(): Promise<number> {
-    const child = children.get("orders")!;
-    const counted = child.next((message) => (message as { type?: unknown }).type === "count");
-    child.process.send({ type: "count" });
-    return ((await counted) as { count: number }).count;
+    return (await ask<{ count: number }>("orders", "count")).count;
+  }
+
+  async function ask<T>(service: Service, type: string): Promise<T> {
+    const child = children.get(service)!;
+    const answered = child.next((message) => (message as { type?: unknown }).type === type);
+    child.process.send({ type });
+    return (await answered) as T;
   }
 
   /** The directory last: a dying process may still write to it. */

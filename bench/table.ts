@@ -1,4 +1,6 @@
+import type { Costs } from "./mechanisms.ts";
 import { type Offered, type Results, type Summary, sameOffer } from "./results.ts";
+import type { ScaleResults } from "./scaling.ts";
 import type { StoreKind } from "./work.ts";
 
 const storeTitles: Readonly<Record<StoreKind, string>> = {
@@ -142,6 +144,103 @@ function cell(summary: Summary | undefined, spell: (result: Summary["result"]) =
 
 function nameOf({ variants }: Results, name: string): string {
   return variants.find((it) => it.name === name)?.kind === "ours" ? `**${name}**` : name;
+}
+
+/** Markdown: what each of many costs. */
+export function scaleTables({ idle, held, pages }: ScaleResults): string {
+  const mib = (bytes: number) => count(bytes / 2 ** 20);
+  /** KiB that each of `n` takes beside what was there without them. */
+  const each = (n: number, now: number, without: number | undefined) =>
+    n === 0 || without === undefined ? "" : fine((now - without) / n / 1_024);
+  const idleHead = [
+    "idle WebSocket sessions",
+    "gateway holds, MiB",
+    "a session, KiB held",
+    "a session, KiB resident",
+    "gateway CPU, % of a core",
+    "orders/s beside them, 16 clients",
+    "their p99 ms",
+  ];
+  const heldHead = ["accounts held, each used", "users, KiB each", "orders, KiB each", "gateway, KiB each"];
+  const pagesHead = [
+    "orders of one user",
+    "newest 50, ms",
+    "oldest 50, ms",
+    "newest 1,000, ms",
+    "one order more, ms",
+    "Order Service holds, MiB",
+  ];
+  return [
+    table(
+      idleHead,
+      idle.map((row) => [
+        count(row.sessions),
+        mib(row.heldBytes),
+        each(row.sessions, row.heldBytes, idle[0]?.heldBytes),
+        each(row.sessions, row.residentBytes, idle[0]?.residentBytes),
+        row.cpuShare === null ? "–" : (row.cpuShare * 100).toFixed(0),
+        count(row.rate),
+        fine(row.p99),
+      ]),
+    ),
+    table(
+      heldHead,
+      held
+        .filter(({ accounts }) => accounts > 0)
+        .map(({ accounts, heldBytes }) => [
+          count(accounts),
+          ...(["users", "orders", "gateway"] as const).map((service) =>
+            each(accounts, heldBytes[service], held[0]?.heldBytes[service]),
+          ),
+        ]),
+    ),
+    table(
+      pagesHead,
+      pages.map((row) => [
+        count(row.orders),
+        ...[row.newest, row.oldest, row.thousand, row.place].map(fine),
+        mib(row.ordersHeldBytes),
+      ]),
+    ),
+  ].join("\n\n");
+}
+
+/** Markdown: each mechanism's part of an order, of which `whole` is all, in microseconds of processor time. */
+export function mechanismTable(costs: Costs, whole: Readonly<Record<"memory" | "sqlite", number | null>>): string {
+  const share = (micros: number, of: number | null) => (of === null ? "–" : `${((micros / of) * 100).toFixed(0)} %`);
+  const rows: readonly (readonly [string, number])[] = [
+    ["capnweb: three calls", costs.capnweb],
+    ["transport: checks, limits, deadlines, frames", costs.transport],
+    ["context", costs.context],
+    ["boundary: schemas, turns", costs.boundary],
+    ["sockets, without the kernel's wake-ups between processes", costs.sockets],
+    ["introduction, used again", costs.introduction],
+  ];
+  const named = rows.reduce((sum, [, micros]) => sum + micros, 0);
+  const line = (name: string, micros: number) => [
+    name,
+    fine(micros),
+    share(micros, whole.memory),
+    share(micros, whole.sqlite),
+  ];
+  const rest = (store: number, of: number | null) => (of === null ? null : of - named - store);
+  const [restMemory, restSqlite] = [rest(costs.storeMemory, whole.memory), rest(costs.storeSqlite, whole.sqlite)];
+  return table(
+    ["of an order", "µs", "share, in memory", "share, on disk"],
+    [
+      ...rows.map(([name, micros]) => line(name, micros)),
+      ["store, in memory", fine(costs.storeMemory), share(costs.storeMemory, whole.memory), ""],
+      ["store, on disk", fine(costs.storeSqlite), "", share(costs.storeSqlite, whole.sqlite)],
+      [
+        "everything else: the gateway's limits and tokens, the shop's own code, waiting processes woken, colder caches",
+        `${fine(restMemory)}, ${fine(restSqlite)}`,
+        restMemory === null ? "–" : share(restMemory, whole.memory),
+        restSqlite === null ? "–" : share(restSqlite, whole.sqlite),
+      ],
+      ["**the whole order, as the servers take it**", `${fine(whole.memory)}, ${fine(whole.sqlite)}`, "100 %", "100 %"],
+      ["a user's first order, beside it: the introduction made and ended", fine(costs.firstIntroduction), "", ""],
+    ],
+  );
 }
 
 /** 12,345 */

@@ -1,7 +1,11 @@
 import { join } from "node:path";
+import { answerMemory } from "./memory.ts";
 
-/** What the shop reads, from what the benchmark gives to every process: see bench/system.ts. */
-export function setShopEnvironment(): void {
+/**
+ * What the shop reads, from what the benchmark gives to every process (see bench/system.ts); and the harness can ask how
+ * much the process holds.
+ */
+export function prepareShop(): void {
   const { BENCH_DATA = "", BENCH_USERS = "", BENCH_ORDERS = "", BENCH_SOCKETS } = process.env;
   // The services then find each other by their sockets, and need no address.
   const links =
@@ -19,4 +23,5 @@ export function setShopEnvironment(): void {
     FLOTILLA_RATE_NETWORK: "999999999",
     FLOTILLA_RATE_USER: "999999999",
   });
+  answerMemory();
 }

@@ -1,5 +1,5 @@
 // The shop's own process, as it is shipped.
-import { setShopEnvironment } from "./environment.ts";
+import { prepareShop } from "./environment.ts";
 
-setShopEnvironment();
+prepareShop();
 await import("../../shop/gateway/main.ts");

@@ -1,9 +1,9 @@
 // The shop's own process, as it is shipped. No setting of it gives a store in memory, so with `memory` its main.ts is
 // given another module for the one it imports its store from; all else is the same.
 import { registerHooks } from "node:module";
-import { setShopEnvironment } from "./environment.ts";
+import { prepareShop } from "./environment.ts";
 
-setShopEnvironment();
+prepareShop();
 if (process.env.BENCH_STORE === "memory") {
   registerHooks({
     resolve: (specifier, context, next) =>
