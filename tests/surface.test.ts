@@ -16,6 +16,7 @@ test("the kit exports these values", () => {
       "connectAll",
       "contract",
       "currentContext",
+      "deposited",
       "edgeLimits",
       "errorCodes",
       "expiring",

@@ -19,7 +19,15 @@ export {
 export type { Env } from "./capability/env.ts";
 export { expiring } from "./capability/expiry.ts";
 export { makeRevoker, type Revocation, type Revoker, revocable } from "./capability/revoker.ts";
-export { type Home, type HomeOptions, type Introducible, introducible, makeHome } from "./introduction/home.ts";
+export {
+  deposited,
+  type HearsOfDeposits,
+  type Home,
+  type HomeOptions,
+  type Introducible,
+  introducible,
+  makeHome,
+} from "./introduction/home.ts";
 export {
   accept,
   type Gift,
