@@ -25,6 +25,7 @@ test("the kit exports these values", () => {
       "introduce",
       "introducible",
       "introductionTo",
+      "isAddressRange",
       "linkLimits",
       "makeHome",
       "makeLoans",

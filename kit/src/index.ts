@@ -42,6 +42,7 @@ export { type Connection, type ConnectOptions, connect } from "./session/connect
 export { type Identity, openIdentity } from "./session/identity.ts";
 export { type CallOptions, type ConnectAllOptions, connectAll, type Instances } from "./session/instances.ts";
 export { type KeysCommand, runKeys } from "./session/keys.ts";
+export { isAddressRange } from "./session/proxies.ts";
 export { type OpsOptions, type OpsServer, serveOps } from "./session/ops.ts";
 export { type ServeOptions, type Server, serve } from "./session/serve.ts";
 export { openSession, type Session, type SessionOptions } from "./session/session.ts";
