@@ -33,7 +33,7 @@ export const deposited: unique symbol = Symbol("flotilla.deposited");
  * the method throws is a fault of its own, and undoes nothing.
  */
 export interface HearsOfDeposits {
-  [deposited](introduction: { readonly gifter: string; readonly recipient: string }): void;
+  [deposited](introduction: { readonly gifter: string; readonly recipient: string }): void | Promise<void>;
 }
 
 export interface DepositReceipt {
@@ -131,7 +131,7 @@ export function introducible<I extends RpcTarget>(base: Contract<I>): Contract<I
             return expose(contract, lent as Implementation<RpcTarget>, { ...env, peer });
           },
         });
-        tell(implementation, recipient, env);
+        void tell(implementation, recipient, env);
         return receipt;
       },
     },
@@ -139,12 +139,12 @@ export function introducible<I extends RpcTarget>(base: Contract<I>): Contract<I
 }
 
 /** The implementation, or what it stands for, hears who introduced it to whom. */
-function tell(implementation: object, recipient: string, { peer, onFault }: Env): void {
+async function tell(implementation: object, recipient: string, { peer, onFault }: Env): Promise<void> {
   let hearer = implementation;
   for (let next = caretakerOf(hearer); next; next = caretakerOf(hearer)) hearer = next.target;
   if (peer.kind !== "service" || !(deposited in hearer)) return;
   try {
-    (hearer as HearsOfDeposits)[deposited]({ gifter: peer.name, recipient });
+    await (hearer as HearsOfDeposits)[deposited]({ gifter: peer.name, recipient });
   } catch (fault) {
     onFault?.(fault);
   }
