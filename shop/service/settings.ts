@@ -1,7 +1,9 @@
 import type { Placement, ServiceName } from "../topology.ts";
 import { type Environment, readPlacement } from "./placement.ts";
+import type { PostgresPlace } from "./postgres-place.ts";
 import { type RateSettings, readRates } from "./rate-settings.ts";
 import { StartError } from "./start-error.ts";
+import { readStore } from "./store-setting.ts";
 
 /** Everything a service reads of its environment. */
 export interface Settings {
@@ -13,6 +15,8 @@ export interface Settings {
   readonly origins: readonly string[];
   /** What the gateway lets one network and one user do. */
   readonly rates: RateSettings;
+  /** The service's database of PostgreSQL; undefined for a file in the data directory. It prints without its password. */
+  readonly store: PostgresPlace | undefined;
 }
 
 const logLevels = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
@@ -26,8 +30,9 @@ export function readSettings(name: ServiceName, env: Environment): Settings {
   const opsPort = readOpsPort(name, env, problems);
   const origins = readOrigins(env.FLOTILLA_ORIGINS || "", problems);
   const rates = readRates(env, problems);
+  const store = attempt(() => readStore(name, env), problems);
   if (!placement || problems.length > 0) throw new StartError("bad_settings", problems.join("\n"));
-  return { placement, logLevel, opsPort, origins, rates };
+  return { placement, logLevel, opsPort, origins, rates, store };
 }
 
 function attempt<T>(read: () => T, problems: string[]): T | undefined {
