@@ -7,7 +7,7 @@ interface Acknowledged {
 }
 
 /** An `OrderStore` for tests: it forgets everything with the process. */
-export function makeMemoryOrderStore(): OrderStore {
+export function makeMemoryOrderStore(): OrderStore & { close(): void } {
   const orders = new Map<string, Order>();
   /** The numbers of each user's orders, ascending. */
   const numbersOf = new Map<string, number[]>();

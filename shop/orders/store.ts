@@ -60,7 +60,7 @@ export interface OrderStore {
   cancel(id: string): Promise<Order | undefined>;
   /** How many orders there are. */
   count(): Promise<number>;
-  close(): void;
+  close(): void | Promise<void>;
 }
 
 /** The refusals of every `OrderStore`. */

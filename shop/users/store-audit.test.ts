@@ -1,9 +1,10 @@
 import { DatabaseSync } from "node:sqlite";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { type PostgresServer, startPostgres, whyNoPostgres } from "../../tests/postgres.ts";
 import { auditKeptMs, strangersPerMinuteMax } from "./audit.ts";
 import { alice, bob, loginOf, makeStoreFile, type StoreFile, startMs, storeKinds } from "./fixtures/stores.ts";
 import type { UserStore } from "./store.ts";
-import { openSqliteUserStore } from "./store-sqlite.ts";
+import { openSqliteUserStore } from "./store-sql.ts";
 
 let directory: StoreFile;
 beforeEach(() => {
@@ -15,14 +16,21 @@ const minuteMs = 60_000;
 const requestId = "0123456789abcdef0123456789abcdef";
 const byAlice = { accountId: "user1", sid: "a-login", requestId, nowMs: startMs };
 
-describe.each(storeKinds)("the audit trail of a store in %s", (_, open) => {
+let postgres: PostgresServer | undefined;
+beforeAll(async () => {
+  if (!whyNoPostgres) postgres = await startPostgres();
+});
+afterAll(() => postgres?.[Symbol.asyncDispose]());
+
+describe.each(storeKinds)("the audit trail of a store in %s", (kind, open) => {
   let store: UserStore;
-  beforeEach(async () => {
-    store = open(directory.file);
+  beforeEach(async ({ skip }) => {
+    if (kind === "postgres" && whyNoPostgres) skip(whyNoPostgres);
+    store = await open({ file: directory.file, postgres });
     await store.addAccount(alice);
     await store.addAccount(bob);
   });
-  afterEach(() => store.close());
+  afterEach(() => store?.close());
 
   const trail = (nowMs = startMs) => store.audit({ limit: 1_000, nowMs });
 

@@ -53,7 +53,7 @@ export interface AccountStore {
   accountByName(username: string): Promise<Account | undefined>;
   accountById(id: string): Promise<Account | undefined>;
   /** In the order of their making, without the deleted. */
-  listAccounts(page?: PageOf<string>): Promise<Account[]>;
+  listAccounts(page?: Partial<PageOf<string>>): Promise<Account[]>;
   /** How many accounts there are, without the deleted. */
   count(): Promise<number>;
   /** Undefined unless the account is enabled and, when `sid` is given, that login of its is alive. */
@@ -119,7 +119,7 @@ export interface AuditStore {
  * `unavailable` when the store cannot be used now.
  */
 export interface UserStore extends AccountStore, LoginStore, RoleStore, AuditStore {
-  close(): void;
+  close(): void | Promise<void>;
 }
 
 const refusal = (reason: string, message: string) => new FlotillaError("failed_precondition", message, { reason });

@@ -1,8 +1,9 @@
 import type { Selectable } from "kysely";
+import { run, type Work } from "../service/database.ts";
 import { accountNumber } from "./account.ts";
 import { type Actor, type AuditEntry, type AuditEvent, auditKeptMs, strangersPerMinuteMax } from "./audit.ts";
 import type { AuditStore } from "./store.ts";
-import { type AuditTable, type Db, type Unit, unitOf } from "./tables.ts";
+import type { AuditTable, Build, Db } from "./tables.ts";
 
 const minuteMs = 60_000;
 /** Entries removed by one purge, so that nobody waits for it. */
@@ -11,31 +12,40 @@ const purgedMax = 1_000;
 const otherStrangers = "strangers";
 
 export function auditStore(db: Db): AuditStore & { refuseLogin(who: string, by: Actor): Promise<void> } {
+  const { build } = db;
   return {
+    // What it moves to the trail is moved once; repeated, it finds nothing to move.
     audit: ({ after, limit, subjectId, nowMs }) =>
-      unitOf(db, (unit) => {
-        recordRefused(unit, nowMs);
-        let query = unit.build.selectFrom("audit").selectAll().orderBy("number", "desc").limit(limit);
-        if (after !== undefined) query = query.where("number", "<", after);
-        if (subjectId !== undefined) query = query.where("subject_id", "=", subjectId);
-        return unit.run(query).map(toEntry);
-      }),
+      db.unit(
+        function* () {
+          yield* recordRefused(build, nowMs);
+          let query = build.selectFrom("audit").selectAll().orderBy("number", "desc").limit(limit);
+          if (after !== undefined) query = query.where("number", "<", after);
+          if (subjectId !== undefined) query = query.where("subject_id", "=", subjectId);
+          return (yield* run(query)).map(toEntry);
+        },
+        { isRepeatable: true },
+      ),
     purgeAudit: (nowMs) =>
-      unitOf(db, ({ build, run }) => {
-        // Measured from the newest entry, if our clock should be ahead of it: the store's own trigger keeps the rest.
-        const [newest] = run(build.selectFrom("audit").select("at_ms").orderBy("number", "desc").limit(1));
-        const beforeMs = Math.min(nowMs, newest?.at_ms ?? nowMs) - auditKeptMs;
-        const old = build.selectFrom("audit").select("number").where("at_ms", "<", beforeMs);
-        const some = old.orderBy("number").limit(purgedMax);
-        return run(build.deleteFrom("audit").where("number", "in", some).returning("number")).length;
-      }),
+      db.unit(
+        function* () {
+          // Measured from the newest entry, if our clock should be ahead of it: the store's own trigger keeps the rest.
+          const newestFirst = build.selectFrom("audit").select("at_ms").orderBy("number", "desc");
+          const [newest] = yield* run(newestFirst.limit(1));
+          const beforeMs = Math.min(nowMs, newest?.at_ms ?? nowMs) - auditKeptMs;
+          const old = build.selectFrom("audit").select("number").where("at_ms", "<", beforeMs);
+          const some = old.orderBy("number").limit(purgedMax);
+          const purged = build.deleteFrom("audit").where("number", "in", some);
+          return (yield* run(purged.returning("number"))).length;
+        },
+        { isRepeatable: true },
+      ),
     refuseLogin: (who, { nowMs, requestId }) =>
-      unitOf(db, (unit) => {
-        const { build, run } = unit;
-        recordRefused(unit, nowMs);
+      db.unit(function* () {
+        yield* recordRefused(build, nowMs);
         const minute = Math.floor(nowMs / minuteMs);
-        const row = { minute, who: place(unit, minute, who), request_id: requestId ?? null, count: 1 };
-        run(
+        const row = { minute, who: yield* place(build, minute, who), request_id: requestId ?? null, count: 1 };
+        yield* run(
           build
             .insertInto("refused_logins")
             .values(row)
@@ -48,14 +58,13 @@ export function auditStore(db: Db): AuditStore & { refuseLogin(who: string, by: 
 }
 
 /** Appends one line to the trail, within the unit of what it records. */
-export function record(
-  unit: Unit,
+export function* record(
+  build: Build,
   event: AuditEvent,
   { by, ...entry }: { readonly by: Actor; subjectId?: string; sid?: string | undefined; detail?: string },
-): void {
-  const { build, run } = unit;
-  recordRefused(unit, by.nowMs);
-  run(
+): Work<void> {
+  yield* recordRefused(build, by.nowMs);
+  yield* run(
     build.insertInto("audit").values({
       at_ms: by.nowMs,
       event,
@@ -70,21 +79,22 @@ export function record(
 }
 
 /** Moves the counts of minutes that are over to the trail; the requestId is that of the first refusal of the minute. */
-function recordRefused({ build, run }: Unit, nowMs: number): void {
+function* recordRefused(build: Build, nowMs: number): Work<void> {
   const over = build.deleteFrom("refused_logins").where("minute", "<", Math.floor(nowMs / minuteMs));
-  const rows = run(over.returningAll()).sort((a, b) => a.minute - b.minute);
+  const rows = (yield* run(over.returningAll())).sort((a, b) => a.minute - b.minute || (a.who < b.who ? -1 : 1));
   for (const { minute, who, request_id, count } of rows) {
     const entry = { at_ms: minute * minuteMs, event: "login_refused" as const, subject_id: who, request_id, count };
-    run(build.insertInto("audit").values(entry));
+    yield* run(build.insertInto("audit").values(entry));
   }
 }
 
 /** `who`, or the place of the many when there are too many strangers already. */
-function place({ build, run }: Unit, minute: number, who: string): string {
+function* place(build: Build, minute: number, who: string): Work<string> {
+  if (accountNumber(who) !== undefined) return who;
   const refused = build.selectFrom("refused_logins").where("minute", "=", minute);
-  const isKnown = accountNumber(who) !== undefined || run(refused.where("who", "=", who).select("who")).length > 0;
-  if (isKnown) return who;
-  const [row] = run(refused.where("who", "not like", "user%").select((eb) => eb.fn.countAll<number>().as("n")));
+  const known = yield* run(refused.where("who", "=", who).select("who"));
+  if (known.length > 0) return who;
+  const [row] = yield* run(refused.where("who", "not like", "user%").select((eb) => eb.fn.countAll<number>().as("n")));
   return row!.n < strangersPerMinuteMax ? who : otherStrangers;
 }
 
