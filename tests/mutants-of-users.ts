@@ -12,7 +12,7 @@ export const mutantsOfUsers: readonly Mutant[] = [
   {
     promise: "I5 a user hangs on its login",
     file: "shop/users/user.ts",
-    cut: "if (hold) revocable(this, hold.revocation);",
+    cut: "if (login) revocable(this, login.hold.revocation);",
     put: "",
     test: "tests/revocation.test.ts",
   },
@@ -235,10 +235,31 @@ export const mutantsOfUsers: readonly Mutant[] = [
   },
   {
     promise: "the trail is append-only",
-    file: "shop/users/migrations/0002-logins.ts",
+    file: "shop/service/audit-tables.ts",
     cut: "SELECT RAISE(ABORT, 'the audit trail is kept for 400 days');",
     put: "SELECT 1;",
     test: "shop/users/store-audit.test.ts",
+  },
+  {
+    promise: "who was refused something is in the trail",
+    file: "shop/users/administration.ts",
+    cut: "await this.#deps.store.refuse(missing, this.#actor());",
+    put: "",
+    test: "tests/audit.test.ts",
+  },
+  {
+    promise: "who was introduced, and to whom, is in the trail",
+    file: "shop/users/user.ts",
+    cut: "await this.#login?.introduced(introduction);",
+    put: "void introduction;",
+    test: "tests/audit.test.ts",
+  },
+  {
+    promise: "who cancelled whose order is in the trail",
+    file: "shop/orders/store-sql.ts",
+    cut: 'if (changed.length > 0) yield* note("order_cancelled", order, by);',
+    put: "void changed;",
+    test: "shop/orders/store.test.ts",
   },
   {
     promise: "a flood of names fills no disk",

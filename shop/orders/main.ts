@@ -9,6 +9,7 @@ import { openOrderStore } from "./store-sql.ts";
 await runService("orders", process.env, async ({ settings, socketPath, identity, home, log, metrics, urlOf }) => {
   const { host, ports, dataDir } = settings.placement;
   const store = await openOrderStore(settings.store ?? join(dataDir, "orders.db"));
+  await store.purgeAudit(clock.now());
   const as = { identity, instance: home.instance };
   const users = connect<UserServiceForPeers>({ name: "users", url: urlOf("users"), as });
   const loans = makeLoans({ from: users, clock });

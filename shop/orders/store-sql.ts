@@ -1,15 +1,26 @@
 import type { Selectable } from "kysely";
+import type { Actor, AuditEntry } from "../service/audit.ts";
+import { countRefusal, purgeTrail, readTrail, record } from "../service/audit-trail.ts";
 import { type Database, run, type Work } from "../service/database.ts";
 import { openDatabase } from "../service/open-database.ts";
 import type { PostgresPlace } from "../service/postgres-place.ts";
 import { openSqlite } from "../service/sqlite.ts";
 import { addOrder } from "./add-order.ts";
 import { orders } from "./migrations/0001-orders.ts";
+import { audit } from "./migrations/0002-audit.ts";
 import { cancel, type Order, type OrderSummary, orderId, orderNumber } from "./order.ts";
-import { type ListOptions, listMax, type NewOrder, type OrderStore, type Placed, refusals } from "./store.ts";
+import {
+  type ListOptions,
+  listMax,
+  type NewOrder,
+  type OrderEvent,
+  type OrderStore,
+  type Placed,
+  refusals,
+} from "./store.ts";
 import { type OrderTable, queriesOf, type Tables } from "./tables.ts";
 
-export const migrations = [orders];
+export const migrations = [orders, audit];
 
 /** An `OrderStore` that lets go of its file at once. */
 export interface SqliteOrderStore extends OrderStore {
@@ -31,6 +42,7 @@ export async function openOrderStore(where: string | PostgresPlace): Promise<Ord
 export function orderStore(db: Database<Tables>): OrderStore {
   const queries = queriesOf(db.build);
   const add = addOrder(db);
+  const trail = db.build.$pickTables<"audit" | "refusals">();
 
   /** Every order is acknowledged as pending, and nothing else of it changes later. */
   function* replay(number: number): Work<Placed> {
@@ -42,6 +54,21 @@ export function orderStore(db: Database<Tables>): OrderStore {
     if (earlierHash === undefined) return { order: placedOf(order, number), replayed: false };
     if (earlierHash !== order.idempotency.requestHash) throw refusals.keyUsed();
     return yield* replay(number);
+  }
+
+  /** That a change of the status returns a row makes it one cancellation, whoever else cancels at the same time. */
+  function* cancelOrder(number: number | undefined, by: Actor): Work<Order | undefined> {
+    if (number === undefined) return undefined;
+    const order = toOrder(yield* run(queries.order({ number })));
+    if (!order) return undefined;
+    const cancelled = cancel(order);
+    const changed = yield* run(queries.setStatus({ number, status: cancelled.status }));
+    if (changed.length > 0) yield* note("order_cancelled", order, by);
+    return cancelled;
+  }
+
+  function note(event: OrderEvent, { id, userId }: OrderSummary, by: Actor): Work<void> {
+    return record(trail, event, { by, subjectId: userId, detail: id });
   }
 
   async function byId(id: string): Promise<Order | undefined> {
@@ -59,20 +86,12 @@ export function orderStore(db: Database<Tables>): OrderStore {
       if (end === undefined) throw refusals.before();
       return (await db.read(queries.newest({ userId, end, limit }))).map(toSummary).reverse();
     },
-    // What it reads of an order never changes, but for the status that it sets: no two of them disturb each other.
-    cancel: (id) =>
-      db.unit(
-        function* () {
-          const number = orderNumber(id);
-          if (number === undefined) return undefined;
-          const order = toOrder(yield* run(queries.order({ number })));
-          if (!order) return undefined;
-          const cancelled = cancel(order);
-          yield* run(queries.setStatus({ number, status: cancelled.status }));
-          return cancelled;
-        },
-        { isRepeatable: true, writesOnce: true },
-      ),
+    cancel: (id, by) => db.unit(() => cancelOrder(orderNumber(id), by), { isRepeatable: true }),
+    noteView: (order, by) => db.unit(() => note("order_viewed", order, by)),
+    refuse: (permission, by) =>
+      db.unit(() => countRefusal(trail, "permission_refused", { who: by.accountId ?? "", detail: permission, by })),
+    audit: (page) => db.unit(() => readTrail(trail, page) as Work<AuditEntry<OrderEvent>[]>, { isRepeatable: true }),
+    purgeAudit: (nowMs) => db.unit(() => purgeTrail(trail, nowMs), { isRepeatable: true }),
     count: async () => (await db.read(queries.count({})))[0]!.n,
     close: () => db.close(),
   };

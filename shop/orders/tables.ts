@@ -1,4 +1,5 @@
 import type { Generated, Kysely } from "kysely";
+import type { AuditTables } from "../service/audit-trail.ts";
 import { prepared } from "../service/database.ts";
 import type { OrderStatus } from "./order.ts";
 
@@ -27,7 +28,7 @@ export interface RecordTable {
 }
 
 /** The store's tables, as the migrations leave them. */
-export interface Tables {
+export interface Tables extends AuditTables {
   orders: OrderTable;
   order_lines: LineTable;
   idempotency_records: RecordTable;
@@ -54,8 +55,14 @@ export function queriesOf(build: Kysely<Tables>) {
         .orderBy("number", "desc")
         .limit(it.limit),
     ),
+    /** Returns a row when that changed something. */
     setStatus: prepared(({ number, status }: { number: number; status: OrderStatus }) =>
-      build.updateTable("orders").set({ status }).where("number", "=", number),
+      build
+        .updateTable("orders")
+        .set({ status })
+        .where("number", "=", number)
+        .where("status", "!=", status)
+        .returning("number"),
     ),
     count: prepared(() => build.selectFrom("orders").select((eb) => eb.fn.countAll<number>().as("n"))),
   };

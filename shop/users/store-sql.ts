@@ -3,6 +3,7 @@ import type { PostgresPlace } from "../service/postgres-place.ts";
 import { openSqlite } from "../service/sqlite.ts";
 import { accounts } from "./migrations/0001-accounts.ts";
 import { logins } from "./migrations/0002-logins.ts";
+import { refusals } from "./migrations/0003-refusals.ts";
 import { accountStore } from "./sql-accounts.ts";
 import { auditStore } from "./sql-audit.ts";
 import { loginStore } from "./sql-logins.ts";
@@ -10,7 +11,7 @@ import { roleStore } from "./sql-roles.ts";
 import type { UserStore } from "./store.ts";
 import type { Db, Tables } from "./tables.ts";
 
-export const migrations = [accounts, logins];
+export const migrations = [accounts, logins, refusals];
 
 /** A `UserStore` that lets go of its file at once. */
 export interface SqliteUserStore extends UserStore {

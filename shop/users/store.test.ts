@@ -3,7 +3,7 @@ import { DatabaseSync } from "node:sqlite";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { type PostgresServer, startPostgres, whyNoPostgres } from "../../tests/postgres.ts";
 import { openSqlite } from "../service/sqlite.ts";
-import type { Actor } from "./audit.ts";
+import type { Actor } from "../service/audit.ts";
 import { alice, bob, loginOf, makeStoreFile, type StoreFile, startMs, storeKinds } from "./fixtures/stores.ts";
 import { lastUsedStepMs, loginsPerAccountMax } from "./login.ts";
 import { accounts } from "./migrations/0001-accounts.ts";

@@ -1,7 +1,7 @@
 import type { Generated, Kysely, Selectable } from "kysely";
+import type { AuditTables } from "../service/audit-trail.ts";
 import type { Database } from "../service/database.ts";
 import { type Account, type AccountState, accountId, accountNumber } from "./account.ts";
-import type { AuditEvent } from "./audit.ts";
 import type { LoginSession } from "./login.ts";
 
 export interface AccountTable {
@@ -26,27 +26,13 @@ export interface LoginTable {
   ends_at_ms: number;
 }
 
-export interface AuditTable {
-  number: Generated<number>;
-  at_ms: number;
-  event: AuditEvent;
-  actor_id: string | null;
-  subject_id: string | null;
-  sid: string | null;
-  request_id: string | null;
-  detail: string | null;
-  count: number;
-}
-
 /** The store's tables, as the migrations leave them. */
-export interface Tables {
+export interface Tables extends AuditTables {
   accounts: AccountTable;
   roles: { name: string };
   role_permissions: { role: string; permission: string };
   logins: LoginTable;
   rotations: { login_number: number; refresh_hash: string; salt: string; rotated_at_ms: number };
-  audit: AuditTable;
-  refused_logins: { minute: number; who: string; request_id: string | null; count: number };
 }
 
 export type Db = Database<Tables>;

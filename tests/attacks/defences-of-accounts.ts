@@ -23,7 +23,7 @@ const believing = (condition: string) =>
 const neverRevoked = [
   edit(account, "    revocable(this, found.hold.revocation);\n"),
   edit(office, "    revocable(this, own.hold.revocation);\n"),
-  edit("shop/users/user.ts", "    if (hold) revocable(this, hold.revocation);\n"),
+  edit("shop/users/user.ts", "    if (login) revocable(this, login.hold.revocation);\n"),
   edit(
     account,
     "return () => store.standing(login.accountId, { sid: login.sid, nowMs: clock.now() });",

@@ -48,8 +48,8 @@ export const defencesOfBusiness: readonly Defence[] = [
     edits: [
       edit(
         orders,
-        "{ store, users }: OrderDeps): Promise<CancelledOrder> {\n",
-        "{ store, users }: OrderDeps): Promise<CancelledOrder> {\n  if (!(await store.byId(id))) throw notFound();\n",
+        "  const accountId = await authorise(user, deps, {\n",
+        "  if (!(await store.byId(id))) throw notFound();\n  const accountId = await authorise(user, deps, {\n",
       ),
     ],
   },
