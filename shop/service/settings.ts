@@ -1,8 +1,10 @@
 import { isAddressRange } from "@flotilla/kit";
 import type { Placement, ServiceName } from "../topology.ts";
 import { type Environment, readPlacement } from "./placement.ts";
+import type { PostgresPlace } from "./postgres-place.ts";
 import { type RateSettings, readRates } from "./rate-settings.ts";
 import { StartError } from "./start-error.ts";
+import { readStore } from "./store-setting.ts";
 
 /** Everything a service reads of its environment. */
 export interface Settings {
@@ -16,6 +18,8 @@ export interface Settings {
   readonly trustedProxies: readonly string[];
   /** What the gateway lets one network and one user do. */
   readonly rates: RateSettings;
+  /** The service's database of PostgreSQL; undefined for a file in the data directory. It prints without its password. */
+  readonly store: PostgresPlace | undefined;
 }
 
 const logLevels = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
@@ -30,8 +34,9 @@ export function readSettings(name: ServiceName, env: Environment): Settings {
   const origins = readOrigins(env.FLOTILLA_ORIGINS || "", problems);
   const trustedProxies = readProxies(env.FLOTILLA_TRUSTED_PROXIES || "", problems);
   const rates = readRates(env, problems);
+  const store = attempt(() => readStore(name, env), problems);
   if (!placement || problems.length > 0) throw new StartError("bad_settings", problems.join("\n"));
-  return { placement, logLevel, opsPort, origins, trustedProxies, rates };
+  return { placement, logLevel, opsPort, origins, trustedProxies, rates, store };
 }
 
 function attempt<T>(read: () => T, problems: string[]): T | undefined {
