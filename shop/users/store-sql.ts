@@ -3,14 +3,16 @@ import type { PostgresPlace } from "../service/postgres-place.ts";
 import { openSqlite } from "../service/sqlite.ts";
 import { accounts } from "./migrations/0001-accounts.ts";
 import { logins } from "./migrations/0002-logins.ts";
+import { tokenKeys } from "./migrations/0003-token-keys.ts";
 import { accountStore } from "./sql-accounts.ts";
 import { auditStore } from "./sql-audit.ts";
+import { keyStore } from "./sql-keys.ts";
 import { loginStore } from "./sql-logins.ts";
 import { roleStore } from "./sql-roles.ts";
 import type { UserStore } from "./store.ts";
 import type { Db, Tables } from "./tables.ts";
 
-export const migrations = [accounts, logins];
+export const migrations = [accounts, logins, tokenKeys];
 
 /** A `UserStore` that lets go of its file at once. */
 export interface SqliteUserStore extends UserStore {
@@ -31,5 +33,5 @@ export async function openUserStore(where: string | PostgresPlace): Promise<User
 /** A `UserStore` in any database that `migrations` were applied to. */
 export function userStore(db: Db): UserStore {
   const close = () => db.close();
-  return { ...accountStore(db), ...loginStore(db), ...roleStore(db), ...auditStore(db), close };
+  return { ...accountStore(db), ...loginStore(db), ...roleStore(db), ...auditStore(db), ...keyStore(db), close };
 }

@@ -46,6 +46,7 @@ export interface Tables {
   logins: LoginTable;
   rotations: { login_number: number; refresh_hash: string; salt: string; rotated_at_ms: number };
   audit: AuditTable;
+  token_keys: { kid: string; public_key: string; seen_at_ms: number };
   refused_logins: { minute: number; who: string; request_id: string | null; count: number };
 }
 
