@@ -5,6 +5,11 @@ export function newNonce(): string {
   return randomBase64url(18);
 }
 
+/** For a call that must have its effect once, however often it is sent: 144 bits, 24 characters of base64url. */
+export function newIdempotencyKey(): string {
+  return randomBase64url(18);
+}
+
 /** Names one run of one service, so that what an earlier run handed out is recognised as gone. 96 bits. */
 export function newInstanceId(): string {
   return randomBase64url(12);

@@ -4,12 +4,14 @@ import { WebSocket } from "ws";
 import { type Clock, systemClock } from "../base/clock.ts";
 import { isInstanceId, newInstanceId } from "../base/ids.ts";
 import { handshakeMsMax, type Limits, linkLimits } from "../base/limits.ts";
-import { makeWebSocketChannel, subprotocol } from "../transport/websocket.ts";
+import { subprotocol } from "../transport/channel.ts";
+import { makeWebSocketChannel } from "../transport/websocket.ts";
 import { checkReply, helloHeader, type Proven, replyHeader, type Self, sayHello } from "./hello.ts";
 import type { Identity } from "./identity.ts";
 import { endWhenRevoked } from "./key-watch.ts";
 import { type Backoff, type Connection, type Dialing, keepConnected, type Link } from "./reconnect.ts";
 import { openSession } from "./session.ts";
+import { hasMore, sessionHref } from "./session-url.ts";
 import { socketPathIn } from "./unix-socket.ts";
 import { notAnswered, notProven, refused, unreachable } from "./unreachable.ts";
 
@@ -105,16 +107,14 @@ interface Address {
 
 function addressOf(url: string): Address {
   const parsed = URL.parse(url);
-  if (!parsed || !/^(https?|wss?|unix):$/.test(parsed.protocol) || parsed.search !== "" || parsed.hash !== "") {
+  if (!parsed || !/^(https?|wss?|unix):$/.test(parsed.protocol) || hasMore(parsed)) {
     throw new TypeError("url is no address such as http://host:port (or https, ws, wss), nor unix:/path");
   }
   const socketPath = socketPathIn(parsed);
   if (socketPath !== undefined && !socketPath.startsWith("/"))
     throw new TypeError("a unix: url takes an absolute path");
   if (socketPath !== undefined) return { href: "ws://localhost/rpc", socketPath };
-  parsed.protocol = parsed.protocol.replace("http", "ws");
-  parsed.pathname = `${parsed.pathname.replace(/\/+$/, "")}/rpc`;
-  return { href: parsed.href };
+  return { href: sessionHref(parsed) };
 }
 
 function selfOf({ identity, instance = newInstanceId() }: NonNullable<ConnectOptions["as"]>, clock: Clock): Self {
