@@ -18,6 +18,7 @@ import { makeBrowserChannel } from "./channel.ts";
 import { askAlive, keepAlive } from "./heartbeat.ts";
 import { listenForWakes } from "./wakes.ts";
 
+/** What `connect` takes in a browser. */
 export interface ConnectOptions {
   /** The service to reach: for the messages of errors. */
   readonly name: string;

@@ -15,6 +15,7 @@ import { hasMore, sessionHref } from "./session-url.ts";
 import { socketPathIn } from "./unix-socket.ts";
 import { notAnswered, notProven, refused, unreachable } from "./unreachable.ts";
 
+/** What `connect` takes. */
 export interface ConnectOptions {
   /** The service to reach; with `as`, the one whose key it must prove. */
   readonly name: string;
