@@ -211,7 +211,8 @@ export function keepConnected<T extends RpcTarget>(options: KeepConnectedOptions
   }
 
   function enter(next: State): void {
+    const isNews = next.at !== state.at;
     state = next;
-    options.onStatus?.(next.at, "reason" in next ? next.reason : undefined);
+    if (isNews) options.onStatus?.(next.at, "reason" in next ? next.reason : undefined);
   }
 }
