@@ -53,7 +53,7 @@ describe.skipIf(why !== undefined)(`a page in Chromium${why ? ` (skipped: ${why}
     const files = { "/": html, "/kit.js": readFileSync(path, "utf8"), "/worker.js": worker };
     [listed, unlisted, browser] = await Promise.all([startSite(files), startSite(files), openChromium()]);
     processes = await startProcesses({ env: { FLOTILLA_ORIGINS: listed.origin } });
-  }, 120_000);
+  }, 240_000);
 
   afterAll(async () => {
     await browser?.close();
