@@ -50,6 +50,7 @@ export interface HomeMain extends RpcTarget {
   cancelDeposit(nonce: string, recipient: string): void;
 }
 
+/** What `makeHome` takes. */
 export interface HomeOptions {
   /** The service's name, as its key says it. */
   readonly name: string;
@@ -68,6 +69,7 @@ export interface Home {
   counts(): { deposits: number; parked: number };
 }
 
+/** A new run of the service `name`, with nothing deposited. Serve with its `instance`: introductions name that. */
 export function makeHome({ name, clock = systemClock, limits, onFault }: HomeOptions): Home {
   const deposits = makeDeposits(clock, limits);
   const port: HomePort = {

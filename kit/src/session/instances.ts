@@ -4,16 +4,19 @@ import { currentContext } from "../base/context.ts";
 import { hasCode, reasonOf } from "../base/errors.ts";
 import { deadlineMsDefault } from "../base/limits.ts";
 import { type Breaker, makeBreaker } from "./breaker.ts";
-import { type Connection, type ConnectOptions, connect } from "./connect.ts";
+import { type ConnectOptions, connect } from "./connect.ts";
+import type { Connection } from "./reconnect.ts";
 import { makeRetryBudget } from "./retry-budget.ts";
 import { stoppingReason } from "./stopping.ts";
 import { unreachable } from "./unreachable.ts";
 
+/** What `connectAll` takes: `ConnectOptions` with several addresses. */
 export interface ConnectAllOptions extends Omit<ConnectOptions, "url"> {
   /** Of every instance; each as `ConnectOptions.url`. */
   readonly urls: readonly string[];
 }
 
+/** How one call of `Instances.call` may be treated. */
 export interface CallOptions {
   /**
    * Whether the call may be sent again although nobody knows whether it was carried out: it only reads, or carries an

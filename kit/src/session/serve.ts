@@ -28,6 +28,7 @@ import { type OnHiddenError, tellHidden } from "./redact.ts";
 import { openSession, type Session } from "./session.ts";
 import { makeUpgrader } from "./upgrader.ts";
 
+/** What `serve` takes. */
 export interface ServeOptions {
   /** The service's name; with `identity`, the one its key stands for. */
   readonly name: string;
@@ -64,6 +65,7 @@ export interface ServeOptions {
   readonly onFrame?: ((peer: Peer, direction: "in" | "out", frame: string) => void) | undefined;
 }
 
+/** A service that listens. */
 export interface Server {
   /** `http://host:port`, with the port that was really taken. */
   readonly url: string;

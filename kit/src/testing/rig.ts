@@ -1,9 +1,11 @@
 import { deepStrictEqual } from "node:assert/strict";
 import type { RpcTarget } from "capnweb";
-import { type Connection, type ConnectOptions, connect } from "../session/connect.ts";
+import { type ConnectOptions, connect } from "../session/connect.ts";
+import type { Connection } from "../session/reconnect.ts";
 import { type ServeOptions, type Server, serve } from "../session/serve.ts";
 import { until } from "./until.ts";
 
+/** `ServeOptions` of which a rig knows all but `main`. */
 export type RigServe = Partial<ServeOptions> & Pick<ServeOptions, "main">;
 
 /** Servers and connections over real sockets. Disposing it ends them all and asserts that nothing is left behind. */

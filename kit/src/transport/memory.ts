@@ -17,6 +17,7 @@ export interface MemoryLink {
   cut(): void;
 }
 
+/** Default: our own framing, no delay. */
 export function makeMemoryLink(options: MemoryLinkOptions = {}): MemoryLink {
   const { framing = "flotilla.v1", delayMs = 0, clock = systemClock } = options;
   const left = makeEnd();
