@@ -45,6 +45,7 @@ export interface Limits {
   readonly sessionsBurstMax: number;
 }
 
+/** For anonymous peers: what a person's client needs, and little more. */
 export const edgeLimits: Limits = {
   frameBytesMax: 256 * 1024,
   sendBufferBytesMax: 4 * 1024 * 1024,

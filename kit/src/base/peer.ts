@@ -4,6 +4,7 @@
  */
 export type Peer = ServicePeer | AnonymousPeer;
 
+/** A service that proved its name by its key. */
 export interface ServicePeer {
   readonly kind: "service";
   readonly name: string;
@@ -11,6 +12,7 @@ export interface ServicePeer {
   readonly instance: string;
 }
 
+/** Anybody who proved nothing. */
 export interface AnonymousPeer {
   readonly kind: "anonymous";
   /**
@@ -23,6 +25,7 @@ export interface AnonymousPeer {
   readonly isBatch?: boolean;
 }
 
+/** Nobody in particular; for `expose` where no peer is known, such as for a callback of a client's. */
 export const anonymous: AnonymousPeer = { kind: "anonymous" };
 
 /** A name for logs and for the caller chain. */

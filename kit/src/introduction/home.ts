@@ -39,6 +39,7 @@ export interface HomeMain extends RpcTarget {
   cancelDeposit(nonce: string, recipient: string): void;
 }
 
+/** What `makeHome` takes. */
 export interface HomeOptions {
   /** The service's name, as its key says it. */
   readonly name: string;
@@ -57,6 +58,10 @@ export interface Home {
   counts(): { deposits: number; parked: number };
 }
 
+/**
+ * The home of a service's capabilities, made once per process: where others deposit and withdraw them. Its `main` is what
+ * `serve` is given for a peer, and its `instance` what `serve` and `connect` are told.
+ */
 export function makeHome({ name, clock = systemClock, limits, onFault }: HomeOptions): Home {
   const deposits = makeDeposits(clock, limits);
   const port: HomePort = {

@@ -23,6 +23,7 @@ export interface Homes {
 /** A capability of type `T` that may be introduced, or the promise of one that nobody waited for. */
 export type Gift<T extends RpcTarget> = RpcPromise<T & Introducible> | RpcStub<T & Introducible>;
 
+/** What `introduce` takes. */
 export interface IntroduceOptions {
   /** The link to the capability's home. */
   readonly from: HomeLink;

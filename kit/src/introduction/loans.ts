@@ -5,6 +5,7 @@ import type { MethodName } from "../capability/contract.ts";
 import { gifterAt, type HomeLink, type Homes, homeOf, type Withdrawal, withdraw } from "./introduce.ts";
 import type { Introduction } from "./introduction.ts";
 
+/** What `makeLoans` takes. */
 export interface LoansOptions {
   /** The home of what is introduced. */
   readonly from: Homes;
@@ -60,6 +61,7 @@ interface Entry {
 const entriesMaxDefault = 10_000;
 const idleMsDefault = 10_000;
 
+/** For a recipient to whom the same things are introduced again and again; where that is seldom, `accept` is enough. */
 export function makeLoans(options: LoansOptions): Loans {
   const { from, clock = systemClock, entriesMax = entriesMaxDefault, idleMs = idleMsDefault } = options;
   /** By gifter and nonce, the most recently used last. */

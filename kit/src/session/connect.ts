@@ -14,6 +14,7 @@ import { openSession, type Session } from "./session.ts";
 import { socketPathIn } from "./unix-socket.ts";
 import { notAnswered, notProven, refused, unreachable } from "./unreachable.ts";
 
+/** What `connect` takes. */
 export interface ConnectOptions {
   /** The service to reach; with `as`, the one whose key it must prove. */
   readonly name: string;
@@ -24,10 +25,12 @@ export interface ConnectOptions {
    * `Home`; default: a new one.
    */
   readonly as?: { readonly identity: Identity; readonly instance?: string | undefined } | undefined;
+  /** Of what the peer may send. Default `linkLimits`. */
   readonly limits?: Limits;
   readonly clock?: Clock;
   /** 0 to 1, for the jitter of reconnection. */
   readonly random?: () => number;
+  /** Hears every frame, for recordings and for counting. */
   readonly onFrame?: ((direction: "in" | "out", frame: string) => void) | undefined;
 }
 
@@ -50,7 +53,9 @@ export interface Connection<T extends RpcTarget> extends Disposable {
   readonly isOpen: boolean;
   /** How many sessions were opened so far: what hangs on a session is gone when it has grown. */
   readonly sessionNumber: number;
+  /** Entries in the tables of the session that is open; 1 and 1 when nothing is held, 0 and 0 while none is open. */
   stats(): { imports: number; exports: number };
+  /** Ends the session, and with it what was obtained over it; calls reject with `unavailable` from then on. */
   close(): void;
 }
 
@@ -75,7 +80,7 @@ type State =
   | { readonly at: "closed"; readonly reason: FlotillaError };
 
 /**
- * Connects to a service, lazily. It does not matter which of the two starts first, nor how often either restarts: the
+ * Connects to a service, lazily; the caller owns the connection, and closes it. It does not matter which of the two starts first, nor how often either restarts: the
  * connection is tried again with growing, jittered waits for as long as it is not closed.
  *
  * While the peer is away, calls reject with `unavailable` and, where it is known, the reason: `connection_refused`,

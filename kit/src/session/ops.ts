@@ -2,6 +2,7 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { answer, answerJson, listen, pathOf } from "./http.ts";
 
+/** What `serveOps` takes. */
 export interface OpsOptions {
   /** Loopback by default: this is for those who run the service, not for those who call it. */
   readonly host?: string;
@@ -10,9 +11,11 @@ export interface OpsOptions {
   checks(): Readonly<Record<string, boolean>>;
   /** The text of `/metrics`. */
   metrics(): Promise<string>;
+  /** Its content type. */
   readonly metricsType: string;
 }
 
+/** What `serveOps` returns; the caller closes it. */
 export interface OpsServer {
   readonly url: string;
   close(): Promise<void>;

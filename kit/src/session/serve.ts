@@ -28,6 +28,7 @@ import { type OnHiddenError, tellHidden } from "./redact.ts";
 import { openSession, type Session } from "./session.ts";
 import { makeUpgrader } from "./upgrader.ts";
 
+/** What `serve` takes. Only `name`, `port` and `main` are needed. */
 export interface ServeOptions {
   /** The service's name; with `identity`, the one its key stands for. */
   readonly name: string;
@@ -37,6 +38,7 @@ export interface ServeOptions {
   main(peer: Peer): RpcTarget | undefined;
   /** With it, peers that prove a service's key are told apart; without it everybody is anonymous. */
   readonly identity?: Identity | undefined;
+  /** The address to listen at. Default 127.0.0.1: this machine alone. */
   readonly host?: string;
   /** 0 takes any free port. */
   readonly port: number;
@@ -51,7 +53,9 @@ export interface ServeOptions {
   readonly origins?: readonly string[] | undefined;
   /** Time for a client to send a whole request, headers and body. Milliseconds, default 8 s. */
   readonly receiveMsMax?: number | undefined;
+  /** For anonymous peers. Default `edgeLimits`. */
   readonly edge?: Limits;
+  /** For services that proved a key. Default `linkLimits`. */
   readonly link?: Limits;
   readonly clock?: Clock;
   /** Hears of faults, which callers know as `internal` only. Default: a line on stderr for each. */
@@ -62,14 +66,15 @@ export interface ServeOptions {
   readonly onFrame?: ((peer: Peer, direction: "in" | "out", frame: string) => void) | undefined;
 }
 
+/** A service that listens. Whoever started it ends it, by `drain`. */
 export interface Server {
   /** `http://host:port`, with the port that was really taken. */
   readonly url: string;
-  /** Entries in the tables of the sessions that are open. */
+  /** Entries in the tables of the sessions that are open: when nothing is held, as many of each as there are sessions. */
   stats(): { sessions: number; imports: number; exports: number };
   /**
    * Graceful: turns unready, takes no new connections, answers the calls that are under way, then closes.
-   * @param graceMs what is not answered by then is cut.
+   * @param graceMs what is not answered by then is cut. Milliseconds, default 5 s.
    */
   drain(graceMs?: number): Promise<void>;
 }

@@ -24,13 +24,14 @@ export interface Session {
   readonly closed: Promise<FlotillaError>;
 }
 
+/** What `openSession` takes. */
 export interface SessionOptions extends Partial<TransportOptions> {
   /** What the peer may call. Owned by the session: disposed when it ends. */
   readonly localMain?: RpcTarget | undefined;
   readonly onHiddenError?: OnHiddenError | undefined;
 }
 
-/** Starts capnweb on `channel`, which it owns from now on. */
+/** Starts a session on `channel`, which it owns from now on: what `serve` and `connect` do when a WebSocket has opened. */
 export function openSession(channel: Channel, options: SessionOptions = {}): Session {
   const over = Promise.withResolvers<FlotillaError>();
   let drained: Promise<void> | undefined;

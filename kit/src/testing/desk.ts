@@ -17,10 +17,12 @@ export interface Desk extends RpcTarget {
   tell(visitor: RpcStub<Visitor>): string;
 }
 
+/** What `Desk.take` returns. */
 export interface Ticket extends RpcTarget {
   getNumber(): number;
 }
 
+/** What `Desk.ask` and `Desk.tell` call. */
 export interface Visitor extends RpcTarget {
   answer(): string;
 }
@@ -35,6 +37,7 @@ const DeskContract = contract<Desk>("Desk", {
   tell: { params: [callback<Visitor>("visitor")] },
 });
 
+/** A desk and what a test wants to know of it. */
 export interface TestDesk {
   /** A desk of its own for each session; for `ServeOptions.main`. */
   mainFor(peer: Peer): RpcTarget;
@@ -48,6 +51,7 @@ export interface TestDesk {
   answerAll(): void;
 }
 
+/** A desk, for tests of what is between a service and its callers. */
 export function makeDesk(clock: Clock = systemClock): TestDesk {
   const calls: string[] = [];
   let live = 0;

@@ -1,12 +1,14 @@
 import { type IncomingHttpHeaders, request } from "node:http";
 import { connect } from "node:net";
 
+/** What `ask` resolves with. */
 export interface Answer {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
   readonly text: string;
 }
 
+/** What `ask` sends. */
 export interface Sent {
   readonly method?: string;
   readonly headers?: Record<string, string | number>;

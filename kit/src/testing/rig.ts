@@ -4,6 +4,7 @@ import { type Connection, type ConnectOptions, connect } from "../session/connec
 import { type ServeOptions, type Server, serve } from "../session/serve.ts";
 import { until } from "./until.ts";
 
+/** What `Rig.serve` takes: as `serve`, with a name and a port of its own where none is said. */
 export type RigServe = Partial<ServeOptions> & Pick<ServeOptions, "main">;
 
 /** Servers and connections over real sockets. Disposing it ends them all and asserts that nothing is left behind. */
@@ -22,7 +23,7 @@ function footprint(): Record<string, number> {
 }
 
 /**
- * At its end: capnweb's tables are at rest, sessions and sockets are gone, no listener of the process was left on, and no
+ * Servers and connections for one test: `await using rig = makeRig()`. At its end: capnweb's tables are at rest, sessions and sockets are gone, no listener of the process was left on, and no
  * promise was ever rejected unheard.
  */
 export function makeRig(): Rig {

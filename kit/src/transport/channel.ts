@@ -7,6 +7,7 @@ import type { FlotillaError } from "../base/errors.ts";
  */
 export type Framing = "flotilla.v1" | "capnweb";
 
+/** What a channel tells who listens. */
 export interface ChannelEvents {
   frame(text: string): void;
   /** Once, whatever the reason; nothing comes after it. */

@@ -1,0 +1,135 @@
+// The pages of docs/kit: their programs and snippets are run, and print what stands below them. The tutorial and the
+// reference have tests of their own.
+import { execFile } from "node:child_process";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { anchorsOf, type Block, blocksOf, linksIn } from "./documents.ts";
+
+const run = promisify(execFile);
+const root = fileURLToPath(new URL("..", import.meta.url));
+const pageOf = (name: string) => readFileSync(join(root, "docs", "kit", name), "utf8");
+
+/** Within the repository, so that packages are found as from anywhere in it. */
+const workDir = mkdtempSync(join(root, "tests", ".kit-docs-"));
+afterAll(() => rmSync(workDir, { recursive: true, force: true }));
+
+const nodeRun = (file: string) => run(process.execPath, [file], { cwd: workDir, timeout: 20_000 });
+
+interface Shown {
+  readonly name: string;
+  readonly block: Block;
+  /** The text block that follows. */
+  readonly prints: string | undefined;
+}
+
+function shownIn(page: string): readonly Shown[] {
+  const blocks = blocksOf(pageOf(page));
+  return blocks.flatMap((block, i) => {
+    if (block.language !== "ts") return [];
+    const next = blocks[i + 1];
+    const name = block.file?.endsWith(".ts") ? block.file : `${page.replace(".md", "")}-${i}.ts`;
+    return [{ name, block, prints: next?.language === "text" ? next.text : undefined }];
+  });
+}
+
+const all = [...shownIn("how-to.md"), ...shownIn("stubs.md"), ...shownIn("concepts.md")];
+const isSnippet = ({ block }: Shown) => block.file === "wrong" || block.file === "right";
+const programs = all.filter(({ block, prints }) => block.file === undefined && prints !== undefined);
+const snippets = all.filter(isSnippet);
+const tests = all.filter(({ name }) => name.endsWith(".test.ts"));
+
+/** All snippets in one program, each as the page says that it is run. */
+function snippetsProgram(): string {
+  const each = snippets.map(({ block }, i) => `console.log("#${i}");\nawait watch(async () => {\n${block.text}});\n`);
+  return `import { end, framesSent, library, watch } from "./library.ts";\nvoid framesSent;\n${each.join("")}await end();\n`;
+}
+
+beforeAll(() => {
+  for (const { name, block } of all.filter((it) => !isSnippet(it))) writeFileSync(join(workDir, name), block.text);
+  writeFileSync(join(workDir, "snippets.ts"), snippetsProgram());
+});
+
+test("every program on these pages is run, and says what it prints", () => {
+  expect(all.filter((it) => ![...programs, ...snippets, ...tests].includes(it)).map(({ name }) => name)).toEqual([
+    "library.ts",
+  ]);
+  expect([programs.length, snippets.length, tests.length]).toEqual([13, 19, 2]);
+});
+
+test.concurrent.each(programs.map((it) => [it.name, it] as const))(
+  "the program %s prints what stands below it",
+  async (_, it) => {
+    const { stdout, stderr } = await nodeRun(it.name);
+    expect(stdout).toBe(it.prints);
+    expect(stderr).toBe("");
+  },
+);
+
+describe("the snippets on stubs", () => {
+  let outputs: string[] = [];
+  beforeAll(async () => {
+    const { stdout, stderr } = await nodeRun("snippets.ts");
+    outputs = stdout.split(/^#\d+\n/m).slice(1);
+    expect(stderr).toBe("");
+  });
+
+  test.each(snippets.map(({ block, prints }, i) => [`${i + 1}, ${block.file}`, i, prints] as const))(
+    "%s, leaves behind what stands below it",
+    (_, i, prints) => {
+      expect(outputs[i]).toBe(prints);
+    },
+  );
+
+  test("show it right after they have shown it wrong, and right leaves nothing behind", () => {
+    const wrong = snippets.flatMap(({ block }, i) => (block.file === "wrong" ? [i] : []));
+    for (const i of wrong) {
+      expect(snippets[i + 1]?.block.file).toBe("right");
+      expect(outputs[i]).not.toBe(outputs[i + 1]);
+    }
+    const right = outputs.filter((_, i) => snippets[i]?.block.file === "right");
+    for (const output of right) expect(output).toMatch(/^left behind: nothing$/m);
+    expect(outputs.filter((output) => /^left behind: \d/m.test(output)).length).toBeGreaterThanOrEqual(5);
+  });
+});
+
+test("the tests on these pages pass", async () => {
+  const vitest = join(root, "node_modules", "vitest", "vitest.mjs");
+  const { stdout } = await run(process.execPath, [vitest, "run", "--root", workDir], { cwd: workDir, env: {} });
+  expect(stdout).toMatch(/Test Files .*2 passed/);
+});
+
+test("everything on these pages passes the type checker", async () => {
+  const compilerOptions = { noUnusedLocals: false, noUnusedParameters: false };
+  const config = { extends: "../../tsconfig.json", include: ["*.ts"], compilerOptions };
+  writeFileSync(join(workDir, "tsconfig.json"), JSON.stringify(config));
+  const compiler = join(root, "node_modules", "typescript", "bin", "tsc");
+  const args = [compiler, "--noEmit", "-p", workDir];
+  const { stdout } = await run(process.execPath, args, { cwd: root }).catch((error) => error);
+  expect(stdout).toBe("");
+}, 60_000);
+
+const pages = [
+  ...readdirSync(join(root, "docs")).map((name) => join("docs", name)),
+  ...readdirSync(join(root, "docs", "kit")).map((name) => join("docs", "kit", name)),
+  ...readdirSync(join(root, "examples"), { recursive: true, encoding: "utf8" }).map((name) => join("examples", name)),
+].filter((path) => path.endsWith(".md"));
+
+test.each(pages)("every link of %s leads somewhere", (page) => {
+  const text = readFileSync(join(root, page), "utf8");
+  const broken = linksIn(text).filter((link) => {
+    const [path = "", anchor] = link.split("#");
+    const target = path === "" ? page : join(dirname(page), path);
+    if (!existsSync(join(root, target))) return true;
+    return anchor !== undefined && !anchorsOf(readFileSync(join(root, target), "utf8")).has(anchor);
+  });
+  expect(broken).toEqual([]);
+});
+
+test("docs/README.md names every page", () => {
+  const named = linksIn(readFileSync(join(root, "docs", "README.md"), "utf8"));
+  const missing = pages.filter((page) => page.startsWith("docs") && !/decisions|README/.test(page));
+  expect(missing.filter((page) => !named.includes(page.slice("docs/".length)))).toEqual([]);
+});
