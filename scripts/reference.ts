@@ -60,7 +60,8 @@ function preface(entryPoints: ReadonlyMap<string, string>): string {
   return `# Reference
 
 All that ${names.slice(0, -1).join(", ")} and ${names.at(-1)} export, made from the comments in the code by \`npm run docs\`; a test keeps it
-up to date. Times are milliseconds where nothing else is said. Errors are \`FlotillaError\`s, named by their code.`;
+up to date. Times are milliseconds where nothing else is said. Errors are \`FlotillaError\`s, named by their code. What is passed on from
+\`capnweb\` is described [there](https://github.com/cloudflare/capnweb).`;
 }
 
 /** Everything that is exported, and what those declarations name of ours beside. */

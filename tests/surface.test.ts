@@ -30,6 +30,7 @@ test("the kit exports these values", () => {
       "makeMemoryLink",
       "makeMetrics",
       "makeRevoker",
+      "newIdempotencyKey",
       "onShutdownSignal",
       "openIdentity",
       "openSession",

@@ -7,7 +7,7 @@ import { describe, expect, test } from "vitest";
 const root = fileURLToPath(new URL("..", import.meta.url));
 
 /** The kit's layers: a file imports its own folder or an earlier one. */
-const layers = ["base", "transport", "session", "capability", "introduction", "testing"];
+const layers = ["base", "transport", "session", "browser", "capability", "introduction", "testing"];
 /** See nothing but `base` (and themselves). */
 const asideOfBase = ["resilience", "telemetry"];
 /** What a service's folder may import beside itself and packages. */
@@ -146,7 +146,9 @@ const isTestHelper = (from: string, to: string) => from.endsWith(".test.ts") && 
 test("other packages are imported by their name, not by a path inside them", () => {
   const wrong = sources.flatMap(({ path, packages, imports }) => [
     ...packages
-      .filter((name) => /^@flotilla\/kit\//.test(name) && name !== "@flotilla/kit/testing")
+      .filter(
+        (name) => /^@flotilla\/kit\//.test(name) && !["@flotilla/kit/testing", "@flotilla/kit/browser"].includes(name),
+      )
       .map((name) => `${path} -> ${name}`),
     ...imports.filter((to) => !path.startsWith("kit/") && to.startsWith("kit/src/")).map((to) => `${path} -> ${to}`),
   ]);

@@ -2,6 +2,7 @@
 export { type Cancel, type Clock, systemClock } from "./base/clock.ts";
 export { type CallContext, type ContextRequest, currentContext, withContext, withOwnDeadline } from "./base/context.ts";
 export { type ErrorCode, type ErrorDetail, errorCodes, FlotillaError, hasCode, reasonOf } from "./base/errors.ts";
+export { newIdempotencyKey } from "./base/ids.ts";
 export { edgeLimits, type Limits, linkLimits } from "./base/limits.ts";
 export { type AnonymousPeer, anonymous, type Peer, type ServicePeer } from "./base/peer.ts";
 export { type Attenuation, attenuate } from "./capability/attenuate.ts";
@@ -30,11 +31,12 @@ export {
 } from "./introduction/introduce.ts";
 export { type Introduction, introductionTo } from "./introduction/introduction.ts";
 export { type Loan, type Loans, type LoansOptions, makeLoans } from "./introduction/loans.ts";
-export { type Connection, type ConnectOptions, connect } from "./session/connect.ts";
+export { type ConnectOptions, connect } from "./session/connect.ts";
 export { type Identity, openIdentity } from "./session/identity.ts";
 export { type CallOptions, type ConnectAllOptions, connectAll, type Instances } from "./session/instances.ts";
 export { type KeysCommand, runKeys } from "./session/keys.ts";
 export { type OpsOptions, type OpsServer, serveOps } from "./session/ops.ts";
+export type { Connection } from "./session/reconnect.ts";
 export { type ServeOptions, type Server, serve } from "./session/serve.ts";
 export { openSession, type Session, type SessionOptions } from "./session/session.ts";
 export { onShutdownSignal } from "./session/shutdown.ts";

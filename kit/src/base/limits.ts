@@ -120,6 +120,10 @@ export const callersMax = 16;
 export const pingIntervalMs = 5_000;
 export const pongMsMax = 2_000;
 
+/** The same of a page, which asks in place of a ping: each costs the radio of a telephone. Milliseconds. */
+export const askIntervalMs = 15_000;
+export const answerMsMax = 5_000;
+
 /** From the TCP connection to the authenticated session. Milliseconds. */
 export const handshakeMsMax = 5_000;
 /** How long a signed hello is good for, and how far clocks may differ. Milliseconds. */

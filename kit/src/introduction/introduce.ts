@@ -4,7 +4,7 @@ import { withOwnDeadline } from "../base/context.ts";
 import { FlotillaError } from "../base/errors.ts";
 import { newNonce } from "../base/ids.ts";
 import { introductionMsDefault } from "../base/limits.ts";
-import type { Connection } from "../session/connect.ts";
+import type { Connection } from "../session/reconnect.ts";
 import type { HomeMain, Introducible } from "./home.ts";
 import { gifterOf, type Introduction, refused } from "./introduction.ts";
 

@@ -1,16 +1,17 @@
 import { connect as connectSocket } from "node:net";
-import { RpcPromise, type RpcStub, type RpcTarget } from "capnweb";
+import type { RpcTarget } from "capnweb";
 import { WebSocket } from "ws";
-import { type Cancel, type Clock, systemClock } from "../base/clock.ts";
-import { currentContext, outsideContext } from "../base/context.ts";
-import { FlotillaError, reasonOf } from "../base/errors.ts";
+import { type Clock, systemClock } from "../base/clock.ts";
 import { isInstanceId, newInstanceId } from "../base/ids.ts";
 import { handshakeMsMax, type Limits, linkLimits } from "../base/limits.ts";
-import { makeWebSocketChannel, subprotocol } from "../transport/websocket.ts";
+import { subprotocol } from "../transport/channel.ts";
+import { makeWebSocketChannel } from "../transport/websocket.ts";
 import { checkReply, helloHeader, type Proven, replyHeader, type Self, sayHello } from "./hello.ts";
 import type { Identity } from "./identity.ts";
 import { endWhenRevoked } from "./key-watch.ts";
-import { openSession, type Session } from "./session.ts";
+import { type Backoff, type Connection, type Dialing, keepConnected, type Link } from "./reconnect.ts";
+import { openSession } from "./session.ts";
+import { hasMore, sessionHref } from "./session-url.ts";
 import { socketPathIn } from "./unix-socket.ts";
 import { notAnswered, notProven, refused, unreachable } from "./unreachable.ts";
 
@@ -34,50 +35,8 @@ export interface ConnectOptions {
   readonly onFrame?: ((direction: "in" | "out", frame: string) => void) | undefined;
 }
 
-/** A connection that opens when it is first used and comes back by itself. */
-export interface Connection<T extends RpcTarget> extends Disposable {
-  readonly name: string;
-  /**
-   * The peer's main object, of the session that is open now. Borrowed: never dispose it. While the first session opens,
-   * calls wait for it; while the peer is away they reject at once with `unavailable`.
-   */
-  readonly main: RpcStub<T>;
-  /** The run of the service that is connected; undefined while none is, and on anonymous connections. */
-  readonly instance: string | undefined;
-  /** Itself, if that run is connected. */
-  at(instance: string): Connection<T> | undefined;
-  /** Whether it was made without `as`: nobody proves anything on it, so nothing can be introduced over it. */
-  readonly isAnonymous: boolean;
-  /** Resolves when a session is open. Rejects with `unavailable`, and a `reason`, while the peer is away. */
-  opened(): Promise<void>;
-  readonly isOpen: boolean;
-  /** How many sessions were opened so far: what hangs on a session is gone when it has grown. */
-  readonly sessionNumber: number;
-  /** Entries in the tables of the session that is open; 1 and 1 when nothing is held, 0 and 0 while none is open. */
-  stats(): { imports: number; exports: number };
-  /** Ends the session, and with it what was obtained over it; calls reject with `unavailable` from then on. */
-  close(): void;
-}
-
-/** Reconnection: the first wait, and the longest. Milliseconds. */
-const backoffMsMin = 50;
-const backoffMsMax = 2_000;
-/** Each wait to the one before. A peer is mostly back in half a second; doubled waits would miss that by as much again. */
-const backoffGrowth = 1.25;
-/** A session that ends sooner is one more failure: a peer that takes connections and drops them is not called in a storm. */
-const settledMs = 1_000;
-
-interface Link {
-  readonly session: Session;
-  readonly instance: string | undefined;
-}
-
-type State =
-  | { readonly at: "idle" }
-  | { readonly at: "opening"; readonly link: Promise<Link> }
-  | { readonly at: "open"; readonly link: Link }
-  | { readonly at: "away"; readonly reason: FlotillaError }
-  | { readonly at: "closed"; readonly reason: FlotillaError };
+/** Between services. A peer is mostly back in half a second; doubled waits would miss that by as much again. */
+const backoff: Backoff = { minMs: 50, maxMs: 2_000, growth: 1.25 };
 
 /**
  * Connects to a service, lazily; the caller owns the connection, and closes it. It does not matter which of the two starts first, nor how often either restarts: the
@@ -93,117 +52,9 @@ export function connect<T extends RpcTarget>(options: ConnectOptions): Connectio
   const { name, clock = systemClock, random = Math.random } = options;
   const { href, socketPath } = addressOf(options.url);
   const self = options.as && selfOf(options.as, clock);
-  let state: State = { at: "idle" };
-  let failures = 0;
-  let sessionNumber = 0;
-  let cancelRetry: Cancel = () => {};
-  let abandonDial = () => {};
+  return keepConnected<T>({ name, isAnonymous: self === undefined, clock, random, backoff, dial }).connection;
 
-  const connection: Connection<T> = {
-    name,
-    get main() {
-      return mainStub() as RpcStub<T>;
-    },
-    get instance() {
-      return state.at === "open" ? state.link.instance : undefined;
-    },
-    at: (instance) => (state.at === "open" && state.link.instance === instance ? connection : undefined),
-    isAnonymous: self === undefined,
-    get isOpen() {
-      return state.at === "open";
-    },
-    get sessionNumber() {
-      return sessionNumber;
-    },
-    async opened() {
-      await currentLink();
-    },
-    stats: () => (state.at === "open" ? state.link.session.stats() : { imports: 0, exports: 0 }),
-    close,
-    [Symbol.dispose]: close,
-  };
-  return connection;
-
-  function mainStub(): RpcStub<RpcTarget> {
-    if (state.at === "open") return state.link.session.remoteMain;
-    // A promise can be called like a stub: the calls go out when it resolves, or reject with it. It owns what it
-    // resolves to, so that is a dup.
-    const main = linkInTime().then(({ session }) => session.remoteMain.dup());
-    return new RpcPromise<RpcTarget>(main as unknown as Promise<RpcTarget>) as unknown as RpcStub<RpcTarget>;
-  }
-
-  /** A call has its deadline from the start, also while it waits for the session. */
-  function linkInTime(): Promise<Link> {
-    const context = currentContext();
-    if (!context) return currentLink();
-    const late = Promise.withResolvers<never>();
-    const cancel = clock.after(context.deadlineAtMs - clock.monotonicMs(), () =>
-      late.reject(new FlotillaError("deadline_exceeded", "The call took longer than its deadline")),
-    );
-    return Promise.race([currentLink(), late.promise]).finally(cancel);
-  }
-
-  async function currentLink(): Promise<Link> {
-    switch (state.at) {
-      case "idle":
-        return open();
-      case "opening":
-      case "open":
-        return state.link;
-      case "away":
-      case "closed":
-        throw state.reason;
-      default:
-        throw state satisfies never;
-    }
-  }
-
-  function open(): Promise<Link> {
-    const link = outsideContext(() =>
-      dial().then(onOpen, (thrown: unknown) => {
-        throw onAway(thrown instanceof FlotillaError ? thrown : unreachable(name, { cause: thrown }));
-      }),
-    );
-    // While the peer is known to be away, calls go on failing fast; only the first attempt of all is waited for.
-    if (state.at === "idle") state = { at: "opening", link };
-    return link;
-  }
-
-  function onOpen(link: Link): Link {
-    abandonDial = () => {};
-    // Whoever closed cut the socket.
-    if (state.at === "closed") throw state.reason;
-    const openedAtMs = clock.monotonicMs();
-    state = { at: "open", link };
-    sessionNumber += 1;
-    void link.session.closed.then((reason) => {
-      if (clock.monotonicMs() - openedAtMs >= settledMs) failures = 0;
-      onAway(unreachable(name, { reason: reasonOf(reason), cause: reason }));
-    });
-    return link;
-  }
-
-  /** @returns what callers are told, from the first failed attempt on. */
-  function onAway(reason: FlotillaError): FlotillaError {
-    if (state.at === "closed") return state.reason;
-    state = { at: "away", reason };
-    const waitMs = Math.min(backoffMsMin * backoffGrowth ** failures, backoffMsMax) * (0.5 + random() / 2);
-    failures += 1;
-    cancelRetry = clock.after(waitMs, () => void open().catch(() => {}));
-    return reason;
-  }
-
-  function close(): void {
-    if (state.at === "closed") return;
-    cancelRetry();
-    const reason = new FlotillaError("unavailable", `The connection to ${name} was closed`);
-    const before = state;
-    state = { at: "closed", reason };
-    abandonDial();
-    if (before.at === "open") before.link.session.close(reason);
-  }
-
-  async function dial(): Promise<Link> {
+  function dial(): Dialing {
     const hello = self && sayHello(self, name);
     const socket = new WebSocket(href, [subprotocol], {
       ...(socketPath !== undefined && { createConnection: () => connectSocket(socketPath) }),
@@ -213,7 +64,6 @@ export function connect<T extends RpcTarget>(options: ConnectOptions): Connectio
       handshakeTimeout: handshakeMsMax,
     });
     const { promise, resolve, reject } = Promise.withResolvers<Link>();
-    abandonDial = () => socket.terminate();
     let proven: Proven | undefined;
     socket.once("upgrade", (response) => {
       if (!self || !hello) return;
@@ -248,7 +98,7 @@ export function connect<T extends RpcTarget>(options: ConnectOptions): Connectio
     });
     socket.on("error", (cause) => reject(notAnswered(name, cause)));
     socket.once("close", () => reject(unreachable(name, { text: "it closed the connection" })));
-    return promise;
+    return { link: promise, abandon: () => socket.terminate() };
   }
 }
 
@@ -260,16 +110,14 @@ interface Address {
 
 function addressOf(url: string): Address {
   const parsed = URL.parse(url);
-  if (!parsed || !/^(https?|wss?|unix):$/.test(parsed.protocol) || parsed.search !== "" || parsed.hash !== "") {
+  if (!parsed || !/^(https?|wss?|unix):$/.test(parsed.protocol) || hasMore(parsed)) {
     throw new TypeError("url is no address such as http://host:port (or https, ws, wss), nor unix:/path");
   }
   const socketPath = socketPathIn(parsed);
   if (socketPath !== undefined && !socketPath.startsWith("/"))
     throw new TypeError("a unix: url takes an absolute path");
   if (socketPath !== undefined) return { href: "ws://localhost/rpc", socketPath };
-  parsed.protocol = parsed.protocol.replace("http", "ws");
-  parsed.pathname = `${parsed.pathname.replace(/\/+$/, "")}/rpc`;
-  return { href: parsed.href };
+  return { href: sessionHref(parsed) };
 }
 
 function selfOf({ identity, instance = newInstanceId() }: NonNullable<ConnectOptions["as"]>, clock: Clock): Self {

@@ -3,6 +3,7 @@ import { systemClock } from "../base/clock.ts";
 import { outsideContext } from "../base/context.ts";
 import type { FlotillaError } from "../base/errors.ts";
 import { edgeLimits } from "../base/limits.ts";
+import { afterTurn } from "../base/platform.ts";
 import type { Channel } from "../transport/channel.ts";
 import { makeTransport, type Transport, type TransportOptions } from "../transport/transport.ts";
 import { makeRedact, type OnHiddenError, redactMessage } from "./redact.ts";
@@ -85,5 +86,5 @@ export function openSession(channel: Channel, options: SessionOptions = {}): Ses
 }
 
 function nextTurn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
+  return new Promise((resolve) => afterTurn(resolve));
 }

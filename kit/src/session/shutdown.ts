@@ -9,7 +9,9 @@ export function onShutdownSignal(stop: (signal: NodeJS.Signals) => Promise<void>
   const onSignal = (signal: NodeJS.Signals) => {
     if (isStopping) process.exit(130);
     isStopping = true;
-    Promise.try(stop, signal).then(
+    // Not Promise.try, which Node 22 lacks.
+    const stopped = new Promise<void>((resolve) => resolve(stop(signal)));
+    stopped.then(
       () => process.exit(0),
       (error: unknown) => {
         process.stderr.write(`The stop failed: ${error instanceof Error ? error.message : "unknown"}\n`);

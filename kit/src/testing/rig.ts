@@ -1,6 +1,7 @@
 import { deepStrictEqual } from "node:assert/strict";
 import type { RpcTarget } from "capnweb";
-import { type Connection, type ConnectOptions, connect } from "../session/connect.ts";
+import { type ConnectOptions, connect } from "../session/connect.ts";
+import type { Connection } from "../session/reconnect.ts";
 import { type ServeOptions, type Server, serve } from "../session/serve.ts";
 import { until } from "./until.ts";
 

@@ -7,6 +7,9 @@ import type { FlotillaError } from "../base/errors.ts";
  */
 export type Framing = "flotilla.v1" | "capnweb";
 
+/** The subprotocol by which two of ours recognise each other; a stock Cap'n Web peer offers none. */
+export const subprotocol: Framing = "flotilla.v1";
+
 /** What a channel tells who listens. */
 export interface ChannelEvents {
   frame(text: string): void;

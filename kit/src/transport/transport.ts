@@ -3,6 +3,7 @@ import { type CallContext, currentContext, deriveContext, enterContext } from ".
 import { FlotillaError } from "../base/errors.ts";
 import { newTraceId } from "../base/ids.ts";
 import { deadlineMsDefault, type Limits } from "../base/limits.ts";
+import { afterTurn } from "../base/platform.ts";
 import { makeTokenBucket } from "../base/token-bucket.ts";
 import type { Channel } from "./channel.ts";
 import { checkMessage, countGiven, exhausted, makePeerBudget, violation } from "./check.ts";
@@ -200,7 +201,7 @@ export function makeTransport(channel: Channel, options: TransportOptions): Tran
     append(text);
     if (!flushing) {
       flushing = true;
-      setImmediate(flush);
+      afterTurn(flush);
     }
     return text.length;
   }
