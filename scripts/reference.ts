@@ -1,5 +1,5 @@
 // Makes the reference of the kit from the comments in its sources: what stands there is all that is said here.
-import { readdirSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import ts from "typescript";
@@ -32,13 +32,7 @@ interface Entry {
 
 /** The page `docs/kit/reference.md`. */
 export function makeReference(): string {
-  const entryPoints = new Map(
-    readdirSync(sources, { withFileTypes: true }).flatMap((it) => {
-      if (it.name === "index.ts") return [["@flotilla/kit", join(sources, it.name)] as const];
-      const isEntry = it.isDirectory() && ["testing", "browser"].includes(it.name);
-      return isEntry ? [[`@flotilla/kit/${it.name}`, join(sources, it.name, "index.ts")] as const] : [];
-    }),
-  );
+  const entryPoints = findEntryPoints();
   const config = ts.readConfigFile(join(root, "tsconfig.json"), ts.sys.readFile).config;
   const { options } = ts.convertCompilerOptionsFromJson(config.compilerOptions, root);
   const program = ts.createProgram([...entryPoints.values()], options);
@@ -53,6 +47,17 @@ export function makeReference(): string {
   return [preface(entryPoints), contents(entries, checker), ...pages.filter((page) => page !== "")]
     .join("\n\n")
     .concat("\n");
+}
+
+/** Files by the path under which they are imported. */
+function findEntryPoints(): ReadonlyMap<string, string> {
+  const { exports } = JSON.parse(readFileSync(join(sources, "..", "package.json"), "utf8")) as {
+    exports: Record<string, string>;
+  };
+  const entries = Object.entries(exports).map(
+    ([path, file]) => [`@flotilla/kit${path.slice(1)}`, join(sources, "..", file)] as const,
+  );
+  return new Map(entries.sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
 function preface(entryPoints: ReadonlyMap<string, string>): string {
