@@ -27,23 +27,44 @@ export function strayModules(
   return stray;
 }
 
-/** The names that the module `entry` exports and that no comment explains. */
-export function undocumentedExports(entry: string): string[] {
-  const options: ts.CompilerOptions = {
-    module: ts.ModuleKind.NodeNext,
-    target: ts.ScriptTarget.ES2024,
-    noEmit: true,
-    skipLibCheck: true,
-    types: [],
-  };
-  const program = ts.createProgram([entry], options);
+const options: ts.CompilerOptions = {
+  module: ts.ModuleKind.NodeNext,
+  target: ts.ScriptTarget.ES2024,
+  lib: ["lib.es2024.d.ts", "lib.esnext.disposable.d.ts", "lib.dom.d.ts"],
+  noEmit: true,
+  strict: true,
+  skipLibCheck: false,
+  types: ["node"],
+};
+
+export interface Declarations {
+  /** What the compiler has to say of the files below `dir`; not of other packages'. */
+  errors(): string[];
+  /** The names that the module `entry` exports and that no comment explains. */
+  undocumented(entry: string): string[];
+}
+
+/** Reads the declarations at `entries`, below `dir`, as a project does that checks libraries too. */
+export function readDeclarations(entries: readonly string[], dir: string): Declarations {
+  const program = ts.createProgram(entries, options);
+  const files = program.getSourceFiles().filter(({ fileName }) => fileName.startsWith(dir));
+  if (files.length < entries.length) throw new Error("The declarations were not found");
   const checker = program.getTypeChecker();
-  const source = program.getSourceFile(entry);
-  const module = source && checker.getSymbolAtLocation(source);
-  if (!module) throw new Error(`${entry} is no module`);
-  return checker
-    .getExportsOfModule(module)
-    .map((symbol) => (symbol.flags & ts.SymbolFlags.Alias ? checker.getAliasedSymbol(symbol) : symbol))
-    .filter((symbol) => symbol.getDocumentationComment(checker).length === 0)
-    .map((symbol) => symbol.name);
+
+  return {
+    errors: () =>
+      files
+        .flatMap((file) => [...program.getSyntacticDiagnostics(file), ...program.getSemanticDiagnostics(file)])
+        .map(({ file, messageText }) => `${file?.fileName}: ${ts.flattenDiagnosticMessageText(messageText, " ")}`),
+    undocumented(entry) {
+      const source = program.getSourceFile(entry);
+      const module = source && checker.getSymbolAtLocation(source);
+      if (!module) throw new Error(`${entry} is no module`);
+      return checker
+        .getExportsOfModule(module)
+        .map((symbol) => (symbol.flags & ts.SymbolFlags.Alias ? checker.getAliasedSymbol(symbol) : symbol))
+        .filter((symbol) => symbol.getDocumentationComment(checker).length === 0)
+        .map((symbol) => symbol.name);
+    },
+  };
 }

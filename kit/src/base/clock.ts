@@ -8,13 +8,13 @@ export interface Clock {
   after(delayMs: number, run: () => void): Cancel;
 }
 
-/** Takes back what was asked for. Doing it twice does nothing. */
+/** Takes back what was set to run. Idempotent. */
 export type Cancel = () => void;
 
 /** setTimeout takes 32 bits; a longer delay would fire at once. */
 const delayMsMax = 2 ** 31 - 1;
 
-/** The time of this machine. */
+/** The clock of this machine. */
 export const systemClock: Clock = {
   now: () => Date.now(),
   monotonicMs: () => performance.now(),

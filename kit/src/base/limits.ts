@@ -45,7 +45,7 @@ export interface Limits {
   readonly sessionsBurstMax: number;
 }
 
-/** For anonymous peers: what a person's client needs, and little more. */
+/** For peers that prove nothing: clients, web pages, anybody. */
 export const edgeLimits: Limits = {
   frameBytesMax: 256 * 1024,
   sendBufferBytesMax: 4 * 1024 * 1024,

@@ -9,6 +9,8 @@ const pageCodesMin = 3_000;
 export interface BrowserChannel extends Channel {
   /** On the clock that it was given: when the peer's last frame came. */
   readonly heardAtMs: number;
+  /** How many came: browsers make their clocks coarse. */
+  readonly heardCount: number;
 }
 
 /**
@@ -19,11 +21,15 @@ export function makeBrowserChannel(socket: WebSocket, clock: Clock): BrowserChan
   let events: ChannelEvents | undefined;
   let isOver = false;
   let heardAtMs = clock.monotonicMs();
+  let heardCount = 0;
 
   return {
     framing: socket.protocol === subprotocol ? subprotocol : "capnweb",
     get heardAtMs() {
       return heardAtMs;
+    },
+    get heardCount() {
+      return heardCount;
     },
     listen(listener) {
       events = listener;
@@ -46,6 +52,7 @@ export function makeBrowserChannel(socket: WebSocket, clock: Clock): BrowserChan
 
   function onMessage({ data }: MessageEvent<unknown>): void {
     heardAtMs = clock.monotonicMs();
+    heardCount += 1;
     if (isOver) return;
     if (typeof data === "string") {
       events?.frame(data);

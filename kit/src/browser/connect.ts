@@ -18,7 +18,7 @@ import { makeBrowserChannel } from "./channel.ts";
 import { askAlive, keepAlive } from "./heartbeat.ts";
 import { listenForWakes } from "./wakes.ts";
 
-/** What the browser's `connect` takes. */
+/** What `connect` takes in a browser. */
 export interface ConnectOptions {
   /** The service to reach: for the messages of errors. */
   readonly name: string;
@@ -62,7 +62,8 @@ export function connect<T extends RpcTarget>(options: ConnectOptions): Connectio
     dial,
     onStatus(status, reason) {
       if (status === "closed") stopListening();
-      onStatus?.(status, reason);
+      // A listener that fails is the page's to hear of, and takes nothing of this with it.
+      if (onStatus) queueMicrotask(() => onStatus(status, reason));
     },
   });
   const stopListening = (options.listenForWakes ?? listenForWakes)(() => {
@@ -74,23 +75,24 @@ export function connect<T extends RpcTarget>(options: ConnectOptions): Connectio
   function dial(): Dialing {
     const socket = new WebSocket(href, [subprotocol]);
     const { promise, resolve, reject } = Promise.withResolvers<Link>();
+    let end = () => socket.close();
     const abandon = () => {
       reject(unreachable(name, { text: "it did not answer" }));
-      socket.close();
+      end();
     };
     const cancel = clock.after(handshakeMsMax, abandon);
     socket.onclose = () => reject(unreachable(name, {}));
     socket.onopen = () => {
       const channel = makeBrowserChannel(socket, clock);
+      end = channel.terminate;
       const session = openSession(channel, { limits: options.limits ?? linkLimits, clock, onFrame: options.onFrame });
-      const alive = askAlive(session, clock);
-      alive.then(
+      askAlive(session, clock).then(
         () => {
           askNow = keepAlive(session, channel, clock);
           resolve({ session, instance: undefined });
         },
         (error: FlotillaError) => {
-          reject(error);
+          reject(unreachable(name, { reason: error.reason, cause: error }));
           channel.terminate();
         },
       );

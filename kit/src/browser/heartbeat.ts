@@ -54,10 +54,10 @@ export function keepAlive(session: Session, channel: BrowserChannel, clock: Cloc
   async function ask(): Promise<void> {
     if (isAsking || isOver) return;
     isAsking = true;
-    const askedAtMs = clock.monotonicMs();
+    const { heardCount } = channel;
     await askAlive(session, clock).catch(() => {
       // It may be busy with something long: whatever came since shows that it is there.
-      if (channel.heardAtMs < askedAtMs) channel.terminate();
+      if (channel.heardCount === heardCount) channel.terminate();
     });
     isAsking = false;
     askLater();

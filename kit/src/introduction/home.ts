@@ -58,10 +58,7 @@ export interface Home {
   counts(): { deposits: number; parked: number };
 }
 
-/**
- * The home of a service's capabilities, made once per process: where others deposit and withdraw them. Its `main` is what
- * `serve` is given for a peer, and its `instance` what `serve` and `connect` are told.
- */
+/** A new run of the service `name`, with nothing deposited. Serve with its `instance`: introductions name that. */
 export function makeHome({ name, clock = systemClock, limits, onFault }: HomeOptions): Home {
   const deposits = makeDeposits(clock, limits);
   const port: HomePort = {

@@ -23,7 +23,7 @@ export interface Homes {
 /** A capability of type `T` that may be introduced, or the promise of one that nobody waited for. */
 export type Gift<T extends RpcTarget> = RpcPromise<T & Introducible> | RpcStub<T & Introducible>;
 
-/** What `introduce` takes. */
+/** From where a capability is introduced, to whom, and for how long. */
 export interface IntroduceOptions {
   /** The link to the capability's home. */
   readonly from: HomeLink;

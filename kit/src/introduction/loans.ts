@@ -61,7 +61,7 @@ interface Entry {
 const entriesMaxDefault = 10_000;
 const idleMsDefault = 10_000;
 
-/** For a recipient to whom the same things are introduced again and again; where that is seldom, `accept` is enough. */
+/** Withdraws from the one home `from`, which it borrows. Disposing it gives back all that it keeps. */
 export function makeLoans(options: LoansOptions): Loans {
   const { from, clock = systemClock, entriesMax = entriesMaxDefault, idleMs = idleMsDefault } = options;
   /** By gifter and nonce, the most recently used last. */

@@ -10,13 +10,13 @@ import { makeRetryBudget } from "./retry-budget.ts";
 import { stoppingReason } from "./stopping.ts";
 import { unreachable } from "./unreachable.ts";
 
-/** What `connectAll` takes: all that `connect` does, with several addresses in place of one. */
+/** What `connectAll` takes: `ConnectOptions` with several addresses. */
 export interface ConnectAllOptions extends Omit<ConnectOptions, "url"> {
   /** Of every instance; each as `ConnectOptions.url`. */
   readonly urls: readonly string[];
 }
 
-/** What the caller knows of a call of `Instances.call`. */
+/** How one call of `Instances.call` may be treated. */
 export interface CallOptions {
   /**
    * Whether the call may be sent again although nobody knows whether it was carried out: it only reads, or carries an

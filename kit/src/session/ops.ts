@@ -15,7 +15,7 @@ export interface OpsOptions {
   readonly metricsType: string;
 }
 
-/** What `serveOps` returns; the caller closes it. */
+/** A listener for operators. */
 export interface OpsServer {
   readonly url: string;
   close(): Promise<void>;

@@ -28,7 +28,7 @@ import { type OnHiddenError, tellHidden } from "./redact.ts";
 import { openSession, type Session } from "./session.ts";
 import { makeUpgrader } from "./upgrader.ts";
 
-/** What `serve` takes. Only `name`, `port` and `main` are needed. */
+/** What `serve` takes. */
 export interface ServeOptions {
   /** The service's name; with `identity`, the one its key stands for. */
   readonly name: string;
@@ -66,7 +66,7 @@ export interface ServeOptions {
   readonly onFrame?: ((peer: Peer, direction: "in" | "out", frame: string) => void) | undefined;
 }
 
-/** A service that listens. Whoever started it ends it, by `drain`. */
+/** A service that listens. */
 export interface Server {
   /** `http://host:port`, with the port that was really taken. */
   readonly url: string;

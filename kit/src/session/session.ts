@@ -25,7 +25,7 @@ export interface Session {
   readonly closed: Promise<FlotillaError>;
 }
 
-/** What `openSession` takes. */
+/** What `openSession` takes. Default: as strict as for a stranger. */
 export interface SessionOptions extends Partial<TransportOptions> {
   /** What the peer may call. Owned by the session: disposed when it ends. */
   readonly localMain?: RpcTarget | undefined;

@@ -17,12 +17,12 @@ export interface Desk extends RpcTarget {
   tell(visitor: RpcStub<Visitor>): string;
 }
 
-/** What `Desk.take` returns. */
+/** A capability of a desk's. */
 export interface Ticket extends RpcTarget {
   getNumber(): number;
 }
 
-/** What `Desk.ask` and `Desk.tell` call. */
+/** A caller's own capability, which a desk calls back. */
 export interface Visitor extends RpcTarget {
   answer(): string;
 }
@@ -37,7 +37,7 @@ const DeskContract = contract<Desk>("Desk", {
   tell: { params: [callback<Visitor>("visitor")] },
 });
 
-/** A desk and what a test wants to know of it. */
+/** A desk, and what a test sees and decides of it. */
 export interface TestDesk {
   /** A desk of its own for each session; for `ServeOptions.main`. */
   mainFor(peer: Peer): RpcTarget;
@@ -51,7 +51,7 @@ export interface TestDesk {
   answerAll(): void;
 }
 
-/** A desk, for tests of what is between a service and its callers. */
+/** A desk behind its contract, with calls that end on `clock`. */
 export function makeDesk(clock: Clock = systemClock): TestDesk {
   const calls: string[] = [];
   let live = 0;

@@ -1,14 +1,14 @@
 import { type IncomingHttpHeaders, request } from "node:http";
 import { connect } from "node:net";
 
-/** What `ask` resolves with. */
+/** An HTTP answer, whole. */
 export interface Answer {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
   readonly text: string;
 }
 
-/** What `ask` sends. */
+/** What is sent. Default: an empty POST. */
 export interface Sent {
   readonly method?: string;
   readonly headers?: Record<string, string | number>;

@@ -14,11 +14,7 @@ export interface Relay extends AsyncDisposable {
   cut(): void;
 }
 
-/**
- * A relay, for tests of what happens when the network fails. Disposing it ends all its connections.
- *
- * @param target `http://host:port` that it leads to; without it everything that comes is swallowed.
- */
+/** A relay that leads to `target`, `http://host:port`; without it everything that comes is swallowed. */
 export async function makeRelay(target?: string): Promise<Relay> {
   const sockets = new Set<Socket>();
   let isFrozen = target === undefined;

@@ -5,7 +5,7 @@ import type { Connection } from "../session/reconnect.ts";
 import { type ServeOptions, type Server, serve } from "../session/serve.ts";
 import { until } from "./until.ts";
 
-/** What `Rig.serve` takes: as `serve`, with a name and a port of its own where none is said. */
+/** `ServeOptions` of which a rig knows all but `main`. */
 export type RigServe = Partial<ServeOptions> & Pick<ServeOptions, "main">;
 
 /** Servers and connections over real sockets. Disposing it ends them all and asserts that nothing is left behind. */

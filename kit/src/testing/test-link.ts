@@ -7,7 +7,7 @@ import { openSession, type Session } from "../session/session.ts";
 import type { Framing } from "../transport/channel.ts";
 import { makeMemoryLink } from "../transport/memory.ts";
 
-/** What `makeTestLink` takes. */
+/** Who is linked to whom, and how slowly. */
 export interface TestLinkOptions {
   readonly clock: Clock;
   readonly delayMs?: number;
@@ -30,7 +30,7 @@ export interface TestLink extends HomeLink {
   cut(): void;
 }
 
-/** A session in this process between a peer `from` and the main object of `to`, for tests without sockets. */
+/** Default: our own framing, no delay. */
 export function makeTestLink({
   clock,
   delayMs = 0,

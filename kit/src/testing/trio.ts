@@ -6,7 +6,7 @@ import { expectNoLeaks } from "./leaks.ts";
 import { makeTestLink, type TestLink } from "./test-link.ts";
 import { makeVirtualClock, type VirtualClock } from "./virtual-clock.ts";
 
-/** What `makeTrio` takes. */
+/** What the home and the recipient of a trio serve. */
 export interface TrioOptions {
   /** One way, of each link. */
   readonly delayMs?: number;
@@ -59,7 +59,7 @@ export function makeTrio({ delayMs = 0, homeMain, recipientMain }: TrioOptions):
   };
 }
 
-/** A service of that name as a peer, as if it had proved its key. */
+/** A peer as if it had proved to be `name`, in a run that has a name of its own. */
 export function servicePeer(name: string): ServicePeer {
   return { kind: "service", name, instance: `${name}-instance-0`.padEnd(16, "0").slice(0, 16) };
 }

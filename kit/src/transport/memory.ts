@@ -18,7 +18,7 @@ export interface MemoryLink {
   cut(): void;
 }
 
-/** A link within this process; each end is for one `openSession`. */
+/** Default: our own framing, no delay. */
 export function makeMemoryLink(options: MemoryLinkOptions = {}): MemoryLink {
   const { framing = "flotilla.v1", delayMs = 0, clock = systemClock } = options;
   const left = makeEnd();
