@@ -19,8 +19,8 @@ export type ExposeOptions = Omit<Env, "clock"> & Partial<Pick<Env, "clock">>;
 
 /**
  * Makes of `implementation` what one peer may call: what the contract lists, with arguments that passed its schemas,
- * within the call's deadline; errors leave as coded errors. Nothing else of the object is reachable. For `serve`'s `main`,
- * and for an object that is passed to a peer as a callback; what methods return is exposed by itself.
+ * within the call's deadline; errors leave as coded errors. Nothing else of the object is reachable. For `serve`'s
+ * `main`, and for an object that is passed to a peer as a callback; what methods return is exposed by itself.
  *
  * When the last boundary around `implementation` is released (by its peer, or because the session ended) its
  * `[Symbol.dispose]` is called, if it has one.

@@ -97,9 +97,9 @@ type HasCapability<T, Levels extends unknown[] = [1, 2, 3, 4, 5, 6]> = Levels ex
 type Methods<I> = { readonly [K in MethodName<I>]: MethodSpec<I[K]> };
 
 /**
- * What does the work of interface `I`: an object or a class with its methods, sync or async. It extends nothing and knows no
- * RPC. Where `I` returns a capability, it returns an implementation of that. With a `[Symbol.dispose]` it hears when nobody
- * holds it any more.
+ * What does the work of interface `I`: an object or a class with its methods, sync or async. It extends nothing and
+ * knows no RPC. Where `I` returns a capability, it returns an implementation of that. With a `[Symbol.dispose]` it
+ * hears when nobody holds it any more.
  */
 export type Implementation<I> = {
   readonly [K in MethodName<I>]: I[K] extends (...args: infer P) => infer R
@@ -109,9 +109,9 @@ export type Implementation<I> = {
 type Returned<R> = [R] extends [RpcTarget] ? Implementation<R> : R;
 
 /**
- * Writes down what interface `I` grants: for each method its parameters and, if it returns a capability, the contract of
- * that. Whatever is not in it does not exist for a peer. The type checker holds it against `I`: a missing method, a parameter whose
- * schema lets more through than `I` takes, or a capability without its contract do not compile.
+ * Writes down what interface `I` grants: for each method its parameters and, if it returns a capability, the contract
+ * of that. Whatever is not in it does not exist for a peer. The type checker holds it against `I`: a missing method, a
+ * parameter whose schema lets more through than `I` takes, or a capability without its contract do not compile.
  *
  * @param name for error messages and logs.
  * @throws TypeError for a method name that is reserved, or an object schema that would let unknown keys through.

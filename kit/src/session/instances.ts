@@ -77,8 +77,9 @@ const retryMsMin = 20;
 const retryMsMax = 500;
 
 /**
- * Connects to all instances of a service, lazily; the caller owns what is returned, and closes it. Calls go to the less busy of two (Mitzenmacher's "power of two choices"), and
- * past those that are away, stopping, or failing; a capability stays with the instance that hosts it.
+ * Connects to all instances of a service, lazily; the caller owns what is returned, and closes it. Calls go to the less
+ * busy of two (Mitzenmacher's "power of two choices"), and past those that are away, stopping, or failing; a capability
+ * stays with the instance that hosts it.
  *
  * @throws TypeError for no `urls`, and as `connect` does.
  */
