@@ -50,7 +50,7 @@ describe.each(examples)("the example %s", (name) => {
   test("ends by itself and prints what its README says", async () => {
     const [command, output] = blocks.filter(({ language }) => language !== "ts");
     expect(command).toMatchObject({ language: "sh", text: `npm run -s example:${name}\n` });
-    const { stdout, stderr } = await run(process.execPath, [join(here, name, "main.ts")], { timeout: 20_000 });
+    const { stdout, stderr } = await run(process.execPath, [join(here, name, "main.ts")], { timeout: 60_000 });
     expect(stdout).toBe(output?.text);
     expect(stderr).toBe("");
   });

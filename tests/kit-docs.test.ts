@@ -16,8 +16,6 @@ const pageOf = (name: string) => readFileSync(join(root, "docs", "kit", name), "
 const workDir = mkdtempSync(join(root, "tests", ".kit-docs-"));
 afterAll(() => rmSync(workDir, { recursive: true, force: true }));
 
-const nodeRun = (file: string) => run(process.execPath, [file], { cwd: workDir, timeout: 20_000 });
-
 interface Shown {
   readonly name: string;
   readonly block: Block;
@@ -41,15 +39,26 @@ const programs = all.filter(({ block, prints }) => block.file === undefined && p
 const snippets = all.filter(isSnippet);
 const tests = all.filter(({ name }) => name.endsWith(".test.ts"));
 
-/** All snippets in one program, each as the page says that it is run. */
+const shown = [...programs, ...snippets];
+
+/** Everything in one process, one after the other, which is much cheaper: each begins with its number. */
+function program(): string {
+  const each = programs.map(({ name }, i) => `console.log("#${i}");\nawait import("./${name}");\n`);
+  return `${each.join("")}await import("./snippets.ts");\n`;
+}
+
+/** Each snippet as the page says that it is run. */
 function snippetsProgram(): string {
-  const each = snippets.map(({ block }, i) => `console.log("#${i}");\nawait watch(async () => {\n${block.text}});\n`);
+  const each = snippets.map(
+    ({ block }, i) => `console.log("#${programs.length + i}");\nawait watch(async () => {\n${block.text}});\n`,
+  );
   return `import { end, framesSent, library, watch } from "./library.ts";\nvoid framesSent;\n${each.join("")}await end();\n`;
 }
 
 beforeAll(() => {
   for (const { name, block } of all.filter((it) => !isSnippet(it))) writeFileSync(join(workDir, name), block.text);
   writeFileSync(join(workDir, "snippets.ts"), snippetsProgram());
+  writeFileSync(join(workDir, "program.ts"), program());
 });
 
 test("every program on these pages is run, and says what it prints", () => {
@@ -59,43 +68,32 @@ test("every program on these pages is run, and says what it prints", () => {
   expect([programs.length, snippets.length, tests.length]).toEqual([13, 19, 2]);
 });
 
-test.concurrent.each(programs.map((it) => [it.name, it] as const))(
-  "the program %s prints what stands below it",
-  async (_, it) => {
-    const { stdout, stderr } = await nodeRun(it.name);
-    expect(stdout).toBe(it.prints);
-    expect(stderr).toBe("");
-  },
-);
-
-describe("the snippets on stubs", () => {
+describe("what stands on these pages", () => {
   let outputs: string[] = [];
   beforeAll(async () => {
-    const { stdout, stderr } = await nodeRun("snippets.ts");
+    const { stdout, stderr } = await run(process.execPath, ["program.ts"], { cwd: workDir, timeout: 100_000 });
     outputs = stdout.split(/^#\d+\n/m).slice(1);
     expect(stderr).toBe("");
+  }, 120_000);
+
+  const titles = shown.map(({ name, block, prints }, i) => [`${name} ${block.file ?? ""}`, i, prints] as const);
+  test.each(titles)("%s prints what stands below it", (_, i, prints) => {
+    expect(outputs[i]).toBe(prints);
   });
 
-  test.each(snippets.map(({ block, prints }, i) => [`${i + 1}, ${block.file}`, i, prints] as const))(
-    "%s, leaves behind what stands below it",
-    (_, i, prints) => {
-      expect(outputs[i]).toBe(prints);
-    },
-  );
-
-  test("show it right after they have shown it wrong, and right leaves nothing behind", () => {
-    const wrong = snippets.flatMap(({ block }, i) => (block.file === "wrong" ? [i] : []));
+  test("shows it right after it has shown it wrong, and right leaves nothing behind", () => {
+    const wrong = shown.flatMap(({ block }, i) => (block.file === "wrong" ? [i] : []));
     for (const i of wrong) {
-      expect(snippets[i + 1]?.block.file).toBe("right");
+      expect(shown[i + 1]?.block.file).toBe("right");
       expect(outputs[i]).not.toBe(outputs[i + 1]);
     }
-    const right = outputs.filter((_, i) => snippets[i]?.block.file === "right");
+    const right = outputs.filter((_, i) => shown[i]?.block.file === "right");
     for (const output of right) expect(output).toMatch(/^left behind: nothing$/m);
     expect(outputs.filter((output) => /^left behind: \d/m.test(output)).length).toBeGreaterThanOrEqual(5);
   });
 });
 
-test("the tests on these pages pass", async () => {
+test("the tests on these pages pass", { timeout: 60_000 }, async () => {
   const vitest = join(root, "node_modules", "vitest", "vitest.mjs");
   const { stdout } = await run(process.execPath, [vitest, "run", "--root", workDir], { cwd: workDir, env: {} });
   expect(stdout).toMatch(/Test Files .*2 passed/);
@@ -109,7 +107,7 @@ test("everything on these pages passes the type checker", async () => {
   const args = [compiler, "--noEmit", "-p", workDir];
   const { stdout } = await run(process.execPath, args, { cwd: root }).catch((error) => error);
   expect(stdout).toBe("");
-}, 60_000);
+}, 120_000);
 
 const pages = [
   ...readdirSync(join(root, "docs")).map((name) => join("docs", name)),

@@ -99,7 +99,7 @@ describe("step by step, from an empty folder", () => {
       if (step.file) {
         const terminal = open(here(step.text.trim()));
         terminals.push(terminal);
-        await expect.poll(terminal.output, { timeout: 20_000 }).toBe(here(outputOf(step)!));
+        await expect.poll(terminal.output, { timeout: 60_000 }).toBe(here(outputOf(step)!));
         return;
       }
       for (const command of here(step.text).trim().split("\n")) {

@@ -28,7 +28,7 @@ import { type OnHiddenError, tellHidden } from "./redact.ts";
 import { openSession, type Session } from "./session.ts";
 import { makeUpgrader } from "./upgrader.ts";
 
-/** What `serve` takes. */
+/** What `serve` takes. `edge` limits anonymous peers, `link` services that proved a key: default `edgeLimits`, `linkLimits`. */
 export interface ServeOptions {
   /** The service's name; with `identity`, the one its key stands for. */
   readonly name: string;
@@ -38,9 +38,8 @@ export interface ServeOptions {
   main(peer: Peer): RpcTarget | undefined;
   /** With it, peers that prove a service's key are told apart; without it everybody is anonymous. */
   readonly identity?: Identity | undefined;
-  /** The address to listen at. Default 127.0.0.1: this machine alone. */
+  /** Default 127.0.0.1: this machine alone. A `port` of 0 takes any free one. */
   readonly host?: string;
-  /** 0 takes any free port. */
   readonly port: number;
   /** A Unix socket to listen at too, for peers on the same machine: an absolute path of at most 103 bytes. */
   readonly socketPath?: string | undefined;
@@ -53,9 +52,7 @@ export interface ServeOptions {
   readonly origins?: readonly string[] | undefined;
   /** Time for a client to send a whole request, headers and body. Milliseconds, default 8 s. */
   readonly receiveMsMax?: number | undefined;
-  /** For anonymous peers. Default `edgeLimits`. */
   readonly edge?: Limits;
-  /** For services that proved a key. Default `linkLimits`. */
   readonly link?: Limits;
   readonly clock?: Clock;
   /** Hears of faults, which callers know as `internal` only. Default: a line on stderr for each. */
