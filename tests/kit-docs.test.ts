@@ -126,6 +126,12 @@ test.each(pages)("every link of %s leads somewhere", (page) => {
   expect(broken).toEqual([]);
 });
 
+test.each(pages)("every file and folder that %s names is there", (page) => {
+  const text = readFileSync(join(root, page), "utf8").replace(/^```[\s\S]*?^```$/gm, "");
+  const named = [...text.matchAll(/`((?:kit|shop|tests|docs|scripts|bench|examples)\/[\w./-]*)`/g)];
+  expect(named.map(([, path = ""]) => path).filter((path) => !existsSync(join(root, path)))).toEqual([]);
+});
+
 test("docs/README.md names every page", () => {
   const named = linksIn(readFileSync(join(root, "docs", "README.md"), "utf8"));
   const missing = pages.filter((page) => page.startsWith("docs") && !/decisions|README/.test(page));
