@@ -69,7 +69,7 @@ up to date. Times are milliseconds where nothing else is said. Errors are \`Flot
 \`capnweb\` is described [there](https://github.com/cloudflare/capnweb).`;
 }
 
-/** Everything that is exported, and what those declarations name of ours beside. */
+/** Everything that is exported, and the types that those declarations name of ours beside. */
 function collect(entryPoints: ReadonlyMap<string, string>, program: ts.Program, checker: ts.TypeChecker): Entry[] {
   const exported = new Map<ts.Symbol, string[]>();
   for (const [path, file] of entryPoints) {
@@ -80,8 +80,12 @@ function collect(entryPoints: ReadonlyMap<string, string>, program: ts.Program, 
     }
   }
   const all = new Map<ts.Symbol, readonly string[]>(exported);
-  for (const [symbol] of all) {
-    for (const named of namedIn(declarationOf(symbol), checker)) if (!all.has(named)) all.set(named, []);
+  for (const symbol of exported.keys()) {
+    for (const named of namedIn(declarationOf(symbol), checker)) {
+      // Types that only compute types say nothing to who reads.
+      const isShown = ts.isInterfaceDeclaration(declarationOf(named)) || proseOf(named, checker) !== "";
+      if (isShown && !all.has(named)) all.set(named, []);
+    }
   }
   const anchors = new Map<string, number>();
   const anchorOf = (heading: string) => {

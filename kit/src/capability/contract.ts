@@ -112,6 +112,7 @@ type Returned<R> = [R] extends [RpcTarget] ? Implementation<R> : R;
  * Writes down what interface `I` grants: for each method its parameters and, if it returns a capability, the contract
  * of that. Whatever is not in it does not exist for a peer. The type checker holds it against `I`: a missing method, a
  * parameter whose schema lets more through than `I` takes, or a capability without its contract do not compile.
+ * `contract<Shelf>("Shelf", { count: { params: [] }, book: { params: [arg("title", Title)], returns: BookContract } })`.
  *
  * @param name for error messages and logs.
  * @throws TypeError for a method name that is reserved, or an object schema that would let unknown keys through.
