@@ -1,77 +1,35 @@
 // The pages of docs/kit: their programs and snippets are run, and print what stands below them. The tutorial and the
-// reference have tests of their own.
+// reference have tests of their own; that all of it compiles against the package is seen beside the tutorial.
 import { execFile } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { anchorsOf, type Block, blocksOf, linksIn } from "./documents.ts";
+import { anchorsOf, linksIn } from "./documents.ts";
+import { everything, programs, runsAll, savePages, snippets, testFiles } from "./kit-pages.ts";
 
 const run = promisify(execFile);
 const root = fileURLToPath(new URL("..", import.meta.url));
-const pageOf = (name: string) => readFileSync(join(root, "docs", "kit", name), "utf8");
 
 /** Within the repository, so that packages are found as from anywhere in it. */
 const workDir = mkdtempSync(join(root, "tests", ".kit-docs-"));
 afterAll(() => rmSync(workDir, { recursive: true, force: true }));
 
-interface Shown {
-  readonly name: string;
-  readonly block: Block;
-  /** The text block that follows. */
-  readonly prints: string | undefined;
-}
-
-function shownIn(page: string): readonly Shown[] {
-  const blocks = blocksOf(pageOf(page));
-  return blocks.flatMap((block, i) => {
-    if (block.language !== "ts") return [];
-    const next = blocks[i + 1];
-    const name = block.file?.endsWith(".ts") ? block.file : `${page.replace(".md", "")}-${i}.ts`;
-    return [{ name, block, prints: next?.language === "text" ? next.text : undefined }];
-  });
-}
-
-const all = [...shownIn("how-to.md"), ...shownIn("stubs.md"), ...shownIn("concepts.md")];
-const isSnippet = ({ block }: Shown) => block.file === "wrong" || block.file === "right";
-const programs = all.filter(({ block, prints }) => block.file === undefined && prints !== undefined);
-const snippets = all.filter(isSnippet);
-const tests = all.filter(({ name }) => name.endsWith(".test.ts"));
+beforeAll(() => savePages(workDir));
 
 const shown = [...programs, ...snippets];
 
-/** Everything in one process, one after the other, which is much cheaper: each begins with its number. */
-function program(): string {
-  const each = programs.map(({ name }, i) => `console.log("#${i}");\nawait import("./${name}");\n`);
-  return `${each.join("")}await import("./snippets.ts");\n`;
-}
-
-/** Each snippet as the page says that it is run. */
-function snippetsProgram(): string {
-  const each = snippets.map(
-    ({ block }, i) => `console.log("#${programs.length + i}");\nawait watch(async () => {\n${block.text}});\n`,
-  );
-  return `import { end, framesSent, library, watch } from "./library.ts";\nvoid framesSent;\n${each.join("")}await end();\n`;
-}
-
-beforeAll(() => {
-  for (const { name, block } of all.filter((it) => !isSnippet(it))) writeFileSync(join(workDir, name), block.text);
-  writeFileSync(join(workDir, "snippets.ts"), snippetsProgram());
-  writeFileSync(join(workDir, "program.ts"), program());
-});
-
 test("every program on these pages is run, and says what it prints", () => {
-  expect(all.filter((it) => ![...programs, ...snippets, ...tests].includes(it)).map(({ name }) => name)).toEqual([
-    "library.ts",
-  ]);
-  expect([programs.length, snippets.length, tests.length]).toEqual([13, 19, 2]);
+  const others = everything.filter((it) => ![...shown, ...testFiles].includes(it));
+  expect(others.map(({ name }) => name)).toEqual(["library.ts"]);
+  expect([programs.length, snippets.length, testFiles.length]).toEqual([13, 19, 2]);
 });
 
 describe("what stands on these pages", () => {
   let outputs: string[] = [];
   beforeAll(async () => {
-    const { stdout, stderr } = await run(process.execPath, ["program.ts"], { cwd: workDir, timeout: 100_000 });
+    const { stdout, stderr } = await run(process.execPath, [runsAll], { cwd: workDir, timeout: 100_000 });
     outputs = stdout.split(/^#\d+\n/m).slice(1);
     expect(stderr).toBe("");
   }, 120_000);
@@ -98,16 +56,6 @@ test("the tests on these pages pass", { timeout: 60_000 }, async () => {
   const { stdout } = await run(process.execPath, [vitest, "run", "--root", workDir], { cwd: workDir, env: {} });
   expect(stdout).toMatch(/Test Files .*2 passed/);
 });
-
-test("everything on these pages passes the type checker", async () => {
-  const compilerOptions = { noUnusedLocals: false, noUnusedParameters: false };
-  const config = { extends: "../../tsconfig.json", include: ["*.ts"], compilerOptions };
-  writeFileSync(join(workDir, "tsconfig.json"), JSON.stringify(config));
-  const compiler = join(root, "node_modules", "typescript", "bin", "tsc");
-  const args = [compiler, "--noEmit", "-p", workDir];
-  const { stdout } = await run(process.execPath, args, { cwd: root }).catch((error) => error);
-  expect(stdout).toBe("");
-}, 120_000);
 
 const pages = [
   ...readdirSync(join(root, "docs")).map((name) => join("docs", name)),
