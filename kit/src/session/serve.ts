@@ -50,6 +50,8 @@ export interface ServeOptions {
    * because a browser connects anywhere for any page; programs that are no browser send no `Origin` and are not meant.
    */
   readonly origins?: readonly string[] | undefined;
+  /** Addresses or ranges of proxies whose `X-Forwarded-For` counts; else a TypeError. SECURITY: they may name anybody. */
+  readonly trustedProxies?: readonly string[] | undefined;
   /** Time for a client to send a whole request, headers and body. Milliseconds, default 8 s. */
   readonly receiveMsMax?: number | undefined;
   readonly edge?: Limits;
