@@ -131,6 +131,16 @@ describe("the shop", () => {
   });
 });
 
+test("the examples are programs of a user's: of ours they import the kit by its name, and their own folder", () => {
+  const programs = sources.filter((source) => source.path.startsWith("examples/") && !isTest(source));
+  const wrong = programs.flatMap(({ path, imports, packages }) => [
+    ...imports.filter((to) => dirname(to) !== dirname(path)).map((to) => `${path} -> ${to}`),
+    ...packages.filter((name) => name === "@flotilla/kit/testing").map((name) => `${path} -> ${name}`),
+  ]);
+  expect(programs.length).toBeGreaterThan(5);
+  expect(wrong).toEqual([]);
+});
+
 const isTestHelper = (from: string, to: string) => from.endsWith(".test.ts") && to.startsWith("tests/");
 
 test("other packages are imported by their name, not by a path inside them", () => {
