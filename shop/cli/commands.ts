@@ -48,6 +48,11 @@ export const entries: readonly Entry[] = [
   { name: "keys", summary: "The keys of the services", load: async () => (await import("./commands/keys.ts")).keys },
   { name: "demo", summary: "Walk through ten steps", load: async () => (await import("./commands/demo.ts")).demo },
   {
+    name: "repl",
+    summary: "Hold capabilities, interactively",
+    load: async () => (await import("./commands/repl.ts")).repl,
+  },
+  {
     name: "completion",
     summary: "Print a completion script",
     load: async () => (await import("./commands/completion.ts")).completion,

@@ -82,7 +82,10 @@ export function makePrompt({ input, output, isAllowed, isAgreed, signal }: Promp
     const lines = createInterface({ input, output: output as NodeJS.WritableStream, terminal: true, historySize: 0 });
     try {
       const closed = new Promise<never>((_, reject) => {
-        lines.once("SIGINT", () => reject(new Interrupted("SIGINT")));
+        lines.once("SIGINT", () => {
+          output.write("\n");
+          reject(new Interrupted("SIGINT"));
+        });
         lines.once("close", () => reject(new CliError("aborted", "Nothing was done", { reason: "not_agreed" })));
       });
       return await Promise.race([lines.question(question, { signal }), closed]);

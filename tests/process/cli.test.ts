@@ -239,6 +239,12 @@ const cases: Readonly<Record<string, Case>> = {
     json: ["demo", { lines: expect.arrayContaining(["=== Demo Complete ==="]) }],
     fails: ["demo extra", 2, "invalid_argument"],
   },
+  repl: {
+    text: [`repl ${asBob}`, /^\{\n {2}userId: 'user2',\n/],
+    json: [`repl ${asBob}`, { userId: "user2", username: "bob" }],
+    fails: ["repl --gateway http://127.0.0.1:1", 6, "unavailable"],
+    input: "await gateway.getUserProfile(token)\n",
+  },
   completion: {
     text: ["completion fish", /^complete -c flotilla -f -n '__flotilla_at "order"' -a 'create'/m],
     json: ["completion zsh", { shell: "zsh", script: expect.stringContaining("#compdef flotilla") }],
