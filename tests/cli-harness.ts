@@ -1,5 +1,7 @@
 import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
+import { type AddressInfo, connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -32,6 +34,35 @@ export interface Cli extends Disposable {
   json(args: readonly string[], options?: RunOptions): Promise<unknown>;
   /** Logs in one of the demo's users, as a profile of that name. */
   login(username: string): Promise<void>;
+}
+
+/** A way to the gateway on which is heard what is called. */
+export interface Wiretap {
+  readonly url: string;
+  /** The methods that were called in batches since the last time. */
+  heard(): string[];
+  close(): void;
+}
+
+export async function tap(gatewayUrl: string): Promise<Wiretap> {
+  let text = "";
+  const server = createServer((client) => {
+    const { hostname, port } = new URL(gatewayUrl);
+    const gateway = connect(Number(port), hostname);
+    client.on("data", (bytes) => (text += bytes.toString("latin1")));
+    client.pipe(gateway).pipe(client);
+    for (const socket of [client, gateway]) socket.on("error", () => [client, gateway].map((it) => it.destroy()));
+  });
+  await once(server.listen(0, "127.0.0.1"), "listening");
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    heard() {
+      const methods = [...text.matchAll(/\["pipeline",-?\d+,\["(\w+)"\]/g)].map(([, method = ""]) => method);
+      text = "";
+      return [...new Set(methods)];
+    },
+    close: () => void server.close(),
+  };
 }
 
 /** Commands that take longer hang. Milliseconds. */

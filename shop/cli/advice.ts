@@ -18,7 +18,7 @@ export function adviceFor({ code, detail }: CliError, chosen: Chosen | undefined
     case "unavailable":
       if (detail.reason === "connection_refused")
         return "Start it with `npm start`, or say where it is with `--gateway URL`";
-      return "Nothing was lost: try again later; `flotilla status` shows whether the shop is ready";
+      return "Try again later; `flotilla status` shows whether the shop is ready";
     case "deadline_exceeded":
       return "Look whether it was done before you repeat it, or give it more time with `--timeout 2m`";
     case "invalid_argument":

@@ -54,7 +54,7 @@ export interface CommandSpec {
   readonly options?: readonly OptionSpec[];
   /** Complete command lines; each group and each command has one at least. */
   readonly examples: readonly string[];
-  /** Methods of the contracts that it calls, such as `ApiGateway.listOrders`. */
+  /** Methods of the contracts that it calls, such as `ApiGateway.listOrders`; tests hold it to that. */
   readonly calls?: readonly string[];
   readonly commands?: readonly CommandSpec[];
   /** What to do about an error, by its code or its reason, in one line. */

@@ -70,12 +70,13 @@ function notReached(url: URL, error: Error & { code?: string; errors?: readonly 
   const code = error.code ?? error.errors?.[0]?.code ?? "";
   const why = plainWords[code] ?? error.message;
   return new CliError("unavailable", `The gateway at ${url.origin} cannot be reached: ${why}`, {
-    reason: unsent.has(code) ? "not_sent" : "connection_lost",
+    ...(unsent.has(code) ? { reason: "not_sent", hint: startHint } : { reason: "connection_lost" }),
     retryable: true,
-    hint: "Start it with `npm start`, or say where it is with `--gateway URL`",
     cause: error,
   });
 }
+
+const startHint = "Start it with `npm start`, or say where it is with `--gateway URL`";
 
 const plainWords: Readonly<Record<string, string>> = {
   ECONNREFUSED: "nobody listens there",

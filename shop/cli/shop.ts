@@ -4,7 +4,7 @@ import type { Gateway } from "../contracts/gateway.ts";
 import type { Login } from "../contracts/users.ts";
 import { gatewayUrlDefault } from "../topology.ts";
 import { makeBatchTransport } from "./batch-transport.ts";
-import { CliError, toCliError, usageError } from "./cli-error.ts";
+import { advised, CliError, toCliError, usageError } from "./cli-error.ts";
 import { type Answer, refusalOf, send } from "./post.ts";
 import { whileLocked } from "./profile-lock.ts";
 import type { Profiles } from "./profiles.ts";
@@ -161,6 +161,8 @@ export function makeShop(options: ShopOptions): Shop {
         const isHarmless = repeat === "always" || reason === "not_sent";
         const waitMs = retryAfterMs ?? firstWaitMs * 2 ** (tried - 1) * (0.5 + Math.random());
         const isInTime = performance.now() + waitMs < deadlineAtMs;
+        if (error.code === "unavailable" && !isHarmless)
+          throw advised(error, "Look whether it was done before you repeat it");
         if (error.code !== "unavailable" || !retryable || !isHarmless || !isInTime || tried === attemptsMax)
           throw error;
         terminal.detail(`${error.message}; trying again in ${Math.round(waitMs)} ms`);

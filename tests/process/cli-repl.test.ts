@@ -67,7 +67,7 @@ test("calls on what has not come yet travel along, and looking at it asks for no
     "const office = gateway.account(token).administration()",
     "office",
     "(await office.listRoles()).map((role) => role.name).join()",
-    "`${await office}`",
+    "String(await office)",
     "gateway.getUserProfile(token)",
     "JSON.stringify(gateway)",
     "revoke(1)",

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { CommandSpec } from "../../shop/cli/command.ts";
 import { allCommands } from "../../shop/cli/commands.ts";
-import { type Cli, makeCli, type RunOptions } from "../cli-harness.ts";
+import { type Cli, makeCli, type RunOptions, tap, type Wiretap } from "../cli-harness.ts";
 import { type Processes, startProcesses } from "../process-harness.ts";
 
 /** One command in its three forms. Its text and its JSON come of two runs, so what each changes is its own. */
@@ -17,12 +17,14 @@ interface Case {
 
 let shop: Processes;
 let cli: Cli;
+let way: Wiretap;
 /** Not that of the running services: what is done to keys here would end their sessions. */
 const keysDir = mkdtempSync(join(tmpdir(), "flotilla-keys-"));
 
 beforeAll(async () => {
   shop = await startProcesses();
-  cli = makeCli({ FLOTILLA_GATEWAY_URL: shop.urls.gateway, FLOTILLA_DATA: keysDir });
+  way = await tap(shop.urls.gateway);
+  cli = makeCli({ FLOTILLA_GATEWAY_URL: way.url, FLOTILLA_DATA: keysDir });
   await Promise.all([cli.login("alice"), cli.login("bob")]);
   // What the cases below look at and do away with.
   await run("users create erin --email erin@example.org --password-stdin --profile alice", { input: longPassword });
@@ -35,6 +37,7 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
+  way.close();
   await shop[Symbol.asyncDispose]();
   cli[Symbol.dispose]();
   rmSync(keysDir, { recursive: true });
@@ -261,6 +264,13 @@ const leaves = (spec: CommandSpec, path = spec.name): string[] =>
   spec.commands?.flatMap((child) => leaves(child, `${path} ${child.name}`)) ?? [path];
 const commands = (await allCommands()).flatMap((spec) => leaves(spec));
 
+/** What a command says that it calls. */
+const calls = new Map((await allCommands()).flatMap((spec) => callsOf(spec)));
+function callsOf(spec: CommandSpec, path = spec.name): [path: string, methods: string[]][] {
+  const own = (spec.calls ?? []).map((method) => method.split(".")[1] ?? "");
+  return [[path, own], ...(spec.commands ?? []).flatMap((child) => callsOf(child, `${path} ${child.name}`))];
+}
+
 test("every command is looked at below", () => {
   expect(Object.keys(cases).sort()).toEqual(commands.toSorted());
 });
@@ -268,11 +278,13 @@ test("every command is looked at below", () => {
 describe("in text, in JSON and when it fails:", () => {
   test.each(Object.entries(cases))("flotilla %s", async (name, { text, json, fails, input = "" }) => {
     const known = await placeholders(name);
+    way.heard();
     const [inText, inJson, failing] = await Promise.all([
       cli.run(fill(text[0], known), { input }),
       cli.run([...fill(json[0], known), "--json"], { input }),
       cli.run([...fill(fails[0], known), "--json"], { input }),
     ]);
+    expect(way.heard()).toEqual(expect.arrayContaining(calls.get(name) ?? []));
     expect(inText).toEqual({ code: 0, out: expect.stringMatching(text[1]), err: expect.not.stringContaining("✗") });
     expect(inText.out).not.toContain("\x1b");
     expect({ ...inJson, out: JSON.parse(inJson.out) }).toEqual({ code: 0, err: "", out: holding(json[1]) });

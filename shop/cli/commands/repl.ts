@@ -7,7 +7,6 @@ export const repl: CommandSpec = {
     "JavaScript, with `gateway`, `token`, `await account()`, `why(cap)`, `caps()` and `revoke(cap)`; `help()` says more.\n" +
     "Lines may come from a program, too: it ends with 1 when one of them failed. Nothing is kept of what was typed.",
   examples: ["flotilla repl", "echo 'await (await account()).orders()' | flotilla repl --json"],
-  calls: ["ApiGateway.account", "Account.administration"],
   handlesSignals: true,
   async run(context) {
     const { runSession } = await import("../repl/session.ts");
