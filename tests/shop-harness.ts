@@ -250,6 +250,7 @@ function connectionOver<T extends RpcTarget>(current: () => TestLink, onUse?: ()
     at: (instance) => (instance === current().instance ? link : undefined),
     isAnonymous: false,
     isOpen: true,
+    isLeaving: false,
     stats: () => current().near.stats(),
     close: () => current().cut(),
     [Symbol.dispose]: () => current().cut(),

@@ -10,8 +10,8 @@ import { makeWebSocketChannel, subprotocol } from "../transport/websocket.ts";
 import { checkReply, helloHeader, type Proven, replyHeader, type Self, sayHello } from "./hello.ts";
 import type { Identity } from "./identity.ts";
 import { endWhenRevoked } from "./key-watch.ts";
+import { addressOf } from "./service-url.ts";
 import { openSession, type Session } from "./session.ts";
-import { socketPathIn } from "./unix-socket.ts";
 import { notAnswered, notProven, refused, unreachable } from "./unreachable.ts";
 
 export interface ConnectOptions {
@@ -29,6 +29,11 @@ export interface ConnectOptions {
   /** 0 to 1, for the jitter of reconnection. */
   readonly random?: () => number;
   readonly onFrame?: ((direction: "in" | "out", frame: string) => void) | undefined;
+  /**
+   * Hears that the peer is stopping, and is gone soon. The peer refuses new calls once this has resolved, or after a
+   * moment. Default: at once.
+   */
+  readonly onStopping?: (() => PromiseLike<void> | void) | undefined;
 }
 
 /** A connection that opens when it is first used and comes back by itself. */
@@ -48,6 +53,8 @@ export interface Connection<T extends RpcTarget> extends Disposable {
   /** Resolves when a session is open. Rejects with `unavailable`, and a `reason`, while the peer is away. */
   opened(): Promise<void>;
   readonly isOpen: boolean;
+  /** The peer has said that it is stopping: whoever can asks another instance. */
+  readonly isLeaving: boolean;
   /** How many sessions were opened so far: what hangs on a session is gone when it has grown. */
   readonly sessionNumber: number;
   stats(): { imports: number; exports: number };
@@ -91,6 +98,7 @@ export function connect<T extends RpcTarget>(options: ConnectOptions): Connectio
   let state: State = { at: "idle" };
   let failures = 0;
   let sessionNumber = 0;
+  let isLeaving = false;
   let cancelRetry: Cancel = () => {};
   let abandonDial = () => {};
 
@@ -106,6 +114,9 @@ export function connect<T extends RpcTarget>(options: ConnectOptions): Connectio
     isAnonymous: self === undefined,
     get isOpen() {
       return state.at === "open";
+    },
+    get isLeaving() {
+      return state.at === "open" && isLeaving;
     },
     get sessionNumber() {
       return sessionNumber;
@@ -171,6 +182,7 @@ export function connect<T extends RpcTarget>(options: ConnectOptions): Connectio
     const openedAtMs = clock.monotonicMs();
     state = { at: "open", link };
     sessionNumber += 1;
+    isLeaving = false;
     void link.session.closed.then((reason) => {
       if (clock.monotonicMs() - openedAtMs >= settledMs) failures = 0;
       onAway(unreachable(name, { reason: reasonOf(reason), cause: reason }));
@@ -237,6 +249,10 @@ export function connect<T extends RpcTarget>(options: ConnectOptions): Connectio
         callers,
         clock,
         onFrame: options.onFrame,
+        onPeerStopping() {
+          isLeaving = true;
+          return options.onStopping?.();
+        },
       });
       if (self && proven) endWhenRevoked(session, { identity: self.identity, proven, clock });
       resolve({ session, instance: proven?.peer.instance });
@@ -245,26 +261,6 @@ export function connect<T extends RpcTarget>(options: ConnectOptions): Connectio
     socket.once("close", () => reject(unreachable(name, { text: "it closed the connection" })));
     return promise;
   }
-}
-
-/** Of the sessions at `url`; `href` is then what stands in the request, and `socketPath` where it goes. */
-interface Address {
-  readonly href: string;
-  readonly socketPath?: string | undefined;
-}
-
-function addressOf(url: string): Address {
-  const parsed = URL.parse(url);
-  if (!parsed || !/^(https?|wss?|unix):$/.test(parsed.protocol) || parsed.search !== "" || parsed.hash !== "") {
-    throw new TypeError("url is no address such as http://host:port (or https, ws, wss), nor unix:/path");
-  }
-  const socketPath = socketPathIn(parsed);
-  if (socketPath !== undefined && !socketPath.startsWith("/"))
-    throw new TypeError("a unix: url takes an absolute path");
-  if (socketPath !== undefined) return { href: "ws://localhost/rpc", socketPath };
-  parsed.protocol = parsed.protocol.replace("http", "ws");
-  parsed.pathname = `${parsed.pathname.replace(/\/+$/, "")}/rpc`;
-  return { href: parsed.href };
 }
 
 function selfOf({ identity, instance = newInstanceId() }: NonNullable<ConnectOptions["as"]>, clock: Clock): Self {
