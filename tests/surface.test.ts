@@ -8,6 +8,7 @@ test("the kit exports these values", () => {
     [
       "FlotillaError",
       "accept",
+      "addressOf",
       "anonymous",
       "arg",
       "attenuate",
@@ -48,6 +49,7 @@ test("the kit exports these values", () => {
       "serve",
       "serveOps",
       "srvDirectory",
+      "stoppingReason",
       "systemClock",
       "withContext",
       "withOwnDeadline",

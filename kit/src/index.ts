@@ -48,12 +48,15 @@ export {
   connectAll,
   type InstanceReport,
   type Instances,
+  type Use,
 } from "./session/instances.ts";
 export { type KeysCommand, runKeys } from "./session/keys.ts";
 export { type OpsOptions, type OpsServer, serveOps } from "./session/ops.ts";
 export { type ServeOptions, type Server, serve } from "./session/serve.ts";
+export { addressOf } from "./session/service-url.ts";
 export { openSession, type Session, type SessionOptions } from "./session/session.ts";
 export { onShutdownSignal } from "./session/shutdown.ts";
+export { stoppingReason } from "./session/stopping.ts";
 export { type Metrics, makeMetrics } from "./telemetry/metrics.ts";
 export type { Channel, ChannelEvents, Framing } from "./transport/channel.ts";
 export type { CallerPolicy } from "./transport/envelope.ts";

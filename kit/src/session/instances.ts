@@ -36,12 +36,18 @@ export interface CallOptions {
    * for who serves many, whose waiting calls would pile up.
    */
   readonly awayMsMax?: number;
+  /** How often a repeatable call is sent at most. Default: until its deadline, or the end of the budget. */
+  readonly attemptsMax?: number;
+  /** A run that has turned out to be the wrong one: asked only if there is no other. */
+  readonly except?: string | undefined;
   /**
    * Calls that fail together, such as those that write: while the calls of one group keep failing, those of others go
    * on. Default: one group for all calls that name none.
    */
   readonly group?: string;
 }
+
+export type Use<T extends RpcTarget, R> = (main: RpcStub<T>, connection: Connection<T>) => PromiseLike<R>;
 
 /** How one instance is doing, for metrics and for people. */
 export interface InstanceReport {
@@ -64,17 +70,17 @@ export interface InstanceReport {
 export interface Instances<T extends RpcTarget> extends Disposable {
   readonly name: string;
   /**
-   * Runs `use` with the main object of an instance: of two at random, the one with fewer calls under way. What an
+   * Runs `use` with the main object of an instance, and the connection to it: of two at random, the one with fewer calls under way. What an
    * instance refuses because it is stopping is sent to another, for it was not begun; so of several calls that `use`
    * makes, one after the other, only the last may change anything.
    *
    * @throws FlotillaError what `use` throws; `unavailable` when no instance can be reached, with reason `circuit_open`
    *   and `retryAfterMs` when those that can keep failing, or `directory_unknown` when nobody has said where they are.
    */
-  call<R>(use: (main: RpcStub<T>) => PromiseLike<R>, options?: CallOptions): Promise<R>;
+  call<R>(use: Use<T, R>, options?: CallOptions): Promise<R>;
   /**
    * The instance that `call` would ask: for who introduces what it gets there, pipelines, or keeps a capability.
-   * @param except a run that has turned out to be the wrong one; taken only if there is no other.
+   * @param except as of `CallOptions`.
    * @throws FlotillaError `unavailable`, reason `directory_unknown`; after `opened` it does not.
    */
   pick(except?: string): Connection<T>;
@@ -93,8 +99,6 @@ export interface Instances<T extends RpcTarget> extends Disposable {
   report(): InstanceReport[];
   close(): void;
 }
-
-type Use<T extends RpcTarget, R> = (main: RpcStub<T>) => PromiseLike<R>;
 
 /** Between two attempts of a call that may be repeated: at first, and at most. Milliseconds. */
 const retryMsMin = 20;
@@ -189,14 +193,14 @@ export function connectAll<T extends RpcTarget>(options: ConnectAllOptions): Ins
     return b.underWay < a.underWay ? b : a;
   }
 
-  function begin<R>(use: Use<T, R>, { group = "" }: CallOptions): Promise<R> {
-    return members.current.length > 0 ? callOnce(use, group) : members.known().then(() => callOnce(use, group));
+  function begin<R>(use: Use<T, R>, options: CallOptions): Promise<R> {
+    return members.current.length > 0 ? callOnce(use, options) : members.known().then(() => callOnce(use, options));
   }
 
-  async function callOnce<R>(use: Use<T, R>, group: string): Promise<R> {
+  async function callOnce<R>(use: Use<T, R>, { group = "", except }: CallOptions): Promise<R> {
     const refusedBy = new Set<Member<T>>();
     for (;;) {
-      const member = choose(group, refusedBy);
+      const member = choose(group, refusedBy, except);
       try {
         return await ask(member, use, group);
       } catch (error) {
@@ -210,11 +214,11 @@ export function connectAll<T extends RpcTarget>(options: ConnectAllOptions): Ins
 
   async function ask<R>(member: Member<T>, use: Use<T, R>, group: string): Promise<R> {
     const { connection } = member;
-    if (!connection.isOpen) return await use(connection.main);
+    if (!connection.isOpen) return await use(connection.main, connection);
     const { sessionNumber } = connection;
     const leave = member.enter();
     try {
-      return await member.breakerOf(group).run(() => use(connection.main), {
+      return await member.breakerOf(group).run(() => use(connection.main, connection), {
         name,
         isFailure(error) {
           // A session that ends is the connection's to mend, and tells nothing of the next one.
@@ -232,6 +236,7 @@ export function connectAll<T extends RpcTarget>(options: ConnectAllOptions): Ins
     const startMs = clock.monotonicMs();
     const endMs = currentContext()?.deadlineAtMs ?? startMs + deadlineMsDefault;
     const awayUntilMs = startMs + (options.awayMsMax ?? Number.POSITIVE_INFINITY);
+    const { attemptsMax = Number.POSITIVE_INFINITY } = options;
     budget.earn();
     for (let attempt = 0; ; attempt += 1) {
       try {
@@ -239,7 +244,7 @@ export function connectAll<T extends RpcTarget>(options: ConnectAllOptions): Ins
       } catch (error) {
         const waitMs = Math.min(retryMsMin * 2 ** attempt, retryMsMax) * (0.5 + random() / 2);
         const nextMs = clock.monotonicMs() + waitMs;
-        if (isClosed || !mayHelp(error) || nextMs >= endMs) throw error;
+        if (isClosed || !mayHelp(error) || nextMs >= endMs || attempt + 1 >= attemptsMax) throw error;
         if (openMembers().length === 0 && nextMs >= awayUntilMs) throw error;
         await new Promise<void>((resolve) => clock.after(waitMs, resolve));
         if (isClosed) throw unreachable(name, { text: "the connection was closed" });
