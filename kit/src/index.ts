@@ -27,7 +27,15 @@ export { fileDirectory } from "./discovery/file-directory.ts";
 export { listDirectory } from "./discovery/list-directory.ts";
 export type { DirectoryOptions } from "./discovery/lookup.ts";
 export { etcdPlaceOf, openDirectory } from "./discovery/open-directory.ts";
-export { type Home, type HomeOptions, type Introducible, introducible, makeHome } from "./introduction/home.ts";
+export {
+  deposited,
+  type HearsOfDeposits,
+  type Home,
+  type HomeOptions,
+  type Introducible,
+  introducible,
+  makeHome,
+} from "./introduction/home.ts";
 export {
   accept,
   type Gift,
@@ -51,6 +59,7 @@ export {
   type Use,
 } from "./session/instances.ts";
 export { type KeysCommand, runKeys } from "./session/keys.ts";
+export { isAddressRange } from "./session/proxies.ts";
 export { type OpsOptions, type OpsServer, serveOps } from "./session/ops.ts";
 export { type ServeOptions, type Server, serve } from "./session/serve.ts";
 export { addressOf } from "./session/service-url.ts";

@@ -1,6 +1,7 @@
 import { FlotillaError } from "@flotilla/kit";
 import type { Account } from "./account.ts";
-import type { Actor, AuditEntry, AuditEvent } from "./audit.ts";
+import type { Actor, AuditReader } from "../service/audit.ts";
+import type { AuditEvent } from "./audit.ts";
 import type { LoginSession, Standing } from "./login.ts";
 import type { RefreshHashes } from "./refresh-token.ts";
 import type { Permission, Role } from "./role.ts";
@@ -53,7 +54,7 @@ export interface AccountStore {
   accountByName(username: string): Promise<Account | undefined>;
   accountById(id: string): Promise<Account | undefined>;
   /** In the order of their making, without the deleted. */
-  listAccounts(page?: PageOf<string>): Promise<Account[]>;
+  listAccounts(page?: Partial<PageOf<string>>): Promise<Account[]>;
   /** How many accounts there are, without the deleted. */
   count(): Promise<number>;
   /** Undefined unless the account is enabled and, when `sid` is given, that login of its is alive. */
@@ -104,13 +105,11 @@ export interface RoleStore {
   setRolePermissions(name: string, permissions: readonly Permission[], by: Actor): Promise<Role>;
 }
 
-export interface AuditStore {
-  /** Newest first. */
-  audit(
-    page: PageOf<number> & { readonly subjectId?: string | undefined; readonly nowMs: number },
-  ): Promise<AuditEntry[]>;
-  /** Removes what is older than `auditKeptMs`, some at a time. @returns how many. */
-  purgeAudit(nowMs: number): Promise<number>;
+export interface AuditStore extends AuditReader<AuditEvent> {
+  /** Somebody asked for what `permission` would have allowed. */
+  refuse(permission: string, by: Actor): Promise<void>;
+  /** The user who acts was introduced to a service. */
+  noteIntroduction(introduction: { readonly gifter: string; readonly recipient: string }, by: Actor): Promise<void>;
 }
 
 /**
@@ -119,7 +118,7 @@ export interface AuditStore {
  * `unavailable` when the store cannot be used now.
  */
 export interface UserStore extends AccountStore, LoginStore, RoleStore, AuditStore {
-  close(): void;
+  close(): void | Promise<void>;
 }
 
 const refusal = (reason: string, message: string) => new FlotillaError("failed_precondition", message, { reason });

@@ -62,6 +62,8 @@ export interface InstanceReport {
   readonly underWay: number;
   /** Calls that failed so that they count for its breakers, since it was first known. */
   readonly failures: number;
+  /** Calls that it was sent although they had been sent before, there or elsewhere. */
+  readonly repeated: number;
   /** By group of calls. */
   readonly breakers: Readonly<Record<string, BreakerState>>;
 }
@@ -94,8 +96,7 @@ export interface Instances<T extends RpcTarget> extends Disposable {
   opened(): Promise<void>;
   /** Whether connections were made without `as`. */
   readonly isAnonymous: boolean;
-  /** Calls that were sent once more are counted since the start; the rest is as it is now. */
-  stats(): { imports: number; exports: number; open: number; underWay: number; repeated: number };
+  stats(): { imports: number; exports: number; open: number; underWay: number };
   report(): InstanceReport[];
   close(): void;
 }
@@ -117,7 +118,6 @@ export function connectAll<T extends RpcTarget>(options: ConnectAllOptions): Ins
   const directory = "directory" in options ? options.directory : listed(options.urls);
   const budget = makeRetryBudget(clock);
   let isClosed = false;
-  let repeated = 0;
   const members = makeMembers<T>({
     name,
     directory,
@@ -151,7 +151,7 @@ export function connectAll<T extends RpcTarget>(options: ConnectAllOptions): Ins
       const all = members.all.map((member) => ({ ...member.connection.stats(), underWay: member.underWay }));
       const sum = (of: "imports" | "exports" | "underWay") => all.reduce((total, it) => total + it[of], 0);
       const held = { imports: sum("imports"), exports: sum("exports") };
-      return { ...held, open: openMembers().length, underWay: sum("underWay"), repeated };
+      return { ...held, open: openMembers().length, underWay: sum("underWay") };
     },
     report: () => members.all.map(reportOf),
     close,
@@ -164,10 +164,10 @@ export function connectAll<T extends RpcTarget>(options: ConnectAllOptions): Ins
   }
 
   function reportOf(member: Member<T>): InstanceReport {
-    const { url, connection, underWay, failures } = member;
+    const { url, connection, underWay, failures, repeated } = member;
     const { instance, isOpen } = connection;
     const isLeaving = member.isLeaving || !members.current.includes(member);
-    return { name, url, instance, isOpen, isLeaving, underWay, failures, breakers: member.breakers() };
+    return { name, url, instance, isOpen, isLeaving, underWay, failures, repeated, breakers: member.breakers() };
   }
 
   /** @param refusedBy those that have refused this call. */
@@ -193,14 +193,16 @@ export function connectAll<T extends RpcTarget>(options: ConnectAllOptions): Ins
     return b.underWay < a.underWay ? b : a;
   }
 
-  function begin<R>(use: Use<T, R>, options: CallOptions): Promise<R> {
-    return members.current.length > 0 ? callOnce(use, options) : members.known().then(() => callOnce(use, options));
+  function begin<R>(use: Use<T, R>, options: CallOptions, isAgain = false): Promise<R> {
+    const callNow = () => callOnce(use, options, isAgain);
+    return members.current.length > 0 ? callNow() : members.known().then(callNow);
   }
 
-  async function callOnce<R>(use: Use<T, R>, { group = "", except }: CallOptions): Promise<R> {
+  async function callOnce<R>(use: Use<T, R>, { group = "", except }: CallOptions, isAgain: boolean): Promise<R> {
     const refusedBy = new Set<Member<T>>();
     for (;;) {
       const member = choose(group, refusedBy, except);
+      if (isAgain || refusedBy.size > 0) member.sentAgain();
       try {
         return await ask(member, use, group);
       } catch (error) {
@@ -240,7 +242,7 @@ export function connectAll<T extends RpcTarget>(options: ConnectAllOptions): Ins
     budget.earn();
     for (let attempt = 0; ; attempt += 1) {
       try {
-        return await begin(use, options);
+        return await begin(use, options, attempt > 0);
       } catch (error) {
         const waitMs = Math.min(retryMsMin * 2 ** attempt, retryMsMax) * (0.5 + random() / 2);
         const nextMs = clock.monotonicMs() + waitMs;
@@ -250,7 +252,6 @@ export function connectAll<T extends RpcTarget>(options: ConnectAllOptions): Ins
         if (isClosed) throw unreachable(name, { text: "the connection was closed" });
         // One that is away costs nobody anything: only what is sent counts.
         if (openMembers().length > 0 && !budget.take()) throw error;
-        repeated += 1;
       }
     }
   }

@@ -49,6 +49,8 @@ export interface ServeOptions {
    * because a browser connects anywhere for any page; programs that are no browser send no `Origin` and are not meant.
    */
   readonly origins?: readonly string[] | undefined;
+  /** Addresses or ranges of proxies whose `X-Forwarded-For` counts; else a TypeError. SECURITY: they may name anybody. */
+  readonly trustedProxies?: readonly string[] | undefined;
   /** Time for a client to send a whole request, headers and body. Milliseconds, default 8 s. */
   readonly receiveMsMax?: number | undefined;
   readonly edge?: Limits;
@@ -68,8 +70,7 @@ export interface Server {
   /** Entries in the tables of the sessions that are open. */
   stats(): { sessions: number; imports: number; exports: number };
   /**
-   * Graceful: turns unready, takes no new connections, tells peers of ours that it is stopping, refuses new calls when
-   * they have turned to other instances, answers the calls that are under way, then closes.
+   * Graceful: turns unready, tells peers of ours, takes nothing new, answers the calls that are under way, then closes.
    * @param graceMs what is not answered by then is cut.
    */
   drain(graceMs?: number): Promise<void>;
@@ -271,8 +272,10 @@ export async function serve(options: ServeOptions): Promise<Server> {
 
   /** Each ends when its own calls are answered: a peer need not wait for the slowest of the others. */
   async function endSession(session: Session): Promise<void> {
-    await session.announceStop();
-    await session.drain().catch(() => {});
+    await session
+      .announceStop()
+      .then(session.drain, session.drain)
+      .catch(() => {});
     session.close(stopped);
   }
 
