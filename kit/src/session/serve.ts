@@ -272,10 +272,7 @@ export async function serve(options: ServeOptions): Promise<Server> {
 
   /** Each ends when its own calls are answered: a peer need not wait for the slowest of the others. */
   async function endSession(session: Session): Promise<void> {
-    await session
-      .announceStop()
-      .then(session.drain, session.drain)
-      .catch(() => {});
+    await session.part();
     session.close(stopped);
   }
 

@@ -24,6 +24,8 @@ export interface Session {
    * answered, rejects when the session ends before.
    */
   drain(): Promise<void>;
+  /** `announceStop`, then `drain`; resolves also when the session ends before. */
+  part(): Promise<void>;
   close(reason: FlotillaError): void;
   /** Resolves with the reason when the session is over, however that came. */
   readonly closed: Promise<FlotillaError>;
@@ -77,7 +79,7 @@ export function openSession(channel: Channel, options: SessionOptions = {}): Ses
   const rpc = outsideContext(
     () => new RpcSession<RpcTarget>(redacted, localMain, { onSendError: makeRedact(onHiddenError) }),
   );
-  return {
+  const session: Session = {
     remoteMain: rpc.getRemoteMain(),
     stats: () => rpc.getStats(),
     announceStop() {
@@ -100,12 +102,17 @@ export function openSession(channel: Channel, options: SessionOptions = {}): Ses
         .then(() => rpc.drain());
       return drained;
     },
+    async part() {
+      await session.announceStop();
+      await session.drain().catch(() => {});
+    },
     close(reason) {
       transport.close(reason.code === "unavailable" ? 1001 : 1008, reason);
       over.resolve(reason);
     },
     closed: over.promise,
   };
+  return session;
 
   /** The peer's notice, or its answer to ours. */
   function onStopping(): void {
