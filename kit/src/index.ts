@@ -31,6 +31,7 @@ export {
 export { type Introduction, introductionTo } from "./introduction/introduction.ts";
 export { type Loan, type Loans, type LoansOptions, makeLoans } from "./introduction/loans.ts";
 export { type Connection, type ConnectOptions, connect } from "./session/connect.ts";
+export type { Busyness } from "./session/health.ts";
 export { type Identity, openIdentity } from "./session/identity.ts";
 export { type CallOptions, type ConnectAllOptions, connectAll, type Instances } from "./session/instances.ts";
 export { type KeysCommand, runKeys } from "./session/keys.ts";

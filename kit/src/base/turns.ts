@@ -1,12 +1,20 @@
 import type { Cancel, Clock } from "./clock.ts";
+import type { CallContext } from "./context.ts";
 import { FlotillaError } from "./errors.ts";
-import { edgeLimits, type Limits, linkLimits, turnMsMax } from "./limits.ts";
+import { edgeLimits, type Limits, linkLimits, overloadRetryMs, turnMsMax } from "./limits.ts";
+import type { Load } from "./load.ts";
 import type { Peer } from "./peer.ts";
 
 export type TurnLimits = Pick<
   Limits,
-  "runningCallsMax" | "turnsPerSessionMax" | "turnsPerAddressMax" | "waitingCallsMax"
+  "runningCallsMax" | "turnsPerSessionMax" | "turnsPerAddressMax" | "waitingCallsMax" | "overloadWaitMsMax"
 >;
+
+/** Of its time, what a call may spend waiting to begin; less than the other half is hardly enough to be answered. */
+const waitShareMax = 0.5;
+
+/** What decides whether a call still begins. */
+export type Waiting = Pick<CallContext, "arrivedAtMs" | "deadlineAtMs">;
 
 /**
  * A fair bulkhead for everybody at one network address: so many calls of a session, and of all sessions together, run at
@@ -23,11 +31,12 @@ export interface Turns {
 
 export interface SessionTurns {
   /**
-   * @returns the turn, or a promise of it, which rejects with `unavailable` when the session ends before.
-   * @throws FlotillaError `resource_exhausted`, reason `too_many_calls`, when too many run or wait; `unavailable` when
-   *   the session has ended.
+   * @returns the turn, or a promise of it, which rejects with `unavailable` when the session ends before, and with
+   *   `resource_exhausted`, reason `overloaded`, when the call has waited too long to be begun.
+   * @throws FlotillaError `resource_exhausted`, reason `too_many_calls`, when too many run or wait, and `overloaded` as
+   *   above; `unavailable` when the session has ended.
    */
-  take(): Turn | Promise<Turn>;
+  take(call?: Waiting): Turn | Promise<Turn>;
   /** The session is over: what waits will not run. What runs goes on. */
   end(): void;
 }
@@ -40,7 +49,13 @@ export interface Turn {
 interface Member {
   hasLeft: boolean;
   held: number;
-  waiting: { resolve(turn: Turn): void; reject(reason: FlotillaError): void }[];
+  waiting: Place[];
+}
+
+interface Place {
+  readonly call: Waiting | undefined;
+  resolve(turn: Turn): void;
+  reject(reason: FlotillaError): void;
 }
 
 interface Held extends Turn {
@@ -48,8 +63,10 @@ interface Held extends Turn {
   readonly startedAtMs: number;
 }
 
-export function makeTurns(limits: TurnLimits, clock: Clock): Turns {
-  const { runningCallsMax, turnsPerSessionMax, turnsPerAddressMax, waitingCallsMax } = limits;
+/** @param load of the process; without it nothing is refused for having waited. */
+export function makeTurns(limits: TurnLimits, clock: Clock, load?: Load): Turns {
+  const { runningCallsMax, turnsPerSessionMax, turnsPerAddressMax, waitingCallsMax, overloadWaitMsMax } = limits;
+  const ownLoad = load?.part();
   /** Turns that were not given away, oldest first. */
   const held = new Set<Held>();
   /** Members with somebody waiting; the first is next. */
@@ -62,22 +79,35 @@ export function makeTurns(limits: TurnLimits, clock: Clock): Turns {
 
   function join(): SessionTurns {
     const member: Member = { hasLeft: false, held: 0, waiting: [] };
-    return { take: () => take(member), end: () => end(member) };
+    return { take: (call) => take(member, call), end: () => end(member) };
   }
 
-  function take(member: Member): Turn | Promise<Turn> {
+  function take(member: Member, call?: Waiting): Turn | Promise<Turn> {
     if (member.hasLeft) throw sessionEnded();
     if (running >= runningCallsMax) throw tooMany(`More than ${runningCallsMax} calls at once`);
-    if (member.waiting.length === 0 && mayRun(member)) return grant(member);
+    if (member.waiting.length === 0 && mayRun(member)) {
+      if (isTooLate(call)) throw overloaded;
+      return grant(member);
+    }
     // However many the neighbours at its address have waiting, a session has a few places of its own.
     if (waiting >= waitingCallsMax && member.waiting.length >= turnsPerSessionMax) {
       throw tooMany(`More than ${waitingCallsMax} calls wait`);
     }
     if (member.waiting.length === 0) queue.push(member);
     waiting += 1;
-    const turn = new Promise<Turn>((resolve, reject) => member.waiting.push({ resolve, reject }));
+    const turn = new Promise<Turn>((resolve, reject) => member.waiting.push({ call, resolve, reject }));
     setAlarm();
     return turn;
+  }
+
+  /** Calls of this process among themselves did not arrive, and do not wait. */
+  function isTooLate(call: Waiting | undefined): boolean {
+    if (!ownLoad || call?.arrivedAtMs === undefined) return false;
+    const { arrivedAtMs, deadlineAtMs } = call;
+    const nowMs = clock.monotonicMs();
+    const waitedMs = nowMs - arrivedAtMs;
+    const isShed = ownLoad.sheds(waitedMs, overloadWaitMsMax, nowMs);
+    return isShed || waitedMs > (deadlineAtMs - arrivedAtMs) * waitShareMax;
   }
 
   function mayRun(member: Member): boolean {
@@ -106,7 +136,9 @@ export function makeTurns(limits: TurnLimits, clock: Clock): Turns {
       if (mayRun(member)) {
         refused = 0;
         waiting -= 1;
-        member.waiting.shift()!.resolve(grant(member));
+        const { call, resolve, reject } = member.waiting.shift()!;
+        if (isTooLate(call)) reject(overloaded);
+        else resolve(grant(member));
       } else {
         refused += 1;
       }
@@ -152,6 +184,15 @@ function tooMany(message: string): FlotillaError {
   return new FlotillaError("resource_exhausted", message, { reason: "too_many_calls" });
 }
 
+/** Of what was refused because there was too much else to do: it was not begun. */
+export const overloadedReason = "overloaded";
+
+/** One for all: whoever hears it gets one of their own, with their own `requestId`. */
+const overloaded = new FlotillaError("resource_exhausted", "The service has more to do than it can; try again later", {
+  reason: overloadedReason,
+  retryAfterMs: overloadRetryMs,
+});
+
 const turnsByPeer = new WeakMap<Peer, SessionTurns>();
 
 /** From now on the calls of `peer`, which is that of one session, take these turns. */
@@ -165,7 +206,13 @@ export function turnsOf(peer: Peer, clock: Clock): SessionTurns {
   if (!turns) {
     const { runningCallsMax } = peer.kind === "service" ? linkLimits : edgeLimits;
     const none = Number.POSITIVE_INFINITY;
-    const limits = { runningCallsMax, turnsPerSessionMax: none, turnsPerAddressMax: none, waitingCallsMax: none };
+    const limits = {
+      runningCallsMax,
+      turnsPerSessionMax: none,
+      turnsPerAddressMax: none,
+      waitingCallsMax: none,
+      overloadWaitMsMax: none,
+    };
     turns = makeTurns(limits, clock).join();
     turnsByPeer.set(peer, turns);
   }

@@ -104,7 +104,7 @@ function invoke(call: Invocation): unknown {
 
 function invokeIn(call: Invocation, context: CallContext): unknown {
   try {
-    const turn = turnsOf(call.env.peer, call.env.clock).take();
+    const turn = turnsOf(call.env.peer, call.env.clock).take(context);
     const result =
       turn instanceof Promise ? turn.then((mine) => begin(call, context, mine)) : begin(call, context, turn);
     return isPromise(result) ? settle(call, context, result) : leave(call, result);

@@ -2,6 +2,7 @@ import type { IncomingMessage } from "node:http";
 import type { Clock } from "../base/clock.ts";
 import { FlotillaError } from "../base/errors.ts";
 import type { Limits } from "../base/limits.ts";
+import type { Load } from "../base/load.ts";
 import { makeTokenBucket, type TokenBucket } from "../base/token-bucket.ts";
 import { makeTurns, type SessionTurns, type Turns } from "../base/turns.ts";
 
@@ -36,7 +37,7 @@ interface Address {
 const forgetMs = 10_000;
 
 /** SECURITY: by the address of the socket. A forwarding header is anybody's word and is not read. */
-export function makeAddressBudget(limits: Limits, clock: Clock): AddressBudget {
+export function makeAddressBudget(limits: Limits, clock: Clock, load?: Load): AddressBudget {
   const addresses = new Map<string, Address>();
   let sweptAtMs = clock.monotonicMs();
 
@@ -71,7 +72,7 @@ export function makeAddressBudget(limits: Limits, clock: Clock): AddressBudget {
       count: 0,
       enteredAtMs: nowMs,
       begun: makeTokenBucket({ calls: limits.sessionsPerSecondMax, perMs: 1_000, burst: limits.sessionsBurstMax }),
-      turns: makeTurns(limits, clock),
+      turns: makeTurns(limits, clock, load),
     };
     address.enteredAtMs = nowMs;
     addresses.set(network, address);

@@ -3,6 +3,7 @@ import type { RpcTarget } from "capnweb";
 import type { Clock } from "../base/clock.ts";
 import { FlotillaError } from "../base/errors.ts";
 import { edgeLimits, type Limits, linkLimits } from "../base/limits.ts";
+import type { Load } from "../base/load.ts";
 import { type AnonymousPeer, type Peer, peerName } from "../base/peer.ts";
 import { setTurns } from "../base/turns.ts";
 import type { CallerPolicy } from "../transport/envelope.ts";
@@ -15,6 +16,8 @@ export interface AdmissionOptions {
   /** With it, peers that prove a service's key are told apart; without it everybody is anonymous. */
   readonly self: Self | undefined;
   readonly clock: Clock;
+  /** Of this process: what of the calls is refused when there are too many. */
+  readonly load: Load;
   main(peer: Peer): RpcTarget | undefined;
   readonly origins?: readonly string[] | undefined;
   readonly edge?: Limits | undefined;
@@ -51,10 +54,10 @@ export interface Admission {
 }
 
 export function makeAdmission(options: AdmissionOptions): Admission {
-  const { self, clock, origins = [], edge = edgeLimits, link = linkLimits } = options;
+  const { self, clock, load, origins = [], edge = edgeLimits, link = linkLimits } = options;
   const helloGuard = self && makeHelloGuard(self);
-  const edgeAddresses = makeAddressBudget(edge, clock);
-  const linkAddresses = makeAddressBudget(link, clock);
+  const edgeAddresses = makeAddressBudget(edge, clock, load);
+  const linkAddresses = makeAddressBudget(link, clock, load);
   const edgePace = makePace(edge.messagesPerTurnMax);
   const linkPace = makePace(link.messagesPerTurnMax);
   const isListedOrigin = (origin: string | undefined): origin is string =>

@@ -11,6 +11,7 @@ import { checkReply, helloHeader, type Proven, replyHeader, type Self, sayHello 
 import type { Identity } from "./identity.ts";
 import { endWhenRevoked } from "./key-watch.ts";
 import { openSession, type Session } from "./session.ts";
+import { makeThrottle } from "./throttle.ts";
 import { socketPathIn } from "./unix-socket.ts";
 import { notAnswered, notProven, refused, unreachable } from "./unreachable.ts";
 
@@ -36,7 +37,8 @@ export interface Connection<T extends RpcTarget> extends Disposable {
   readonly name: string;
   /**
    * The peer's main object, of the session that is open now. Borrowed: never dispose it. While the first session opens,
-   * calls wait for it; while the peer is away they reject at once with `unavailable`.
+   * calls wait for it; while the peer is away they reject at once with `unavailable`, and while it refuses many calls
+   * for overload some reject with `resource_exhausted`, reason `overloaded`, without being sent.
    */
   readonly main: RpcStub<T>;
   /** The run of the service that is connected; undefined while none is, and on anonymous connections. */
@@ -88,6 +90,7 @@ export function connect<T extends RpcTarget>(options: ConnectOptions): Connectio
   const { name, clock = systemClock, random = Math.random } = options;
   const { href, socketPath } = addressOf(options.url);
   const self = options.as && selfOf(options.as, clock);
+  const throttle = makeThrottle(name, clock, random);
   let state: State = { at: "idle" };
   let failures = 0;
   let sessionNumber = 0;
@@ -120,11 +123,15 @@ export function connect<T extends RpcTarget>(options: ConnectOptions): Connectio
   return connection;
 
   function mainStub(): RpcStub<RpcTarget> {
-    if (state.at === "open") return state.link.session.remoteMain;
-    // A promise can be called like a stub: the calls go out when it resolves, or reject with it. It owns what it
-    // resolves to, so that is a dup.
-    const main = linkInTime().then(({ session }) => session.remoteMain.dup());
-    return new RpcPromise<RpcTarget>(main as unknown as Promise<RpcTarget>) as unknown as RpcStub<RpcTarget>;
+    if (state.at === "open") {
+      try {
+        throttle.pass();
+        return state.link.session.remoteMain;
+      } catch (error) {
+        return promised(Promise.reject(error as FlotillaError));
+      }
+    }
+    return promised(linkInTime().then(({ session }) => session.remoteMain.dup()));
   }
 
   /** A call has its deadline from the start, also while it waits for the session. */
@@ -236,6 +243,8 @@ export function connect<T extends RpcTarget>(options: ConnectOptions): Connectio
         limits: options.limits ?? linkLimits,
         callers,
         clock,
+        onCall: throttle.onCall,
+        onOverloaded: throttle.onOverloaded,
         onFrame: options.onFrame,
       });
       if (self && proven) endWhenRevoked(session, { identity: self.identity, proven, clock });
@@ -245,6 +254,14 @@ export function connect<T extends RpcTarget>(options: ConnectOptions): Connectio
     socket.once("close", () => reject(unreachable(name, { text: "it closed the connection" })));
     return promise;
   }
+}
+
+/**
+ * A promise can be called like a stub: the calls go out when it resolves, or reject with it. It owns what it resolves to,
+ * which so has to be a dup.
+ */
+function promised(main: Promise<RpcStub<RpcTarget>>): RpcStub<RpcTarget> {
+  return new RpcPromise<RpcTarget>(main as unknown as Promise<RpcTarget>) as unknown as RpcStub<RpcTarget>;
 }
 
 /** Of the sessions at `url`; `href` is then what stands in the request, and `socketPath` where it goes. */

@@ -10,6 +10,7 @@ import type { Peer } from "../base/peer.ts";
 import { makeWebSocketChannel } from "../transport/websocket.ts";
 import { type Admitted, makeAdmission } from "./admission.ts";
 import { clientWentAway, contextOfRequest, readBody, runBatch, traceIdOf } from "./batch.ts";
+import { type Busyness, makeHealth } from "./health.ts";
 import { replyTo, type Self } from "./hello.ts";
 import {
   allowOrigin,
@@ -42,7 +43,7 @@ export interface ServeOptions {
   readonly port: number;
   /** A Unix socket to listen at too, for peers on the same machine: an absolute path of at most 103 bytes. */
   readonly socketPath?: string | undefined;
-  /** Asked by `/readyz`; a throw counts as no. */
+  /** Asked by `/readyz`; a throw counts as no. It is no either while the event loop is late by more than 2 s. */
   isReady?(): boolean;
   /**
    * Web pages that may call, by the `Origin` that browsers send, such as `https://shop.example`. SECURITY: default none,
@@ -67,6 +68,7 @@ export interface Server {
   readonly url: string;
   /** Entries in the tables of the sessions that are open. */
   stats(): { sessions: number; imports: number; exports: number };
+  busyness(): Busyness;
   /**
    * Graceful: turns unready, takes no new connections, answers the calls that are under way, then closes.
    * @param graceMs what is not answered by then is cut.
@@ -103,7 +105,8 @@ export async function serve(options: ServeOptions): Promise<Server> {
     instance: options.instance ?? newInstanceId(),
     clock,
   };
-  const admission = makeAdmission({ ...options, self, clock });
+  const health = makeHealth({ ...options, clock, report });
+  const admission = makeAdmission({ ...options, self, clock, load: health.load });
   const sessions = new Set<Session>();
   const batches = new Set<Batch>();
   const stopped = new FlotillaError("unavailable", "The service is stopping");
@@ -126,11 +129,19 @@ export async function serve(options: ServeOptions): Promise<Server> {
   const edge = makeUpgrader(options.edge ?? edgeLimits);
   const link = makeUpgrader(options.link ?? linkLimits);
   http.on("upgrade", onUpgrade);
-  const closeSocket = await listenAll(http, { ...options, host });
+  const closeSocket = await listenAll(http, { ...options, host }).catch((error: unknown) => {
+    health.stop();
+    throw error;
+  });
   // Such as too many open files when a connection is accepted: the next one may go well.
   http.on("error", report);
   const { port } = http.address() as AddressInfo;
-  return { url: `http://${host.includes(":") ? `[${host}]` : host}:${port}`, stats, drain };
+  return {
+    url: `http://${host.includes(":") ? `[${host}]` : host}:${port}`,
+    stats,
+    busyness: health.busyness,
+    drain,
+  };
 
   function onRequest(request: IncomingMessage, response: ServerResponse): void {
     const path = pathOf(request);
@@ -154,26 +165,11 @@ export async function serve(options: ServeOptions): Promise<Server> {
       return;
     }
     const isGet = request.method === "GET" || request.method === "HEAD";
-    if (path === paths.health && isGet) answerJson(response, 200, { status: "ok", service: options.name });
-    else if (path === paths.ready && isGet) answerReady(response);
+    if (path === paths.health && isGet) health.answerAlive(response);
+    else if (path === paths.ready && isGet) health.answerReady(response, stopping !== undefined);
     else if (!Object.values<string>(paths).includes(path)) {
       answerJson(response, 404, { code: "not_found", message: "No such path" });
     } else answerJson(response, 405, { code: "unimplemented", message: "Not with this method" });
-  }
-
-  function answerReady(response: ServerResponse): void {
-    const isReady = !stopping && asksReady();
-    const status = isReady ? "ready" : stopping ? "draining" : "starting";
-    answerJson(response, isReady ? 200 : 503, { status, service: options.name });
-  }
-
-  function asksReady(): boolean {
-    try {
-      return options.isReady?.() ?? true;
-    } catch (thrown) {
-      report(thrown);
-      return false;
-    }
   }
 
   async function answerBatch(request: IncomingMessage, response: ServerResponse, ended: AbortSignal): Promise<void> {
@@ -266,6 +262,7 @@ export async function serve(options: ServeOptions): Promise<Server> {
     });
     await closed;
     cancelParting();
+    health.stop();
   }
 
   /** Each ends when its own calls are answered: a peer need not wait for the slowest of the others. */

@@ -52,6 +52,8 @@ export function openSession(channel: Channel, options: SessionOptions = {}): Ses
     callContext: options.callContext,
     pace: options.pace,
     onRefused: options.onRefused,
+    onCall: options.onCall,
+    onOverloaded: options.onOverloaded,
     onFrame: options.onFrame,
   });
   const { localMain, onHiddenError } = options;

@@ -4,6 +4,7 @@ import { FlotillaError } from "../base/errors.ts";
 import { newTraceId } from "../base/ids.ts";
 import { deadlineMsDefault, type Limits } from "../base/limits.ts";
 import { makeTokenBucket } from "../base/token-bucket.ts";
+import { overloadedReason } from "../base/turns.ts";
 import type { Channel } from "./channel.ts";
 import { checkMessage, countGiven, exhausted, makePeerBudget, violation } from "./check.ts";
 import { makeDeadlines } from "./deadlines.ts";
@@ -21,6 +22,10 @@ export interface TransportOptions {
   readonly pace?: Pace | undefined;
   /** Hears why this transport ended its session, when the peer was at fault. */
   readonly onRefused?: ((reason: FlotillaError) => void) | undefined;
+  /** Hears of each call that is sent. */
+  readonly onCall?: (() => void) | undefined;
+  /** Hears of each call of ours that the peer refused for overload. */
+  readonly onOverloaded?: (() => void) | undefined;
   /** Hears every frame in both directions; for recordings in tests and for counting. */
   readonly onFrame?: ((direction: "in" | "out", frame: string) => void) | undefined;
 }
@@ -123,8 +128,11 @@ export function makeTransport(channel: Channel, options: TransportOptions): Tran
       case "release":
         contexts.delete(id);
         return message;
-      case "resolve":
       case "reject":
+        if (options.onOverloaded && isOverloaded(message)) options.onOverloaded();
+        deadlines.settled(id);
+        return message;
+      case "resolve":
         deadlines.settled(id);
         return message;
       default:
@@ -182,8 +190,11 @@ export function makeTransport(channel: Channel, options: TransportOptions): Tran
     if (failure && !isAbort(message)) return 0;
     const [operation, id] = message as [string, number];
     const context = operation === "push" ? (currentContext() ?? deriveContext({}, clock)) : undefined;
-    if (context) deadlines.started(context);
-    else if (operation === "pull") deadlines.pulled(id);
+    if (context) {
+      deadlines.started(context);
+      options.onCall?.();
+    }
+    if (operation === "pull") deadlines.pulled(id);
     else if (operation === "release") onRelease(id);
 
     const text = JSON.stringify(message);
@@ -270,6 +281,14 @@ export function makeTransport(channel: Channel, options: TransportOptions): Tran
     waiting?.reject(reason);
     waiting = undefined;
   }
+}
+
+/** `["reject", id, ["error", code, text, null, fields]]`, as redact.ts writes it. */
+function isOverloaded(message: readonly unknown[]): boolean {
+  const reason = message[2];
+  if (!Array.isArray(reason) || reason[1] !== "resource_exhausted") return false;
+  const fields: unknown = reason[4];
+  return typeof fields === "object" && fields !== null && "reason" in fields && fields.reason === overloadedReason;
 }
 
 function isAbort(message: unknown): boolean {
