@@ -3,6 +3,7 @@ export { type Cancel, type Clock, systemClock } from "./base/clock.ts";
 export { type CallContext, type ContextRequest, currentContext, withContext, withOwnDeadline } from "./base/context.ts";
 export { type ErrorCode, type ErrorDetail, errorCodes, FlotillaError, hasCode, reasonOf } from "./base/errors.ts";
 export { edgeLimits, type Limits, linkLimits } from "./base/limits.ts";
+export type { AnsweredCall, OnAnswered } from "./base/observer.ts";
 export { type AnonymousPeer, anonymous, type Peer, type ServicePeer } from "./base/peer.ts";
 export { type Attenuation, attenuate } from "./capability/attenuate.ts";
 export { type ExposeOptions, expose } from "./capability/boundary.ts";

@@ -83,8 +83,8 @@ export const linkLimits: Limits = {
   turnsPerSessionMax: Number.POSITIVE_INFINITY,
   turnsPerAddressMax: Number.POSITIVE_INFINITY,
   waitingCallsMax: Number.POSITIVE_INFINITY,
-  // Somebody has worked for it already: the edge is to give way first.
-  overloadWaitMsMax: 100,
+  // Somebody has worked for it already: it is the edge that gives way.
+  overloadWaitMsMax: Number.POSITIVE_INFINITY,
   pipelineDepthMax: 32,
   // At least one for each live introduction: the gifter holds its deposit.
   exportsMax: 100_000,

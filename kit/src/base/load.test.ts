@@ -1,72 +1,60 @@
-import { describe, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { makeVirtualClock } from "../testing/virtual-clock.ts";
-import { makeLoad } from "./load.ts";
+import { makeLoad, makeQueueWatch } from "./load.ts";
 
-const waitMsMax = 10;
+/** That a call has, as a patient caller asks for. */
+const timeMs = 2_000;
 
-/** Calls come one in each millisecond, on virtual time; each has waited as long as it is told. */
-function makeBench(utilization = 1) {
-  const clock = makeVirtualClock();
-  const load = makeLoad({ clock, utilization: () => utilization });
-  const one = load.part();
-  /** @returns how many of the calls were refused. */
-  const call = async (forMs: number, waitedMs: number, by: Pick<typeof load, "sheds"> = load) => {
-    let refused = 0;
-    for (let ms = 0; ms < forMs; ms += 1) {
-      await clock.advance(1);
-      if (by.sheds(waitedMs, waitMsMax, clock.monotonicMs())) refused += 1;
-    }
-    return refused;
-  };
-  return { clock, load, one, call };
+/** Something has waited `waitedMs`, in each of `count` moments 10 ms apart. @returns in how many of them it was refused. */
+function wait(queue: ReturnType<typeof makeQueueWatch>, fromMs: number, count: number, waitedMs: number): number {
+  const moments = Array.from({ length: count }, (_, n) => fromMs + n * 10);
+  return moments.filter((nowMs) => queue.waited(waitedMs, timeMs, nowMs)).length;
 }
 
-describe("calls that wait", () => {
-  test("are not refused when it is a burst", async () => {
-    const { load, call } = makeBench();
-    expect(await call(300, 200)).toBe(0);
-    expect(await call(200, 5)).toBe(0);
-    expect(load.isOverloaded).toBe(false);
-  });
-
-  test("are refused when the queue stands, and those that wait little are not", async () => {
-    const { load, call } = makeBench();
-    await call(600, 200);
-    expect(load.isOverloaded).toBe(true);
-    expect(await call(50, 200)).toBe(50);
-    expect(await call(10, waitMsMax)).toBe(0);
-    expect(load.shed).toBeGreaterThanOrEqual(50);
-  });
-
-  test("are let through again when few would be refused, or nobody called for a while", async () => {
-    const { clock, load, call } = makeBench();
-    await call(600, 200);
-    await call(250, 5);
-    expect(await call(50, 50)).toBe(0);
-    await call(600, 200);
-    expect(load.isOverloaded).toBe(true);
-    await clock.advance(1_000);
-    expect(load.isOverloaded).toBe(false);
-    expect(await call(1, 200)).toBe(0);
-  });
-
-  test("are not refused for all when the process has time: they wait for something of their own", async () => {
-    const { load, call } = makeBench(0.5);
-    expect(await call(1_000, 200)).toBe(0);
-    expect(load.isOverloaded).toBe(false);
-  });
+test("a queue that is not empty for a second stands, until it is empty", () => {
+  const queue = makeQueueWatch();
+  queue.emptied(0);
+  expect(wait(queue, 0, 100, 200)).toBe(0);
+  expect(wait(queue, 1_000, 100, 200)).toBe(100);
+  expect(queue.isStanding).toBe(true);
+  queue.emptied(2_000);
+  expect(queue.isStanding).toBe(false);
+  expect(wait(queue, 2_000, 5, 200)).toBe(0);
 });
 
-test("what one address makes of its own turns is refused there alone", async () => {
-  const { load, one, call } = makeBench(0.5);
-  expect(await call(1_000, 200, one)).toBeGreaterThan(400);
+test("one that was empty meanwhile does not, however long the waits: its process got too little time", () => {
+  const queue = makeQueueWatch();
+  for (let nowMs = 0; nowMs < 60_000; nowMs += 500) {
+    queue.emptied(nowMs);
+    expect(wait(queue, nowMs, 40, 400)).toBe(0);
+  }
+});
+
+test("one in which nobody waits for long does not either", () => {
+  const queue = makeQueueWatch();
+  queue.emptied(0);
+  expect(wait(queue, 0, 1_000, 190)).toBe(0);
+});
+
+test("one that stood a moment ago stands again sooner", () => {
+  const queue = makeQueueWatch();
+  queue.emptied(0);
+  wait(queue, 0, 101, 200);
+  queue.emptied(1_010);
+  expect(wait(queue, 1_010, 10, 100)).toBe(0);
+  expect(wait(queue, 1_110, 10, 100)).toBe(10);
+  queue.emptied(1_210);
+  queue.emptied(9_000);
+  expect(wait(queue, 9_000, 99, 200)).toBe(0);
+});
+
+test("a process is overloaded for a while after it refused a call", async () => {
+  const clock = makeVirtualClock();
+  const load = makeLoad(clock);
   expect(load.isOverloaded).toBe(false);
-  expect(await call(100, 50, load.part())).toBe(0);
-});
-
-test("what the whole process suffers from is refused at each address", async () => {
-  const { load, one, call } = makeBench();
-  await call(600, 200);
-  expect(load.isOverloaded).toBe(true);
-  expect(await call(10, 200, one)).toBe(10);
+  await clock.advance(10_000);
+  load.refused();
+  expect(load).toMatchObject({ isOverloaded: true, shed: 1 });
+  await clock.advance(1_000);
+  expect(load).toMatchObject({ isOverloaded: false, shed: 1 });
 });

@@ -2,7 +2,7 @@ import type { Cancel, Clock } from "./clock.ts";
 import type { CallContext } from "./context.ts";
 import { FlotillaError } from "./errors.ts";
 import { edgeLimits, type Limits, linkLimits, overloadRetryMs, turnMsMax } from "./limits.ts";
-import type { Load } from "./load.ts";
+import { type Load, makeQueueWatch } from "./load.ts";
 import type { Peer } from "./peer.ts";
 
 export type TurnLimits = Pick<
@@ -12,6 +12,9 @@ export type TurnLimits = Pick<
 
 /** Of its time, what a call may spend waiting to begin; less than the other half is hardly enough to be answered. */
 const waitShareMax = 0.5;
+
+/** How often those who have waited too long are looked for among all sessions of an address. Milliseconds. */
+const sweepMs = 5;
 
 /** What decides whether a call still begins. */
 export type Waiting = Pick<CallContext, "arrivedAtMs" | "deadlineAtMs">;
@@ -66,13 +69,15 @@ interface Held extends Turn {
 /** @param load of the process; without it nothing is refused for having waited. */
 export function makeTurns(limits: TurnLimits, clock: Clock, load?: Load): Turns {
   const { runningCallsMax, turnsPerSessionMax, turnsPerAddressMax, waitingCallsMax, overloadWaitMsMax } = limits;
-  const ownLoad = load?.part();
+  /** Of those that wait for a turn here: what stands before the calls of one address may be of its own making. */
+  const ownQueue = makeQueueWatch();
   /** Turns that were not given away, oldest first. */
   const held = new Set<Held>();
   /** Members with somebody waiting; the first is next. */
   let queue: Member[] = [];
   let running = 0;
   let waiting = 0;
+  let sweptAtMs = Number.NEGATIVE_INFINITY;
   let cancelAlarm: Cancel | undefined;
 
   return { join, isIdle: () => running === 0 && waiting === 0 };
@@ -94,20 +99,28 @@ export function makeTurns(limits: TurnLimits, clock: Clock, load?: Load): Turns 
       throw tooMany(`More than ${waitingCallsMax} calls wait`);
     }
     if (member.waiting.length === 0) queue.push(member);
+    if (waiting === 0) ownQueue.emptied(clock.monotonicMs());
     waiting += 1;
     const turn = new Promise<Turn>((resolve, reject) => member.waiting.push({ call, resolve, reject }));
     setAlarm();
     return turn;
   }
 
-  /** Calls of this process among themselves did not arrive, and do not wait. */
+  /**
+   * What has waited too long is not begun: while there is overload after a short time, else when half of its own is over.
+   * Calls of this process among themselves did not arrive, and do not wait.
+   */
   function isTooLate(call: Waiting | undefined): boolean {
-    if (!ownLoad || call?.arrivedAtMs === undefined) return false;
-    const { arrivedAtMs, deadlineAtMs } = call;
+    if (!load || call?.arrivedAtMs === undefined) return false;
     const nowMs = clock.monotonicMs();
-    const waitedMs = nowMs - arrivedAtMs;
-    const isShed = ownLoad.sheds(waitedMs, overloadWaitMsMax, nowMs);
-    return isShed || waitedMs > (deadlineAtMs - arrivedAtMs) * waitShareMax;
+    if (waiting === 0) ownQueue.emptied(nowMs);
+    const waitedMs = nowMs - call.arrivedAtMs;
+    if (waitedMs <= overloadWaitMsMax) return false;
+    const timeMs = call.deadlineAtMs - call.arrivedAtMs;
+    const isStanding = ownQueue.waited(waitedMs, timeMs, nowMs) || load.messages.waited(waitedMs, timeMs, nowMs);
+    const isLate = isStanding || waitedMs > timeMs * waitShareMax;
+    if (isLate) load.refused();
+    return isLate;
   }
 
   function mayRun(member: Member): boolean {
@@ -130,20 +143,43 @@ export function makeTurns(limits: TurnLimits, clock: Clock, load?: Load): Turns 
 
   /** Gives turns out until none is left or nobody may have one. */
   function pass(): void {
+    refuseAllLate();
     let refused = 0;
     while (refused < queue.length) {
       const member = queue.shift()!;
       if (mayRun(member)) {
         refused = 0;
-        waiting -= 1;
-        const { call, resolve, reject } = member.waiting.shift()!;
-        if (isTooLate(call)) reject(overloaded);
-        else resolve(grant(member));
+        nextInTime(member)?.resolve(grant(member));
       } else {
         refused += 1;
       }
       if (member.waiting.length > 0) queue.push(member);
     }
+  }
+
+  /** The first that may still begin; those before it are refused. */
+  function nextInTime(member: Member): Place | undefined {
+    refuseLate(member);
+    if (member.waiting.length === 0) return undefined;
+    waiting -= 1;
+    return member.waiting.shift();
+  }
+
+  function refuseLate({ waiting: places }: Member): void {
+    while (places.length > 0 && isTooLate(places[0]!.call)) {
+      waiting -= 1;
+      places.shift()!.reject(overloaded);
+    }
+  }
+
+  /** While there is overload nobody waits for their session's turn to hear that they are refused. */
+  function refuseAllLate(): void {
+    if (!load || !(ownQueue.isStanding || load.messages.isStanding)) return;
+    const nowMs = clock.monotonicMs();
+    if (nowMs - sweptAtMs < sweepMs) return;
+    sweptAtMs = nowMs;
+    for (const member of queue) refuseLate(member);
+    queue = queue.filter((member) => member.waiting.length > 0);
   }
 
   function setAlarm(): void {

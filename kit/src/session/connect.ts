@@ -243,8 +243,8 @@ export function connect<T extends RpcTarget>(options: ConnectOptions): Connectio
         limits: options.limits ?? linkLimits,
         callers,
         clock,
-        onCall: throttle.onCall,
-        onOverloaded: throttle.onOverloaded,
+        onAsked: throttle.onAsked,
+        onAnswer: throttle.onAnswer,
         onFrame: options.onFrame,
       });
       if (self && proven) endWhenRevoked(session, { identity: self.identity, proven, clock });

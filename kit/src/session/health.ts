@@ -34,7 +34,7 @@ export interface HealthOptions {
 
 export function makeHealth(options: HealthOptions): Health {
   const { name: service, clock } = options;
-  const load = makeLoad({ clock });
+  const load = makeLoad(clock);
   const lag = watchLoopLag();
   return {
     load,

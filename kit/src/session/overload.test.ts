@@ -63,13 +63,13 @@ test("what stands in a queue that does not go away is refused, and says when to 
   await using rig = makeRig();
   const { server, running, step } = await setUp(rig);
   const { answered, refused, call } = await open(rig, server.url);
-  const count = 50 * turnsPerSessionMax;
+  const count = 100 * turnsPerSessionMax;
   call("hang", [], count);
   await until(() => running() === turnsPerSessionMax && server.stats().exports === count + 1, "all have arrived");
-  for (let n = 0; n < 50 && refused.length === 0; n += 1) await step();
+  for (let n = 0; n < 100 && refused.length === 0; n += 1) await step();
   await step();
   await until(() => answered.length + refused.length === count, "each is answered or refused");
-  expect(refused.length).toBeGreaterThan(count / 2);
+  expect(refused.length).toBeGreaterThan(count / 5);
   expect(answered.length).toBeGreaterThan(10 * turnsPerSessionMax);
   expect(refused[0]).toMatchObject({ code: "resource_exhausted", reason: "overloaded", retryAfterMs: 500 });
   expect(server.busyness().shed).toBe(refused.length);

@@ -6,6 +6,7 @@ import { type Clock, systemClock } from "../base/clock.ts";
 import { FlotillaError, toFlotillaError } from "../base/errors.ts";
 import { newInstanceId } from "../base/ids.ts";
 import { edgeLimits, type Limits, linkLimits } from "../base/limits.ts";
+import type { OnAnswered } from "../base/observer.ts";
 import type { Peer } from "../base/peer.ts";
 import { makeWebSocketChannel } from "../transport/websocket.ts";
 import { type Admitted, makeAdmission } from "./admission.ts";
@@ -59,6 +60,8 @@ export interface ServeOptions {
   readonly onHiddenError?: OnHiddenError | undefined;
   /** Hears of requests and messages that were refused before any method ran; for counting. */
   readonly onRefused?: ((reason: FlotillaError) => void) | undefined;
+  /** Hears of each call that was answered, or refused where it could have begun; for counting. */
+  readonly onAnswered?: OnAnswered | undefined;
   /** Hears every frame of every WebSocket session; for recordings in tests. */
   readonly onFrame?: ((peer: Peer, direction: "in" | "out", frame: string) => void) | undefined;
 }

@@ -52,8 +52,8 @@ export function openSession(channel: Channel, options: SessionOptions = {}): Ses
     callContext: options.callContext,
     pace: options.pace,
     onRefused: options.onRefused,
-    onCall: options.onCall,
-    onOverloaded: options.onOverloaded,
+    onAsked: options.onAsked,
+    onAnswer: options.onAnswer,
     onFrame: options.onFrame,
   });
   const { localMain, onHiddenError } = options;

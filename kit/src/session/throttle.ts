@@ -9,10 +9,10 @@ import { overloadedReason } from "../base/turns.ts";
  * for ten times what it can would do nothing else.
  */
 export interface Throttle {
-  /** A call was sent. */
-  readonly onCall: () => void;
-  /** One was refused for overload. */
-  readonly onOverloaded: () => void;
+  /** The answer of a call was asked for. */
+  readonly onAsked: () => void;
+  /** It came. */
+  readonly onAnswer: (isOverloaded: boolean) => void;
   /** @throws FlotillaError `resource_exhausted`, reason `overloaded`, for a call that is not to be sent. */
   pass(): void;
   /** Calls that were not sent so far. */
@@ -20,34 +20,36 @@ export interface Throttle {
 }
 
 /** How many calls are sent for each that is answered: enough to notice when more of them would be. */
-const sentPerAnswered = 1.5;
-/** What was so long ago counts half. Milliseconds. */
-const halfLifeMs = 1_000;
-/** With fewer calls in memory than this nothing is to be told. */
-const rememberedMin = 1;
+const sentPerAnswered = 2;
+/** What was so long ago counts half: short, so that the refusals of one moment are soon forgotten. Milliseconds. */
+const halfLifeMs = 500;
+/** As finely as that is counted. Milliseconds. */
+const stepMs = 50;
+/** With fewer refusals in memory than this there is nothing to hold back for. */
+const refusedMin = 0.5;
 
 export function makeThrottle(name: string, clock: Clock, random: () => number): Throttle {
-  let sent = 0;
+  /** Calls of late: those that were meant to be made, and what came of them. */
+  let asked = 0;
+  let answered = 0;
   let refused = 0;
-  let heldNow = 0;
+  let countedAtMs = 0;
   let held = 0;
-  let decayedAtMs = 0;
 
   return {
-    onCall() {
-      if (refused > 0) sent += 1;
+    onAsked() {
+      forget();
+      asked += 1;
     },
-    onOverloaded() {
-      if (refused === 0) begin();
-      refused += 1;
+    onAnswer(isOverloaded) {
+      if (isOverloaded) refused += 1;
+      else answered += 1;
     },
     pass() {
       if (refused === 0) return;
-      decay();
-      const asked = sent + heldNow;
-      const share = (asked - sentPerAnswered * Math.max(0, sent - refused)) / (asked + 1);
-      if (random() >= share) return;
-      heldNow += 1;
+      forget();
+      if (random() >= (asked - sentPerAnswered * answered) / (asked + 1)) return;
+      asked += 1;
       held += 1;
       throw withoutStack(() => overloaded(name));
     },
@@ -56,20 +58,14 @@ export function makeThrottle(name: string, clock: Clock, random: () => number): 
     },
   };
 
-  function begin(): void {
-    sent = 1;
-    heldNow = 0;
-    decayedAtMs = clock.monotonicMs();
-  }
-
-  function decay(): void {
+  function forget(): void {
     const nowMs = clock.monotonicMs();
-    if (nowMs - decayedAtMs < halfLifeMs / 10) return;
-    const left = 0.5 ** ((nowMs - decayedAtMs) / halfLifeMs);
-    decayedAtMs = nowMs;
-    sent *= left;
-    heldNow *= left;
-    refused = refused * left < rememberedMin ? 0 : refused * left;
+    if (nowMs - countedAtMs < stepMs) return;
+    const left = 0.5 ** ((nowMs - countedAtMs) / halfLifeMs);
+    countedAtMs = nowMs;
+    asked *= left;
+    answered *= left;
+    refused = refused * left < refusedMin ? 0 : refused * left;
   }
 }
 

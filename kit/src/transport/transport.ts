@@ -22,10 +22,10 @@ export interface TransportOptions {
   readonly pace?: Pace | undefined;
   /** Hears why this transport ended its session, when the peer was at fault. */
   readonly onRefused?: ((reason: FlotillaError) => void) | undefined;
-  /** Hears of each call that is sent. */
-  readonly onCall?: (() => void) | undefined;
-  /** Hears of each call of ours that the peer refused for overload. */
-  readonly onOverloaded?: (() => void) | undefined;
+  /** Hears when the answer of a call of ours is asked for. */
+  readonly onAsked?: (() => void) | undefined;
+  /** Hears when it comes. */
+  readonly onAnswer?: ((isOverloaded: boolean) => void) | undefined;
   /** Hears every frame in both directions; for recordings in tests and for counting. */
   readonly onFrame?: ((direction: "in" | "out", frame: string) => void) | undefined;
 }
@@ -128,11 +128,9 @@ export function makeTransport(channel: Channel, options: TransportOptions): Tran
       case "release":
         contexts.delete(id);
         return message;
-      case "reject":
-        if (options.onOverloaded && isOverloaded(message)) options.onOverloaded();
-        deadlines.settled(id);
-        return message;
       case "resolve":
+      case "reject":
+        options.onAnswer?.(operation === "reject" && isOverloaded(message));
         deadlines.settled(id);
         return message;
       default:
@@ -190,11 +188,8 @@ export function makeTransport(channel: Channel, options: TransportOptions): Tran
     if (failure && !isAbort(message)) return 0;
     const [operation, id] = message as [string, number];
     const context = operation === "push" ? (currentContext() ?? deriveContext({}, clock)) : undefined;
-    if (context) {
-      deadlines.started(context);
-      options.onCall?.();
-    }
-    if (operation === "pull") deadlines.pulled(id);
+    if (context) deadlines.started(context);
+    else if (operation === "pull") onPull(id);
     else if (operation === "release") onRelease(id);
 
     const text = JSON.stringify(message);
@@ -224,6 +219,11 @@ export function makeTransport(channel: Channel, options: TransportOptions): Tran
       fail(error as FlotillaError);
       return false;
     }
+  }
+
+  function onPull(id: number): void {
+    deadlines.pulled(id);
+    options.onAsked?.();
   }
 
   function onRelease(id: number): void {
