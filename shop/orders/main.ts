@@ -1,16 +1,16 @@
 // The Order Service as a process: the only reader of its environment.
 import { join } from "node:path";
-import { systemClock as clock, connect, makeLoans, serve } from "@flotilla/kit";
+import { systemClock as clock, makeLoans, serve } from "@flotilla/kit";
 import type { UserServiceForPeers } from "../contracts/users.ts";
 import { runService } from "../service/run-service.ts";
 import { orderServiceFor } from "./service.ts";
 import { openSqliteOrderStore } from "./store-sqlite.ts";
 
-await runService("orders", process.env, async ({ placement, socketPath, identity, home, log, metrics, urlOf }) => {
+await runService("orders", process.env, async (own) => {
+  const { placement, socketPath, identity, home, log, metrics, placeOf, connectTo } = own;
   const { host, ports, dataDir } = placement;
   const store = openSqliteOrderStore(join(dataDir, "orders.db"));
-  const as = { identity, instance: home.instance };
-  const users = connect<UserServiceForPeers>({ name: "users", url: urlOf("users"), as });
+  const users = connectTo<UserServiceForPeers>("users");
   const loans = makeLoans({ from: users, clock });
   const server = await serve({
     name: home.name,
@@ -31,7 +31,7 @@ await runService("orders", process.env, async ({ placement, socketPath, identity
     banner: [
       `📦 Order Service running on ${server.url}`,
       `   Endpoint: ${server.url}/rpc/batch`,
-      `   User Service: ${urlOf("users")}/rpc/batch`,
+      `   User Service: ${placeOf("users").replace(/^https?:[^,]+$/, "$&/rpc/batch")}`,
       "",
       "Press Ctrl+C to stop",
     ],

@@ -9,6 +9,9 @@ import { type Ask, allows, standing, UserTarget } from "./user.ts";
 /**
  * The Account capability. What ends logins commits, revokes, and only then answers: before its caller hears of it, no
  * call begins on anything that came of those logins, whoever holds it.
+ *
+ * SECURITY: at another instance nobody is told of it. So each method asks the store whether the login stands before it
+ * shows or does anything; `logout`, which asks nothing, does nothing to a login that has ended.
  */
 export class AccountTarget implements Implementation<Account>, Disposable {
   readonly #deps: UserDeps;
@@ -65,6 +68,7 @@ export class AccountTarget implements Implementation<Account>, Disposable {
 
   async listSessions(): Promise<LoginSession[]> {
     const { store, clock } = this.#deps;
+    await standing(this.#ask);
     const { accountId, sid: own } = this.#found.login;
     return (await store.listLogins(accountId, clock.now())).map((login) => ({
       sessionId: login.sid,
@@ -77,6 +81,7 @@ export class AccountTarget implements Implementation<Account>, Disposable {
 
   async endSession(sessionId: string): Promise<void> {
     const { store, revokers } = this.#deps;
+    await standing(this.#ask);
     const login = { accountId: this.#found.login.accountId, sid: sessionId };
     const isEnded = await store.endLogin(login, "session_ended", this.#actor());
     if (!isEnded) throw new FlotillaError("not_found", "Session not found");
@@ -93,6 +98,7 @@ export class AccountTarget implements Implementation<Account>, Disposable {
   async logoutEverywhere(): Promise<Ended> {
     const { store, revokers } = this.#deps;
     const { accountId } = this.#found.login;
+    await standing(this.#ask);
     const ended = await store.endLogins(accountId, this.#actor());
     revokers.endAccount(accountId);
     return { ended };

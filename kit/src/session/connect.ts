@@ -10,9 +10,9 @@ import { makeWebSocketChannel, subprotocol } from "../transport/websocket.ts";
 import { checkReply, helloHeader, type Proven, replyHeader, type Self, sayHello } from "./hello.ts";
 import type { Identity } from "./identity.ts";
 import { endWhenRevoked } from "./key-watch.ts";
+import { addressOf } from "./service-url.ts";
 import { openSession, type Session } from "./session.ts";
 import { makeThrottle } from "./throttle.ts";
-import { socketPathIn } from "./unix-socket.ts";
 import { notAnswered, notProven, refused, unreachable } from "./unreachable.ts";
 
 export interface ConnectOptions {
@@ -30,6 +30,11 @@ export interface ConnectOptions {
   /** 0 to 1, for the jitter of reconnection. */
   readonly random?: () => number;
   readonly onFrame?: ((direction: "in" | "out", frame: string) => void) | undefined;
+  /**
+   * Hears that the peer is stopping, and is gone soon. The peer refuses new calls once this has resolved, or after a
+   * moment. Default: at once.
+   */
+  readonly onStopping?: (() => PromiseLike<void> | void) | undefined;
 }
 
 /** A connection that opens when it is first used and comes back by itself. */
@@ -50,6 +55,8 @@ export interface Connection<T extends RpcTarget> extends Disposable {
   /** Resolves when a session is open. Rejects with `unavailable`, and a `reason`, while the peer is away. */
   opened(): Promise<void>;
   readonly isOpen: boolean;
+  /** The peer has said that it is stopping: whoever can asks another instance. */
+  readonly isLeaving: boolean;
   /** How many sessions were opened so far: what hangs on a session is gone when it has grown. */
   readonly sessionNumber: number;
   stats(): { imports: number; exports: number };
@@ -94,6 +101,7 @@ export function connect<T extends RpcTarget>(options: ConnectOptions): Connectio
   let state: State = { at: "idle" };
   let failures = 0;
   let sessionNumber = 0;
+  let isLeaving = false;
   let cancelRetry: Cancel = () => {};
   let abandonDial = () => {};
 
@@ -109,6 +117,9 @@ export function connect<T extends RpcTarget>(options: ConnectOptions): Connectio
     isAnonymous: self === undefined,
     get isOpen() {
       return state.at === "open";
+    },
+    get isLeaving() {
+      return state.at === "open" && isLeaving;
     },
     get sessionNumber() {
       return sessionNumber;
@@ -178,6 +189,7 @@ export function connect<T extends RpcTarget>(options: ConnectOptions): Connectio
     const openedAtMs = clock.monotonicMs();
     state = { at: "open", link };
     sessionNumber += 1;
+    isLeaving = false;
     void link.session.closed.then((reason) => {
       if (clock.monotonicMs() - openedAtMs >= settledMs) failures = 0;
       onAway(unreachable(name, { reason: reasonOf(reason), cause: reason }));
@@ -243,9 +255,12 @@ export function connect<T extends RpcTarget>(options: ConnectOptions): Connectio
         limits: options.limits ?? linkLimits,
         callers,
         clock,
-        onAsked: throttle.onAsked,
-        onAnswer: throttle.onAnswer,
+        answers: throttle,
         onFrame: options.onFrame,
+        onPeerStopping() {
+          isLeaving = true;
+          return options.onStopping?.();
+        },
       });
       if (self && proven) endWhenRevoked(session, { identity: self.identity, proven, clock });
       resolve({ session, instance: proven?.peer.instance });
@@ -262,26 +277,6 @@ export function connect<T extends RpcTarget>(options: ConnectOptions): Connectio
  */
 function promised(main: Promise<RpcStub<RpcTarget>>): RpcStub<RpcTarget> {
   return new RpcPromise<RpcTarget>(main as unknown as Promise<RpcTarget>) as unknown as RpcStub<RpcTarget>;
-}
-
-/** Of the sessions at `url`; `href` is then what stands in the request, and `socketPath` where it goes. */
-interface Address {
-  readonly href: string;
-  readonly socketPath?: string | undefined;
-}
-
-function addressOf(url: string): Address {
-  const parsed = URL.parse(url);
-  if (!parsed || !/^(https?|wss?|unix):$/.test(parsed.protocol) || parsed.search !== "" || parsed.hash !== "") {
-    throw new TypeError("url is no address such as http://host:port (or https, ws, wss), nor unix:/path");
-  }
-  const socketPath = socketPathIn(parsed);
-  if (socketPath !== undefined && !socketPath.startsWith("/"))
-    throw new TypeError("a unix: url takes an absolute path");
-  if (socketPath !== undefined) return { href: "ws://localhost/rpc", socketPath };
-  parsed.protocol = parsed.protocol.replace("http", "ws");
-  parsed.pathname = `${parsed.pathname.replace(/\/+$/, "")}/rpc`;
-  return { href: parsed.href };
 }
 
 function selfOf({ identity, instance = newInstanceId() }: NonNullable<ConnectOptions["as"]>, clock: Clock): Self {

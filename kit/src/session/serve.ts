@@ -73,7 +73,8 @@ export interface Server {
   stats(): { sessions: number; imports: number; exports: number };
   busyness(): Busyness;
   /**
-   * Graceful: turns unready, takes no new connections, answers the calls that are under way, then closes.
+   * Graceful: turns unready, takes no new connections, tells peers of ours that it is stopping, refuses new calls when
+   * they have turned to other instances, answers the calls that are under way, then closes.
    * @param graceMs what is not answered by then is cut.
    */
   drain(graceMs?: number): Promise<void>;
@@ -270,6 +271,7 @@ export async function serve(options: ServeOptions): Promise<Server> {
 
   /** Each ends when its own calls are answered: a peer need not wait for the slowest of the others. */
   async function endSession(session: Session): Promise<void> {
+    await session.announceStop();
     await session.drain().catch(() => {});
     session.close(stopped);
   }

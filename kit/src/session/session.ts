@@ -15,6 +15,11 @@ export interface Session {
   /** Entries in capnweb's tables; 1 and 1 when nothing is held in either direction. */
   stats(): { imports: number; exports: number };
   /**
+   * Tells the peer that this side is stopping. Resolves when the peer will ask nothing new, when the session is over or
+   * `noticeMsMax` are, and at once when the peer is a stock one, to whom nothing can be said.
+   */
+  announceStop(): Promise<void>;
+  /**
    * From now on refuses new calls of the peer's with `unavailable`; resolves when every call that it waits for was
    * answered, rejects when the session ends before.
    */
@@ -28,12 +33,20 @@ export interface SessionOptions extends Partial<TransportOptions> {
   /** What the peer may call. Owned by the session: disposed when it ends. */
   readonly localMain?: RpcTarget | undefined;
   readonly onHiddenError?: OnHiddenError | undefined;
+  /** Hears that the peer is stopping; resolves when nothing new will be asked of it, for which it waits a moment. */
+  readonly onPeerStopping?: (() => PromiseLike<void> | void) | undefined;
 }
+
+/** For a peer that hears that we are stopping, to finish what takes several calls. Milliseconds. */
+const noticeMsMax = 500;
 
 /** Starts capnweb on `channel`, which it owns from now on. */
 export function openSession(channel: Channel, options: SessionOptions = {}): Session {
+  const { clock = systemClock } = options;
   const over = Promise.withResolvers<FlotillaError>();
   let drained: Promise<void> | undefined;
+  let announced: PromiseWithResolvers<void> | undefined;
+  let isPeerStopping = false;
   const watched: Channel = {
     ...channel,
     listen: (events) =>
@@ -48,12 +61,12 @@ export function openSession(channel: Channel, options: SessionOptions = {}): Ses
   const transport = makeTransport(watched, {
     limits: options.limits ?? edgeLimits,
     callers: options.callers ?? { keepCallers: false, peerName: undefined },
-    clock: options.clock ?? systemClock,
+    clock,
     callContext: options.callContext,
     pace: options.pace,
     onRefused: options.onRefused,
-    onAsked: options.onAsked,
-    onAnswer: options.onAnswer,
+    answers: options.answers,
+    onStopping,
     onFrame: options.onFrame,
   });
   const { localMain, onHiddenError } = options;
@@ -68,6 +81,17 @@ export function openSession(channel: Channel, options: SessionOptions = {}): Ses
   return {
     remoteMain: rpc.getRemoteMain(),
     stats: () => rpc.getStats(),
+    announceStop() {
+      if (channel.framing === "capnweb") return Promise.resolve();
+      if (!announced) {
+        announced = Promise.withResolvers();
+        const cancel = clock.after(noticeMsMax, announced.resolve);
+        void over.promise.then(announced.resolve as () => void);
+        void announced.promise.then(cancel);
+        transport.sayStopping();
+      }
+      return announced.promise;
+    },
     drain() {
       // Once: of two drains capnweb answers one (measured). Only when it has read what has arrived, and a turn later,
       // does it know which calls are waited for.
@@ -83,6 +107,15 @@ export function openSession(channel: Channel, options: SessionOptions = {}): Ses
     },
     closed: over.promise,
   };
+
+  /** The peer's notice, or its answer to ours. */
+  function onStopping(): void {
+    announced?.resolve();
+    // Once, however often it is said.
+    if (isPeerStopping || !options.onPeerStopping) return;
+    isPeerStopping = true;
+    void Promise.try(options.onPeerStopping).then(transport.sayStopping, transport.sayStopping);
+  }
 }
 
 function nextTurn(): Promise<void> {

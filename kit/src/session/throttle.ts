@@ -10,9 +10,9 @@ import { overloadedReason } from "../base/turns.ts";
  */
 export interface Throttle {
   /** The answer of a call was asked for. */
-  readonly onAsked: () => void;
+  onAsked(): void;
   /** It came. */
-  readonly onAnswer: (isOverloaded: boolean) => void;
+  onAnswer(isOverloaded: boolean): void;
   /** @throws FlotillaError `resource_exhausted`, reason `overloaded`, for a call that is not to be sent. */
   pass(): void;
   /** Calls that were not sent so far. */

@@ -48,8 +48,8 @@ export function makeCallFigures(service: string): CallFigures {
   };
 
   function methodOf(contract: string, method: string): Method {
-    let methods = contracts.get(contract);
-    if (!methods) contracts.set(contract, (methods = new Map()));
+    const methods = contracts.get(contract) ?? new Map<string, Method>();
+    contracts.set(contract, methods);
     let figures = methods.get(method);
     if (!figures) {
       const labels = `contract="${contract}",method="${method}",service="${service}"`;

@@ -4,12 +4,19 @@ import { FlotillaError } from "../base/errors.ts";
 import { newTraceId } from "../base/ids.ts";
 import { deadlineMsDefault, type Limits } from "../base/limits.ts";
 import { makeTokenBucket } from "../base/token-bucket.ts";
-import { overloadedReason } from "../base/turns.ts";
 import type { Channel } from "./channel.ts";
 import { checkMessage, countGiven, exhausted, makePeerBudget, violation } from "./check.ts";
 import { makeDeadlines } from "./deadlines.ts";
-import { type CallerPolicy, carryContext, readContext, receivedContext, writeContext } from "./envelope.ts";
+import {
+  type CallerPolicy,
+  carryContext,
+  readContext,
+  receivedContext,
+  stoppingLine,
+  writeContext,
+} from "./envelope.ts";
 import "./orphans.ts";
+import { isAbort, isOverloaded } from "./outcome.ts";
 import type { Pace } from "./pace.ts";
 
 export interface TransportOptions {
@@ -22,10 +29,10 @@ export interface TransportOptions {
   readonly pace?: Pace | undefined;
   /** Hears why this transport ended its session, when the peer was at fault. */
   readonly onRefused?: ((reason: FlotillaError) => void) | undefined;
-  /** Hears when the answer of a call of ours is asked for. */
-  readonly onAsked?: (() => void) | undefined;
-  /** Hears when it comes. */
-  readonly onAnswer?: ((isOverloaded: boolean) => void) | undefined;
+  /** Hears when answers of our calls are asked for, and when they come. */
+  readonly answers?: { onAsked(): void; onAnswer(isOverloaded: boolean): void } | undefined;
+  /** Hears the peer's `sayStopping`, each time. */
+  readonly onStopping?: (() => void) | undefined;
   /** Hears every frame in both directions; for recordings in tests and for counting. */
   readonly onFrame?: ((direction: "in" | "out", frame: string) => void) | undefined;
 }
@@ -38,6 +45,8 @@ export interface Transport {
   abort(reason: unknown): void;
   /** Resolves when capnweb has been given every message that has arrived, or the session has ended. */
   allRead(): Promise<void>;
+  /** Tells the peer so, after all that was sent; nothing to a stock peer, who does not know the word. */
+  sayStopping(): void;
   /** Ends the session from our side; every outstanding call rejects with `reason`. */
   close(code: number, reason: FlotillaError): void;
 }
@@ -80,7 +89,7 @@ export function makeTransport(channel: Channel, options: TransportOptions): Tran
 
   channel.listen({ frame: onChannelFrame, closed: fail });
 
-  return { encodingLevel: "jsonCompatible", send, receive, abort, allRead, close };
+  return { encodingLevel: "jsonCompatible", send, receive, abort, allRead, sayStopping, close };
 
   function onChannelFrame(frame: string): void {
     if (failure) return;
@@ -98,7 +107,8 @@ export function makeTransport(channel: Channel, options: TransportOptions): Tran
   function readLines(frame: string): void {
     let context: CallContext | undefined;
     for (const line of frame.split("\n")) {
-      if (line.startsWith("{")) context = readContext(line, options.callers, clock);
+      if (line === stoppingLine) options.onStopping?.();
+      else if (line.startsWith("{")) context = readContext(line, options.callers, clock);
       else readMessage(line, context);
     }
   }
@@ -130,7 +140,7 @@ export function makeTransport(channel: Channel, options: TransportOptions): Tran
         return message;
       case "resolve":
       case "reject":
-        options.onAnswer?.(operation === "reject" && isOverloaded(message));
+        options.answers?.onAnswer(isOverloaded(message));
         deadlines.settled(id);
         return message;
       default:
@@ -189,8 +199,10 @@ export function makeTransport(channel: Channel, options: TransportOptions): Tran
     const [operation, id] = message as [string, number];
     const context = operation === "push" ? (currentContext() ?? deriveContext({}, clock)) : undefined;
     if (context) deadlines.started(context);
-    else if (operation === "pull") onPull(id);
-    else if (operation === "release") onRelease(id);
+    else if (operation === "pull") {
+      deadlines.pulled(id);
+      options.answers?.onAsked();
+    } else if (operation === "release") onRelease(id);
 
     const text = JSON.stringify(message);
     if (!isWithinGiven(text)) return 0;
@@ -221,11 +233,6 @@ export function makeTransport(channel: Channel, options: TransportOptions): Tran
     }
   }
 
-  function onPull(id: number): void {
-    deadlines.pulled(id);
-    options.onAsked?.();
-  }
-
   function onRelease(id: number): void {
     if (id > 0) deadlines.settled(id);
     else budget.exports.delete(id);
@@ -234,6 +241,12 @@ export function makeTransport(channel: Channel, options: TransportOptions): Tran
   function append(line: string): void {
     unsent.push(line);
     unsentChars += line.length + 1;
+  }
+
+  function sayStopping(): void {
+    if (failure || !ours) return;
+    append(stoppingLine);
+    flush();
   }
 
   function flush(): void {
@@ -281,16 +294,4 @@ export function makeTransport(channel: Channel, options: TransportOptions): Tran
     waiting?.reject(reason);
     waiting = undefined;
   }
-}
-
-/** `["reject", id, ["error", code, text, null, fields]]`, as redact.ts writes it. */
-function isOverloaded(message: readonly unknown[]): boolean {
-  const reason = message[2];
-  if (!Array.isArray(reason) || reason[1] !== "resource_exhausted") return false;
-  const fields: unknown = reason[4];
-  return typeof fields === "object" && fields !== null && "reason" in fields && fields.reason === overloadedReason;
-}
-
-function isAbort(message: unknown): boolean {
-  return Array.isArray(message) && message[0] === "abort";
 }
