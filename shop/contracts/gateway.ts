@@ -14,6 +14,7 @@ import {
   Page,
   type ViewedOrder,
 } from "./orders.ts";
+import type { SystemStatus } from "./status.ts";
 import {
   type Ended,
   type Login,
@@ -56,6 +57,8 @@ export interface Gateway extends RpcTarget {
   setRole(token: string, userId: string, role: string): UserRecord;
   listRoles(token: string): Role[];
   setRolePermissions(token: string, role: string, permissions: string[]): Role;
+  /** The state of the gateway and of what it reaches. Asks for `system.admin`. */
+  status(token: string): SystemStatus;
 }
 
 /** A person's own account, held by their client. Once the login has ended: `permission_denied`, reason `revoked`. */
@@ -111,4 +114,5 @@ export const GatewayContract = contract<Gateway>("ApiGateway", {
   setRole: { params: [Token, UserId, RoleName] },
   listRoles: { params: [Token] },
   setRolePermissions: { params: [Token, RoleName, Permissions] },
+  status: { params: [Token] },
 });

@@ -7,7 +7,7 @@ import { orderServiceFor } from "./service.ts";
 import { openSqliteOrderStore } from "./store-sqlite.ts";
 
 await runService("orders", process.env, async (own) => {
-  const { placement, socketPath, identity, home, log, metrics, placeOf, connectTo } = own;
+  const { placement, socketPath, identity, home, log, metrics, onAnswered, placeOf, connectTo } = own;
   const { host, ports, dataDir } = placement;
   const store = openSqliteOrderStore(join(dataDir, "orders.db"));
   const users = connectTo<UserServiceForPeers>("users");
@@ -23,6 +23,7 @@ await runService("orders", process.env, async (own) => {
     isReady: () => users.isOpen,
     onHiddenError: (err) => log.error({ err, requestId: err.requestId }, "a call failed"),
     onRefused: ({ code, reason }) => metrics.refused(code, reason),
+    onAnswered,
   });
   // The first order should not wait for it; while users is not there yet, the connection tries on by itself.
   users.opened().catch(() => {});
@@ -36,6 +37,7 @@ await runService("orders", process.env, async (own) => {
       "Press Ctrl+C to stop",
     ],
     stats: () => ({ server: server.stats(), home: home.counts(), users: users.stats(), loans: loans.size }),
+    busyness: server.busyness,
     checks: () => ({ users: users.isOpen }),
     async stop() {
       await server.drain();

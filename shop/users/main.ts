@@ -11,7 +11,7 @@ import { userServiceFor } from "./service.ts";
 import { openSqliteUserStore } from "./store-sqlite.ts";
 import { openTokenKeys } from "./token-keys.ts";
 
-await runService("users", process.env, async ({ placement, socketPath, identity, home, log, metrics, notify }) => {
+await runService("users", process.env, async ({ placement, socketPath, identity, home, log, notify, ...own }) => {
   const { mode, host, ports, dataDir } = placement;
   const store = openSqliteUserStore(join(dataDir, "users.db"));
   const passwords = makePasswords();
@@ -30,7 +30,8 @@ await runService("users", process.env, async ({ placement, socketPath, identity,
     isReady: () => isSeeded,
     main: (peer) => userServiceFor(peer, home, deps),
     onHiddenError: (err) => log.error({ err, requestId: err.requestId }, "a call failed"),
-    onRefused: ({ code, reason }) => metrics.refused(code, reason),
+    onRefused: ({ code, reason }) => own.metrics.refused(code, reason),
+    onAnswered: own.onAnswered,
   });
   // Once it is known that the service can start, and said at once: the password is kept nowhere.
   const adminPassword = await seedUsers({ mode, clock, store, passwords });
@@ -50,6 +51,7 @@ await runService("users", process.env, async ({ placement, socketPath, identity,
       "Press Ctrl+C to stop",
     ],
     stats: () => ({ server: server.stats(), home: home.counts(), revokers: revokers.size }),
+    busyness: server.busyness,
     checks: () => ({}),
     async stop() {
       await server.drain();
