@@ -27,6 +27,7 @@ import { seedUsers } from "../shop/users/seed.ts";
 import { userServiceFor } from "../shop/users/service.ts";
 import { makeMemoryUserStore } from "../shop/users/store-memory.ts";
 import { instantPasswords, makeInstantTokens } from "./shop-harness.ts";
+import { quietStatus } from "./quiet-status.ts";
 
 /** One instance of a service, in this process, reached over real sockets. */
 export interface FleetInstance {
@@ -118,7 +119,7 @@ export async function makeFleet(options: FleetOptions = {}): Promise<Fleet> {
     links[index] = [toUsers, toOrders];
     await Promise.all([toUsers.opened(), toOrders.opened()]);
     const introductions = makeIntroductions({ users: toUsers, to: "orders", clock });
-    const gateway = new GatewayTarget({ users: toUsers, orders: toOrders, introductions });
+    const gateway = new GatewayTarget({ users: toUsers, orders: toOrders, introductions, status: () => quietStatus });
     const rates = { ...rateDefaults, networkPoints: 999_999_999, userPoints: 999_999_999 };
     const gate = makeGate({ gateway, users: toUsers, clock, rates });
     rig.onEnd(() => {

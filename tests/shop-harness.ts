@@ -33,6 +33,7 @@ import { makeRevokers } from "../shop/users/revokers.ts";
 import { seedUsers } from "../shop/users/seed.ts";
 import { userServiceFor } from "../shop/users/service.ts";
 import { makeMemoryUserStore } from "../shop/users/store-memory.ts";
+import { quietStatus } from "./quiet-status.ts";
 
 export interface ShopOptions {
   /** One way, of each link; at least 1, because what takes no time is not on the clock. */
@@ -121,6 +122,7 @@ export async function makeShop(options: ShopOptions = {}) {
     users: usersAll,
     orders: instancesOver(ordersForGateway),
     introductions,
+    status: () => quietStatus,
   });
   const gatewayHome = { name: "gateway", instance: gatewayPeer.instance };
   const refusals: FlotillaError[] = [];

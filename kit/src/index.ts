@@ -4,6 +4,7 @@ export { type CallContext, type ContextRequest, currentContext, withContext, wit
 export { type ErrorCode, type ErrorDetail, errorCodes, FlotillaError, hasCode, reasonOf } from "./base/errors.ts";
 export { newIdempotencyKey } from "./base/ids.ts";
 export { edgeLimits, type Limits, linkLimits } from "./base/limits.ts";
+export type { AnsweredCall, OnAnswered } from "./base/observer.ts";
 export { type AnonymousPeer, anonymous, type Peer, type ServicePeer } from "./base/peer.ts";
 export { type Attenuation, attenuate } from "./capability/attenuate.ts";
 export { type ExposeOptions, expose } from "./capability/boundary.ts";
@@ -50,6 +51,7 @@ export { type Loan, type Loans, type LoansOptions, makeLoans } from "./introduct
 export type { BreakerState } from "./session/breaker.ts";
 export { type ConnectOptions, connect } from "./session/connect.ts";
 export { type Directory, instancesMax } from "./session/directory.ts";
+export type { Busyness } from "./session/health.ts";
 export { type Identity, openIdentity } from "./session/identity.ts";
 export {
   type CallOptions,

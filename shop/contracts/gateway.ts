@@ -15,6 +15,7 @@ import {
   Page,
   type ViewedOrder,
 } from "./orders.ts";
+import type { SystemStatus } from "./status.ts";
 import {
   type Ended,
   type Login,
@@ -57,6 +58,8 @@ export interface Gateway extends RpcTarget {
   setRole(token: string, userId: string, role: string): UserRecord;
   listRoles(token: string): Role[];
   setRolePermissions(token: string, role: string, permissions: string[]): Role;
+  /** The state of the gateway and of what it reaches. Asks for `system.admin`. */
+  status(token: string): SystemStatus;
 }
 
 /** A person's own account, held by their client. Once the login has ended: `permission_denied`, reason `revoked`. */
@@ -115,4 +118,5 @@ export const GatewayContract = contract<Gateway>("ApiGateway", {
   setRole: { params: [Token, UserId, RoleName] },
   listRoles: { params: [Token] },
   setRolePermissions: { params: [Token, RoleName, Permissions] },
+  status: { params: [Token] },
 });

@@ -5,11 +5,21 @@ import type { Gateway } from "../contracts/gateway.ts";
 import type { Login } from "../contracts/users.ts";
 import type { RateSettings } from "../service/rate-settings.ts";
 import type { AccountTarget } from "./account.ts";
+import { type Bulkheads, type Destination, makeBulkheads } from "./bulkheads.ts";
 import type { Users } from "./introductions.ts";
 import { LimitReached } from "./limiter.ts";
 import { makeLoginLimits } from "./login-limits.ts";
 import { makePrincipals } from "./principals.ts";
-import { accountCosts, administrationCosts, type Caller, type Cost, costs, makeRateLimits } from "./rate-limits.ts";
+import {
+  type AccountMethod,
+  accountCosts,
+  administrationCosts,
+  type Caller,
+  type Cost,
+  costs,
+  type GatewayMethod,
+  makeRateLimits,
+} from "./rate-limits.ts";
 import { makeUserSessions } from "./user-sessions.ts";
 
 export interface GateOptions {
@@ -17,6 +27,8 @@ export interface GateOptions {
   readonly users: Pick<Users, "call">;
   readonly clock: Clock;
   readonly rates: RateSettings;
+  /** Default: of its own. */
+  readonly bulkheads?: Bulkheads;
   /** Hears of each call that was refused here; for counting. */
   readonly onRefused?: (refusal: FlotillaError) => void;
 }
@@ -27,7 +39,8 @@ export interface Gate {
   open(peer: Peer): Implementation<Gateway> & Disposable;
 }
 
-export function makeGate({ gateway, users, clock, rates, onRefused }: GateOptions): Gate {
+export function makeGate({ gateway, users, clock, rates, bulkheads: given, onRefused }: GateOptions): Gate {
+  const bulkheads = given ?? makeBulkheads(clock);
   const budgets = makeRateLimits({ clock, settings: rates });
   const logins = makeLoginLimits({ clock, networkLogins: rates.networkLogins });
   const principals = makePrincipals({ users, clock });
@@ -37,7 +50,7 @@ export function makeGate({ gateway, users, clock, rates, onRefused }: GateOption
     open(peer) {
       const session = charging(costs, async (name, cost, args) => {
         const network = networkOf(peer);
-        const charged: ChargedCall = { cost, network, args, call: () => callOn(gateway, name, args) };
+        const charged: ChargedCall = { cost, network, args, call: () => called(gateway, name, args) };
         if (name === "login") return await login(charged);
         // Whoever has a refresh token has no principal yet, and an attacker has none to guess: it is 256 random bits.
         if (name === "refresh") return learnt(await spent(charged));
@@ -93,7 +106,7 @@ export function makeGate({ gateway, users, clock, rates, onRefused }: GateOption
       accountCosts,
       async (name, cost, args) => {
         await budgets.charge(cost, { network, userId });
-        const call = () => callOn(account, name, args);
+        const call = () => called(account, name, args);
         // Whoever has come by a token could guess at the password here instead.
         if (name === "changePassword") return learnt(await logins.attempt({ username, network }, call));
         const answer = await call();
@@ -108,10 +121,15 @@ export function makeGate({ gateway, users, clock, rates, onRefused }: GateOption
       administrationCosts,
       async (name, cost, args) => {
         await budgets.charge(cost, caller);
-        return await callOn(office, name, args);
+        return await called(office, name, args);
       },
       office,
     );
+  }
+
+  /** By way of the bulkhead of where it goes. */
+  function called(target: object, name: string, args: readonly unknown[]): Promise<unknown> {
+    return bulkheads.run(destinationOf(name), () => callOn(target, name, args));
   }
 
   /**
@@ -146,6 +164,21 @@ interface ChargedCall {
   /** As the contract lets them in. */
   readonly args: readonly unknown[];
   readonly call: () => PromiseLike<unknown>;
+}
+
+/** What asks the Order Service, of the gateway's methods and of an account's; everything else asks the User Service. */
+const toOrders: readonly (GatewayMethod | AccountMethod)[] = [
+  "createOrder",
+  "listOrders",
+  "getOrder",
+  "cancelOrder",
+  "orders",
+  "order",
+];
+const ofOrders: ReadonlySet<string> = new Set(toOrders);
+
+function destinationOf(method: string): Destination {
+  return ofOrders.has(method) ? "orders" : "users";
 }
 
 type Office = RpcStub<Administration>;

@@ -4,19 +4,23 @@ import { GatewayContract } from "../contracts/gateway.ts";
 import type { OrderService } from "../contracts/orders.ts";
 import type { UserService } from "../contracts/users.ts";
 import { runService } from "../service/run-service.ts";
+import { makeBulkheads } from "./bulkheads.ts";
 import { makeGate } from "./gate.ts";
 import { makeIntroductions } from "./introductions.ts";
 import { GatewayTarget } from "./service.ts";
+import { statusOf } from "./status.ts";
 
 await runService("gateway", process.env, async (own) => {
-  const { placement, settings, home, log, metrics, placeOf, connectTo } = own;
+  const { placement, settings, home, log, metrics, onAnswered, placeOf, connectTo } = own;
   const { host, ports } = placement;
   const users = connectTo<UserService>("users");
   const orders = connectTo<OrderService>("orders");
   const introductions = makeIntroductions({ users, to: "orders", clock });
-  const gateway = new GatewayTarget({ users, orders, introductions });
+  const bulkheads = makeBulkheads(clock);
+  const status = () => statusOf({ own, busyness: server.busyness(), bulkheads, destinations: { users, orders } });
+  const gateway = new GatewayTarget({ users, orders, introductions, status });
   const onRefused = ({ code, reason }: FlotillaError) => metrics.refused(code, reason);
-  const gate = makeGate({ gateway, users, clock, rates: settings.rates, onRefused });
+  const gate = makeGate({ gateway, users, clock, rates: settings.rates, bulkheads, onRefused });
   const server = await serve({
     name: home.name,
     instance: home.instance,
@@ -32,6 +36,7 @@ await runService("gateway", process.env, async (own) => {
     isReady: () => users.isOpen && orders.isOpen,
     onHiddenError: (err) => log.error({ err, requestId: err.requestId }, "a call failed"),
     onRefused,
+    onAnswered,
   });
   users.opened().catch(() => {});
   orders.opened().catch(() => {});
@@ -54,6 +59,7 @@ await runService("gateway", process.env, async (own) => {
       orders: orders.stats(),
       introductions: introductions.size,
     }),
+    busyness: server.busyness,
     checks: () => ({ users: users.isOpen, orders: orders.isOpen }),
     async stop() {
       await server.drain();

@@ -49,6 +49,7 @@ export const costs: Readonly<Record<GatewayMethod, Cost>> = {
   setRole: writing,
   listRoles: listing,
   setRolePermissions: writing,
+  status: reading,
 };
 
 export const accountCosts: Readonly<Record<AccountMethod, Cost>> = {

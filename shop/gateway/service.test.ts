@@ -1,5 +1,6 @@
 import type { RpcStub, RpcTarget } from "capnweb";
 import { expect, test } from "vitest";
+import { quietStatus } from "../../tests/quiet-status.ts";
 import { clientOf, demoPassword, makeShop, someItems } from "../../tests/shop-harness.ts";
 
 test("login answers as the specification says, and getUserProfile with the rest", async () => {
@@ -58,6 +59,15 @@ test("an order without a key gets one from the gateway, another each time, so th
   expect(keys).toEqual([expect.stringMatching(/^[0-9a-f-]{36}$/), expect.stringMatching(/^[0-9a-f-]{36}$/)]);
   expect(new Set(keys).size).toBe(2);
   expect(await shop.orderStore.count()).toBe(2);
+});
+
+test("the state of the system is for administrators, as the user says, and for nobody else", async () => {
+  await using shop = await makeShop();
+  const [alice, bob] = [await shop.login("alice"), await shop.login("bob")];
+  const ask = (token: string) => shop.clock.run(shop.client.status(token));
+  expect(await ask(alice.token)).toEqual(quietStatus);
+  await expect(ask(bob.token)).rejects.toMatchObject({ code: "permission_denied" });
+  await expect(ask("none")).rejects.toMatchObject({ code: "unauthenticated" });
 });
 
 test("nothing but the six methods is there, and no stub passes where data belongs", async () => {

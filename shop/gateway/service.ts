@@ -1,4 +1,4 @@
-import type { CallOptions, Implementation, Instances } from "@flotilla/kit";
+import { type CallOptions, FlotillaError, type Implementation, type Instances } from "@flotilla/kit";
 import type { RpcStub } from "capnweb";
 import type { Administration, NewUser, Role, UserRecord } from "../contracts/administration.ts";
 import type { Gateway } from "../contracts/gateway.ts";
@@ -11,6 +11,7 @@ import type {
   OrderService,
   ViewedOrder,
 } from "../contracts/orders.ts";
+import type { SystemStatus } from "../contracts/status.ts";
 import type { Account, Ended, Login, Profile, UserSummary } from "../contracts/users.ts";
 import { AccountTarget } from "./account.ts";
 import { reads, repeatableWrites, writes } from "./calls.ts";
@@ -20,6 +21,8 @@ export interface GatewayDeps {
   readonly users: Users;
   readonly orders: Pick<Instances<OrderService>, "call">;
   readonly introductions: Introductions;
+  /** Of this process, for administrators. */
+  readonly status: () => SystemStatus;
 }
 
 /** Routes, and introduces users to the services that act for them. It decides nothing: every answer is another's. */
@@ -115,6 +118,17 @@ export class GatewayTarget implements Implementation<Gateway> {
 
   setRolePermissions(token: string, role: string, permissions: string[]): Promise<Role> {
     return this.#asAdministrator(token, (administration) => administration.setRolePermissions(role, permissions));
+  }
+
+  /** The only answer that is the gateway's own; who may have it the user says, as the User Service made them. */
+  async status(token: string): Promise<SystemStatus> {
+    const isAllowed = await this.#deps.users.call(async (main) => {
+      using user = main.getUserByToken(token);
+      return await user.hasPermission("system.admin");
+    }, reads);
+    if (!isAllowed)
+      throw new FlotillaError("permission_denied", "You don't have permission to see the system's status");
+    return this.#deps.status();
   }
 
   /** Nothing is awaited on the way, so it all leaves in one turn. */

@@ -7,7 +7,7 @@ import { orderServiceFor } from "./service.ts";
 import { openOrderStore } from "./store-sql.ts";
 
 await runService("orders", process.env, async (own) => {
-  const { settings, socketPath, identity, home, log, metrics, placeOf, connectTo } = own;
+  const { settings, socketPath, identity, home, log, metrics, onAnswered, placeOf, connectTo } = own;
   const { host, ports, dataDir } = settings.placement;
   const store = await openOrderStore(settings.store ?? join(dataDir, "orders.db"));
   await store.purgeAudit(clock.now());
@@ -24,6 +24,7 @@ await runService("orders", process.env, async (own) => {
     isReady: () => users.isOpen,
     onHiddenError: (err) => log.error({ err, requestId: err.requestId }, "a call failed"),
     onRefused: ({ code, reason }) => metrics.refused(code, reason),
+    onAnswered,
   });
   // The first order should not wait for it; while users is not there yet, the connection tries on by itself.
   users.opened().catch(() => {});
@@ -37,6 +38,7 @@ await runService("orders", process.env, async (own) => {
       "Press Ctrl+C to stop",
     ],
     stats: () => ({ server: server.stats(), home: home.counts(), users: users.stats(), loans: loans.size }),
+    busyness: server.busyness,
     checks: () => ({ users: users.isOpen }),
     async stop() {
       await server.drain();

@@ -1,3 +1,6 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { fileURLToPath } from "node:url";
 import { FlotillaError } from "@flotilla/kit";
 import { expect, test } from "vitest";
 import { describeError, makeLog } from "./log.ts";
@@ -50,4 +53,31 @@ test("no text is longer than 2,000 characters", () => {
 test("what was thrown and is no error is told as text", () => {
   expect(describeError(undefined)).toEqual({ message: "undefined" });
   expect(describeError(7)).toEqual({ message: "7" });
+});
+
+test("a log that nobody reads stops no service: what does not fit is dropped and counted", async () => {
+  const child = spawn(process.execPath, [fileURLToPath(new URL("fixtures/chatter.ts", import.meta.url))], {
+    stdio: ["ignore", "ignore", "pipe", "ipc"],
+  });
+  try {
+    const seen: { lines: number; dropped: number }[] = [];
+    for (let n = 0; n < 6; n += 1) {
+      const [message] = (await once(child, "message")) as [(typeof seen)[0]];
+      seen.push(message);
+      if (n < 5) child.send({});
+    }
+    // More than the pipe and what we keep hold together, and every question was answered meanwhile.
+    expect(seen.at(-1)).toMatchObject({ lines: 25_000 });
+    expect(seen.at(-1)!.dropped).toBeGreaterThan(5_000);
+    let read = 0;
+    child.stderr?.on("data", (chunk: Buffer) => {
+      read += chunk.length;
+    });
+    const ended = once(child, "exit");
+    child.disconnect();
+    expect(await ended).toEqual([7, null]);
+    expect(read).toBeGreaterThan(0);
+  } finally {
+    child.kill("SIGKILL");
+  }
 });

@@ -2,12 +2,37 @@ import { type DestinationStream, destination, type Logger, pino } from "pino";
 
 export type Log = Logger;
 
+/** What waits for who reads the log; beyond it lines are dropped and counted, for nobody may stop the service so. */
+const waitingBytesMax = 1024 * 1024;
+
+/** Where the log goes. Never waits for its reader. */
+export interface LogSink {
+  readonly stream: DestinationStream;
+  /** Lines that were dropped so far. */
+  readonly dropped: number;
+}
+
+/** @param descriptor an open file; default: stderr. */
+export function openLogSink(descriptor = 2): LogSink {
+  const stream = destination({ dest: descriptor, sync: false, maxLength: waitingBytesMax });
+  let dropped = 0;
+  stream.on("drop", () => {
+    dropped += 1;
+  });
+  // A pipe that nobody reads any more: the service outlives its reader.
+  stream.on("error", () => {
+    dropped += 1;
+  });
+  return {
+    stream,
+    get dropped() {
+      return dropped;
+    },
+  };
+}
+
 /** One JSON line per event on stderr, at most 2 KB of any one text. Nothing a caller sent is logged but its trace id. */
-export function makeLog(
-  service: string,
-  level: string,
-  to: DestinationStream = destination({ dest: 2, sync: false }),
-): Log {
+export function makeLog(service: string, level: string, to: DestinationStream = openLogSink().stream): Log {
   return pino(
     {
       level,

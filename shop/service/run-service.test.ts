@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
-import { createServer } from "node:net";
+import { createConnection, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -185,3 +185,31 @@ describe("what operators ask", () => {
     expect(readdirSync(dataDir)).toEqual([]);
   });
 });
+
+test.skipIf(process.platform === "win32")(
+  "more connections than it may have open files do not end a service, and it serves again when they are gone",
+  async () => {
+    const child = spawn("sh", ["-c", 'ulimit -n 64; exec "$0" "$1"', process.execPath, main], {
+      env: { FLOTILLA_DATA: dataDir, FLOTILLA_USERS_PORT: "0" },
+      stdio: ["ignore", "pipe", "pipe", "ipc"],
+    });
+    children.push(child);
+    const output = { out: "", err: "" };
+    child.stderr?.on("data", (chunk: Buffer) => {
+      output.err += chunk.toString();
+    });
+    const ended = once(child, "close").then(([code, signal]) => ({ code, signal }) as const);
+    const url = await listening({ child, output, ended });
+    const sockets = Array.from({ length: 150 }, () => createConnection(Number(new URL(url).port), "127.0.0.1"));
+    await Promise.all(
+      sockets.map((socket) => new Promise((resolve) => socket.once("connect", resolve).once("error", resolve))),
+    );
+    // Somebody who waits for a place gets one when those who hold them are gone.
+    const asked = fetch(`${url}/readyz`).catch(() => undefined);
+    for (const socket of sockets) socket.destroy();
+    await asked;
+    expect((await fetch(`${url}/readyz`)).status).toBe(200);
+    child.kill("SIGTERM");
+    expect(await ended).toEqual({ code: 0, signal: null });
+  },
+);

@@ -1,5 +1,6 @@
 import { dirname, join } from "node:path";
 import {
+  type Busyness,
   connectAll,
   edgeLimits,
   FlotillaError,
@@ -10,6 +11,7 @@ import {
   type Metrics,
   makeHome,
   makeMetrics,
+  type OnAnswered,
   type OpsServer,
   onShutdownSignal,
   openDirectory,
@@ -21,8 +23,10 @@ import {
 } from "@flotilla/kit";
 import type { RpcTarget } from "capnweb";
 import { type Placement, portVariable, type ServiceName, socketPathOf } from "../topology.ts";
+import { type Build, readBuild } from "./build.ts";
 import { openDataDirectory } from "./data-directory.ts";
-import { type Log, makeLog } from "./log.ts";
+import { watchFigures } from "./figures.ts";
+import { type Log, type LogSink, makeLog, openLogSink } from "./log.ts";
 import type { Environment } from "./placement.ts";
 import { opsPortVariable, readSettings, type Settings } from "./settings.ts";
 import { StartError } from "./start-error.ts";
@@ -34,6 +38,12 @@ export interface ServiceHost {
   readonly socketPath: string | undefined;
   readonly settings: Settings;
   readonly metrics: Metrics;
+  /** Hears of each call that was answered; undefined when nobody asks. */
+  readonly onAnswered: OnAnswered | undefined;
+  readonly build: Build;
+  /** All that `connectTo` connected to. */
+  readonly destinations: readonly Pick<Instances<RpcTarget>, "name" | "report" | "stats">[];
+  readonly logSink: LogSink;
   /** Ours; made on the first start. */
   readonly identity: Identity;
   readonly home: Home;
@@ -52,6 +62,7 @@ export interface RunningService {
   readonly banner: readonly string[];
   /** What it holds now: entries in the tables of its sessions, live introductions. */
   stats(): Stats;
+  busyness(): Busyness;
   /** Each part of its readiness by name. */
   checks(): Readonly<Record<string, boolean>>;
   /** Answers what is under way, then lets go of everything. */
@@ -87,6 +98,8 @@ export async function runService(
     if (ops) process.stdout.write(`Operations: ${ops.url}/metrics, ${ops.url}/readyz\n`);
     process.send?.({ type: "listening", url: service.url, ...(ops && { opsUrl: ops.url }) });
     process.on("message", (message: { type?: unknown } | null) => {
+      // By this the supervisor knows that the event loop goes round.
+      if (message?.type === "ping") process.send?.({ type: "pong" });
       if (message?.type === "stats") process.send?.({ type: "stats", stats: service.stats() });
     });
   } catch (error) {
@@ -102,21 +115,27 @@ export async function runService(
 }
 
 function openHost(name: ServiceName, settings: Settings): ServiceHost {
-  const { placement, logLevel } = settings;
-  const log = makeLog(name, logLevel);
+  const { placement, logLevel, opsPort } = settings;
+  const logSink = openLogSink();
+  const log = makeLog(name, logLevel, logSink.stream);
   const dataDir = openDataDirectory(placement.dataDir);
   const identity = openIdentity(join(dataDir, "keys"), name);
   const home = makeHome({ name, onFault: (fault) => log.error({ err: fault }, "a fault in the service") });
   const metrics = makeMetrics(name);
+  const onAnswered = opsPort === undefined ? undefined : metrics.answered;
+  const destinations: Instances<RpcTarget>[] = [];
   const socketPath = socketPathOf(name, placement);
   if (socketPath !== undefined) openDataDirectory(dirname(socketPath), "directory of sockets");
   const placeOf = (other: ServiceName) => settings.places[other] ?? "nowhere";
   const connectTo = <T extends RpcTarget>(other: ServiceName) => {
     const onProblem = (err: FlotillaError) => log.warn({ err }, `the last known instances of ${other} are kept`);
     const directory = openDirectory(placeOf(other), { onProblem });
-    return connectAll<T>({ name: other, directory, as: { identity, instance: home.instance } });
+    const all = connectAll<T>({ name: other, directory, as: { identity, instance: home.instance } });
+    destinations.push(all as unknown as Instances<RpcTarget>);
+    return all;
   };
-  return { placement, socketPath, settings, identity, home, log, metrics, notify, placeOf, connectTo };
+  const seen = { log, logSink, metrics, onAnswered, build: readBuild(), destinations };
+  return { ...seen, placement, socketPath, settings, identity, home, notify, placeOf, connectTo };
 }
 
 /** A supervisor repeats notices, and not what is printed. */
@@ -125,15 +144,25 @@ function notify(text: string): void {
   process.send?.({ type: "notice", text });
 }
 
-async function startOps({ settings, metrics }: ServiceHost, service: RunningService): Promise<OpsServer | undefined> {
+async function startOps(host: ServiceHost, service: RunningService): Promise<OpsServer | undefined> {
+  const { settings, metrics, build, destinations, logSink } = host;
   const { opsPort } = settings;
   if (opsPort === undefined) return undefined;
+  const { version, commit } = build;
+  watchFigures(metrics, {
+    build,
+    busyness: () => service.busyness(),
+    instances: () => destinations.flatMap((it) => it.report()),
+    repeated: () => Object.fromEntries(destinations.map((it) => [it.name, it.stats().repeated])),
+    linesDropped: () => logSink.dropped,
+  });
   metrics.watch("held", "What the service holds now, by kind", () => flatten(service.stats()));
   const ops = {
     port: opsPort,
     checks: () => service.checks(),
     metrics: () => metrics.text(),
     metricsType: metrics.contentType,
+    about: () => ({ version, commit, uptime: Math.round(build.uptimeMs() / 1_000) }),
   };
   return await serveOps(ops);
 }

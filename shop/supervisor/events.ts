@@ -5,6 +5,8 @@ export type SystemEvent =
   | { readonly type: "ready"; readonly service: ServiceName; readonly url: string; readonly afterMs: number }
   /** One line a service wrote to its stderr: its log. */
   | { readonly type: "line"; readonly service: ServiceName; readonly line: string }
+  /** It is there and does nothing: its event loop has not gone round for so long, so it is killed. */
+  | { readonly type: "unresponsive"; readonly service: ServiceName; readonly silentMs: number }
   | {
       readonly type: "crashed";
       readonly service: ServiceName;

@@ -52,6 +52,11 @@ export function makeScreen({ out, err, env }: ScreenOptions): Screen {
         case "notice":
           out.write(`${onOut.yellow("!")} ${padded(event.service)} ${visible(event.text)}\n`);
           break;
+        case "unresponsive":
+          err.write(
+            `${onErr.red("✗")} ${padded(event.service)} silent    (for ${seconds(event.silentMs)}); killing it\n`,
+          );
+          break;
         case "crashed":
           err.write(crashText(event, onErr));
           break;

@@ -4,6 +4,7 @@ import { StartError } from "../service/start-error.ts";
 import type { ServiceName } from "../topology.ts";
 import { type Backoff, restartDelayMs } from "./backoff.ts";
 import type { Report } from "./events.ts";
+import { type HeartbeatOptions, watchHeartbeat } from "./heartbeat.ts";
 import { readLines } from "./lines.ts";
 import { untilReady } from "./readiness.ts";
 
@@ -19,6 +20,7 @@ export interface ServiceOptions {
   /** Where it answers `/readyz`. */
   readonly url: string;
   readonly backoff: Backoff;
+  readonly heartbeat: HeartbeatOptions;
   readonly random: () => number;
   readonly report: Report;
 }
@@ -91,7 +93,7 @@ export class Service {
   }
 
   #spawn(): void {
-    const { name, entry, env, url, report } = this.#options;
+    const { name, entry, env, url, heartbeat, report } = this.#options;
     this.#state = "running";
     const startedMs = performance.now();
     // The channel carries notices; its end tells the service that we are gone, however we went.
@@ -118,17 +120,24 @@ export class Service {
 
     const watch = new AbortController();
     let readyMs: number | undefined;
+    let endHeartbeat = () => {};
     void untilReady(url, watch.signal).then((ready) => {
       if (!ready || this.#state !== "running") return;
       readyMs = performance.now();
       this.#wasReady = true;
       report({ type: "ready", service: name, url, afterMs: readyMs - startedMs });
       this.#firstReady.resolve();
+      endHeartbeat = watchHeartbeat(child, heartbeat, (silentMs) => {
+        report({ type: "unresponsive", service: name, silentMs });
+        // Nothing less reaches it. Its end counts as a crash, and it is started again.
+        child.kill("SIGKILL");
+      });
     });
 
     // `close`, not `exit`: by then the last words of the process were read.
     child.once("close", (code, signal) => {
       watch.abort();
+      endHeartbeat();
       this.#process = undefined;
       const exit: Exit = { code, signal, lastLines, upMs: readyMs === undefined ? 0 : performance.now() - readyMs };
       if (this.#state === "stopping") this.#stopped(exit);

@@ -4,6 +4,7 @@ import { StartError } from "../service/start-error.ts";
 import { type Placement, type ServiceName, serviceNames, topology, urlOf, variablesOf } from "../topology.ts";
 import { type Backoff, backoffDefault } from "./backoff.ts";
 import type { Report } from "./events.ts";
+import { type HeartbeatOptions, heartbeatDefault } from "./heartbeat.ts";
 import { type Lock, lockDataDirectory } from "./lock.ts";
 import { choosePorts } from "./ports.ts";
 import { Service } from "./service.ts";
@@ -28,6 +29,7 @@ export interface SystemOptions {
   readonly drainMs?: number;
   readonly lastMs?: number;
   readonly backoff?: Backoff;
+  readonly heartbeat?: HeartbeatOptions;
   readonly random?: () => number;
 }
 
@@ -105,9 +107,10 @@ class ShopSystem implements System {
 
   #makeService(name: ServiceName, at: Placement): Service {
     const { env = {}, report = () => undefined, entryOf = entryPath } = this.#options;
-    const { backoff = backoffDefault, random = Math.random } = this.#options;
+    const { backoff = backoffDefault, heartbeat = heartbeatDefault, random = Math.random } = this.#options;
     const environment = { ...withoutPlaces(env), ...variablesOf(name, at) };
-    return new Service({ name, entry: entryOf(name), env: environment, url: urlOf(name, at), backoff, random, report });
+    const place = { name, entry: entryOf(name), env: environment, url: urlOf(name, at) };
+    return new Service({ ...place, backoff, heartbeat, random, report });
   }
 
   async #allReady(startMs: number): Promise<void> {

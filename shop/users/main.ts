@@ -12,7 +12,7 @@ import { shareTokenKeys } from "./shared-keys.ts";
 import { openUserStore } from "./store-sql.ts";
 import { openTokenKeys } from "./token-keys.ts";
 
-await runService("users", process.env, async ({ settings, socketPath, identity, home, log, metrics, notify }) => {
+await runService("users", process.env, async ({ settings, socketPath, identity, home, log, notify, ...own }) => {
   const { mode, host, ports, dataDir } = settings.placement;
   const store = await openUserStore(settings.store ?? join(dataDir, "users.db"));
   const passwords = makePasswords();
@@ -33,7 +33,8 @@ await runService("users", process.env, async ({ settings, socketPath, identity, 
     isReady: () => isSeeded,
     main: (peer) => userServiceFor(peer, home, deps),
     onHiddenError: (err) => log.error({ err, requestId: err.requestId }, "a call failed"),
-    onRefused: ({ code, reason }) => metrics.refused(code, reason),
+    onRefused: ({ code, reason }) => own.metrics.refused(code, reason),
+    onAnswered: own.onAnswered,
   });
   // Once it is known that the service can start, and said at once: the password is kept nowhere.
   const adminPassword = await seedUsers({ mode, clock, store, passwords });
@@ -53,6 +54,7 @@ await runService("users", process.env, async ({ settings, socketPath, identity, 
       "Press Ctrl+C to stop",
     ],
     stats: () => ({ server: server.stats(), home: home.counts(), revokers: revokers.size }),
+    busyness: server.busyness,
     checks: () => ({}),
     async stop() {
       await server.drain();

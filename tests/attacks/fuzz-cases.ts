@@ -130,6 +130,7 @@ const gatewayCalls = [
   call("account", token),
   call("editProfile", token, politeValue),
   call("listRoles", token),
+  call("status", token),
   // Of nobody, by nobody: the honest client beside has logins, a role and an account of the same shop.
   call("logout", some("none")),
   call("createUser", token, politeValue),

@@ -11,6 +11,7 @@ import { GatewayTarget } from "../../shop/gateway/service.ts";
 import { type ServiceName, serviceNames } from "../../shop/topology.ts";
 import { webSocketClient } from "../gateway-clients.ts";
 import { type Processes, type Stats, startProcesses } from "../process-harness.ts";
+import { quietStatus } from "../quiet-status.ts";
 import { bulks } from "./grammar-values.ts";
 import { post, stolenHello } from "./hostile-http.ts";
 import { callOf } from "./hostile-peer.ts";
@@ -266,7 +267,7 @@ async function recordGateway(urls: Processes["urls"], identity: Identity, token:
   const orders = connectAll<OrderService>({ ...link("orders"), urls: [urls.orders] });
   await Promise.all([users.opened(), orders.opened()]);
   const introductions = makeIntroductions({ users, to: "orders", clock });
-  const target = new GatewayTarget({ users, orders, introductions });
+  const target = new GatewayTarget({ users, orders, introductions, status: () => quietStatus });
   await target.login(people.user, demoPassword);
   await target.getUserProfile(token);
   await target.listUsers(token);

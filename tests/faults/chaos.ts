@@ -5,13 +5,15 @@ import { type ServiceName, serviceNames } from "../../shop/topology.ts";
 import { makeRandom } from "../random.ts";
 import { quantile } from "./history.ts";
 import { type KillReport, killUnderLoad } from "./kills.ts";
+import { measureOverload, overloadTable } from "./overload.ts";
 
 const usage = `npm run chaos -- [options]
   --minutes N      about how long (default: 2)
   --kills N        of each service, instead of a time
   --services a,b   which are killed (default: ${serviceNames.join(",")})
   --customers N    who order meanwhile (default: 8)
-  --seed N         of who is killed, and when`;
+  --seed N         of who is killed, and when
+  --overload       instead: offers ten times the orders that can be placed, and says what becomes of them`;
 
 /** Of a kill, its recovery and the pause after it, about. Milliseconds. */
 const killMs = 2_100;
@@ -27,7 +29,14 @@ try {
 }
 
 async function run(): Promise<void> {
-  const { services, seed, customers, count } = readOptions();
+  const { services, seed, customers, count, isOverload } = readOptions();
+  if (isOverload) {
+    process.stderr.write(`seed ${seed}\n`);
+    const onMeasured = (what: string) => process.stderr.write(`${what}\n`);
+    const options = { customers: 64, rounds: 3, seconds: 5, seed, factors: [1, 2, 10], onMeasured };
+    process.stdout.write(overloadTable(await measureOverload(options)));
+    return;
+  }
   process.stderr.write(`seed ${seed}: ${count} kills of ${services.join(", ")}, ${customers} customers\n`);
   const random = makeRandom(seed);
   // Each as often as the others, in an order of chance.
@@ -53,6 +62,7 @@ function readOptions() {
     services,
     seed: values.seed === undefined ? Math.floor(Math.random() * 2 ** 31) : whole("seed", values.seed),
     customers: whole("customers", values.customers ?? "8"),
+    isOverload: values.overload === true,
     count: perService === undefined ? Math.ceil((minutes * 60_000) / killMs) : perService * services.length,
   };
 }
@@ -60,7 +70,10 @@ function readOptions() {
 function parse() {
   const text = { type: "string" } as const;
   try {
-    return parseArgs({ options: { minutes: text, kills: text, services: text, customers: text, seed: text } });
+    const overload = { type: "boolean" } as const;
+    return parseArgs({
+      options: { minutes: text, kills: text, services: text, customers: text, seed: text, overload },
+    });
   } catch (error) {
     throw new UsageError((error as Error).message);
   }

@@ -204,7 +204,7 @@ const cases: Readonly<Record<string, Case>> = {
   },
   status: {
     text: ["status", /^✓ ready\ngateway +http.*\nanswered in +\d+ ms\n$/],
-    json: ["status", { status: "ready", answeredInMs: time }],
+    json: [`status --details ${asAlice}`, { version: "0.1.0", destinations: [{ name: "users" }, { name: "orders" }] }],
     fails: ["status --gateway http://127.0.0.1:1 --timeout 300ms", 6, "unavailable"],
   },
   "keys list": {

@@ -14,6 +14,8 @@ export interface CallContext {
   readonly spanId: string;
   /** On `Clock.monotonicMs` of this process: when the caller stops waiting. */
   readonly deadlineAtMs: number;
+  /** On the same clock, when this process read the call; undefined for what it calls itself. */
+  readonly arrivedAtMs?: number;
   /** Names of the services the call came through, first caller first. */
   readonly callers: readonly string[];
 }

@@ -23,6 +23,8 @@ export interface Limits {
   readonly turnsPerAddressMax: number;
   /** Calls of one network address that wait for their turn: 2 KB each. */
   readonly waitingCallsMax: number;
+  /** How long a call may wait before it begins while the process is overloaded; then it is refused. Milliseconds. */
+  readonly overloadWaitMsMax: number;
   /** Pipelined calls on top of each other without a result in between; capnweb is quadratic in it. */
   readonly pipelineDepthMax: number;
   /** Capabilities of the peer's that we hold at once, such as callbacks: each is a table entry of ours. */
@@ -57,6 +59,7 @@ export const edgeLimits: Limits = {
   turnsPerSessionMax: 8,
   turnsPerAddressMax: 16,
   waitingCallsMax: 4_000,
+  overloadWaitMsMax: 10,
   pipelineDepthMax: 32,
   exportsMax: 100,
   errorDepthMax: 4,
@@ -81,6 +84,8 @@ export const linkLimits: Limits = {
   turnsPerSessionMax: Number.POSITIVE_INFINITY,
   turnsPerAddressMax: Number.POSITIVE_INFINITY,
   waitingCallsMax: Number.POSITIVE_INFINITY,
+  // Somebody has worked for it already: it is the edge that gives way.
+  overloadWaitMsMax: Number.POSITIVE_INFINITY,
   pipelineDepthMax: 32,
   // At least one for each live introduction: the gifter holds its deposit.
   exportsMax: 100_000,
@@ -112,6 +117,12 @@ export const deadlineMsMax = 30_000;
 
 /** A call that runs longer no longer counts among those that keep others waiting. Ours take 1 to 20. Milliseconds. */
 export const turnMsMax = 250;
+
+/** After which who was refused for overload may ask again: the queue that stood before it is gone by then. Milliseconds. */
+export const overloadRetryMs = 500;
+
+/** A process whose event loop is later than this is not ready for more. Milliseconds. */
+export const loopLagMsMax = 2_000;
 
 /** Callers named in the context; a longer chain is cut, and is a loop. */
 export const callersMax = 16;

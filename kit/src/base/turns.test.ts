@@ -1,13 +1,20 @@
 import { describe, expect, test } from "vitest";
 import { makeVirtualClock } from "../testing/virtual-clock.ts";
+import { makeLoad } from "./load.ts";
 import { anonymous } from "./peer.ts";
 import { makeTurns, type SessionTurns, setTurns, type Turn, type TurnLimits, turnsOf } from "./turns.ts";
 
-const limits: TurnLimits = { runningCallsMax: 100, turnsPerSessionMax: 2, turnsPerAddressMax: 3, waitingCallsMax: 5 };
+const limits: TurnLimits = {
+  runningCallsMax: 100,
+  turnsPerSessionMax: 2,
+  turnsPerAddressMax: 3,
+  waitingCallsMax: 5,
+  overloadWaitMsMax: 10,
+};
 
 function makeBench(own: Partial<TurnLimits> = {}) {
   const clock = makeVirtualClock();
-  const turns = makeTurns({ ...limits, ...own }, clock);
+  const turns = makeTurns({ ...limits, ...own }, clock, makeLoad(clock));
   const order: string[] = [];
   const given = new Map<string, Turn>();
   /** Takes a turn and notes when it came. @returns settles when it came, or was refused. */
@@ -54,6 +61,22 @@ describe("turns", () => {
     expect(order.slice(3)).toEqual(["greedy3", "a", "b"]);
     await end("b");
     expect(order.slice(6)).toEqual(["second2"]);
+  });
+
+  test("are not given to a call that has waited half of its time", async () => {
+    const { clock, turns, take, end } = makeBench({ turnsPerSessionMax: 1 });
+    const session = turns.join();
+    await take(session, "first");
+    const arrivedAtMs = clock.monotonicMs();
+    const [hurried, patient] = [100, 1_000].map((timeMs) =>
+      session.take({ arrivedAtMs, deadlineAtMs: arrivedAtMs + timeMs }),
+    );
+    const refused = expect(hurried).rejects.toMatchObject({ code: "resource_exhausted", reason: "overloaded" });
+    await clock.advance(60);
+    await end("first");
+    await refused;
+    (await patient!).end();
+    expect(turns.isIdle()).toBe(true);
   });
 
   test("are given away by a call that takes long, which still counts as running", async () => {

@@ -1,12 +1,23 @@
 import type { Cancel, Clock } from "./clock.ts";
+import type { CallContext } from "./context.ts";
 import { FlotillaError } from "./errors.ts";
-import { edgeLimits, type Limits, linkLimits, turnMsMax } from "./limits.ts";
+import { edgeLimits, type Limits, linkLimits, overloadRetryMs, turnMsMax } from "./limits.ts";
+import { type Load, makeQueueWatch } from "./load.ts";
 import type { Peer } from "./peer.ts";
 
 export type TurnLimits = Pick<
   Limits,
-  "runningCallsMax" | "turnsPerSessionMax" | "turnsPerAddressMax" | "waitingCallsMax"
+  "runningCallsMax" | "turnsPerSessionMax" | "turnsPerAddressMax" | "waitingCallsMax" | "overloadWaitMsMax"
 >;
+
+/** Of its time, what a call may spend waiting to begin; less than the other half is hardly enough to be answered. */
+const waitShareMax = 0.5;
+
+/** How often those who have waited too long are looked for among all sessions of an address. Milliseconds. */
+const sweepMs = 5;
+
+/** What decides whether a call still begins. */
+export type Waiting = Pick<CallContext, "arrivedAtMs" | "deadlineAtMs">;
 
 /**
  * A fair bulkhead for everybody at one network address: so many calls of a session, and of all sessions together, run at
@@ -23,11 +34,12 @@ export interface Turns {
 
 export interface SessionTurns {
   /**
-   * @returns the turn, or a promise of it, which rejects with `unavailable` when the session ends before.
-   * @throws FlotillaError `resource_exhausted`, reason `too_many_calls`, when too many run or wait; `unavailable` when
-   *   the session has ended.
+   * @returns the turn, or a promise of it, which rejects with `unavailable` when the session ends before, and with
+   *   `resource_exhausted`, reason `overloaded`, when the call has waited too long to be begun.
+   * @throws FlotillaError `resource_exhausted`, reason `too_many_calls`, when too many run or wait, and `overloaded` as
+   *   above; `unavailable` when the session has ended.
    */
-  take(): Turn | Promise<Turn>;
+  take(call?: Waiting): Turn | Promise<Turn>;
   /** The session is over: what waits will not run. What runs goes on. */
   end(): void;
 }
@@ -40,7 +52,13 @@ export interface Turn {
 interface Member {
   hasLeft: boolean;
   held: number;
-  waiting: { resolve(turn: Turn): void; reject(reason: FlotillaError): void }[];
+  waiting: Place[];
+}
+
+interface Place {
+  readonly call: Waiting | undefined;
+  resolve(turn: Turn): void;
+  reject(reason: FlotillaError): void;
 }
 
 interface Held extends Turn {
@@ -48,36 +66,61 @@ interface Held extends Turn {
   readonly startedAtMs: number;
 }
 
-export function makeTurns(limits: TurnLimits, clock: Clock): Turns {
-  const { runningCallsMax, turnsPerSessionMax, turnsPerAddressMax, waitingCallsMax } = limits;
+/** @param load of the process; without it nothing is refused for having waited. */
+export function makeTurns(limits: TurnLimits, clock: Clock, load?: Load): Turns {
+  const { runningCallsMax, turnsPerSessionMax, turnsPerAddressMax, waitingCallsMax, overloadWaitMsMax } = limits;
+  /** Of those that wait for a turn here: what stands before the calls of one address may be of its own making. */
+  const ownQueue = makeQueueWatch();
   /** Turns that were not given away, oldest first. */
   const held = new Set<Held>();
   /** Members with somebody waiting; the first is next. */
   let queue: Member[] = [];
   let running = 0;
   let waiting = 0;
+  let sweptAtMs = Number.NEGATIVE_INFINITY;
   let cancelAlarm: Cancel | undefined;
 
   return { join, isIdle: () => running === 0 && waiting === 0 };
 
   function join(): SessionTurns {
     const member: Member = { hasLeft: false, held: 0, waiting: [] };
-    return { take: () => take(member), end: () => end(member) };
+    return { take: (call) => take(member, call), end: () => end(member) };
   }
 
-  function take(member: Member): Turn | Promise<Turn> {
+  function take(member: Member, call?: Waiting): Turn | Promise<Turn> {
     if (member.hasLeft) throw sessionEnded();
     if (running >= runningCallsMax) throw tooMany(`More than ${runningCallsMax} calls at once`);
-    if (member.waiting.length === 0 && mayRun(member)) return grant(member);
+    if (member.waiting.length === 0 && mayRun(member)) {
+      if (isTooLate(call)) throw overloaded;
+      return grant(member);
+    }
     // However many the neighbours at its address have waiting, a session has a few places of its own.
     if (waiting >= waitingCallsMax && member.waiting.length >= turnsPerSessionMax) {
       throw tooMany(`More than ${waitingCallsMax} calls wait`);
     }
     if (member.waiting.length === 0) queue.push(member);
+    if (waiting === 0) ownQueue.emptied(clock.monotonicMs());
     waiting += 1;
-    const turn = new Promise<Turn>((resolve, reject) => member.waiting.push({ resolve, reject }));
+    const turn = new Promise<Turn>((resolve, reject) => member.waiting.push({ call, resolve, reject }));
     setAlarm();
     return turn;
+  }
+
+  /**
+   * What has waited too long is not begun: while there is overload after a short time, else when half of its own is over.
+   * Calls of this process among themselves did not arrive, and do not wait.
+   */
+  function isTooLate(call: Waiting | undefined): boolean {
+    if (!load || call?.arrivedAtMs === undefined) return false;
+    const nowMs = clock.monotonicMs();
+    if (waiting === 0) ownQueue.emptied(nowMs);
+    const waitedMs = nowMs - call.arrivedAtMs;
+    if (waitedMs <= overloadWaitMsMax) return false;
+    const timeMs = call.deadlineAtMs - call.arrivedAtMs;
+    const isStanding = ownQueue.waited(waitedMs, timeMs, nowMs) || load.messages.waited(waitedMs, timeMs, nowMs);
+    const isLate = isStanding || waitedMs > timeMs * waitShareMax;
+    if (isLate) load.refused();
+    return isLate;
   }
 
   function mayRun(member: Member): boolean {
@@ -100,18 +143,43 @@ export function makeTurns(limits: TurnLimits, clock: Clock): Turns {
 
   /** Gives turns out until none is left or nobody may have one. */
   function pass(): void {
+    refuseAllLate();
     let refused = 0;
     while (refused < queue.length) {
       const member = queue.shift()!;
       if (mayRun(member)) {
         refused = 0;
-        waiting -= 1;
-        member.waiting.shift()!.resolve(grant(member));
+        nextInTime(member)?.resolve(grant(member));
       } else {
         refused += 1;
       }
       if (member.waiting.length > 0) queue.push(member);
     }
+  }
+
+  /** The first that may still begin; those before it are refused. */
+  function nextInTime(member: Member): Place | undefined {
+    refuseLate(member);
+    if (member.waiting.length === 0) return undefined;
+    waiting -= 1;
+    return member.waiting.shift();
+  }
+
+  function refuseLate({ waiting: places }: Member): void {
+    while (places.length > 0 && isTooLate(places[0]!.call)) {
+      waiting -= 1;
+      places.shift()!.reject(overloaded);
+    }
+  }
+
+  /** While there is overload nobody waits for their session's turn to hear that they are refused. */
+  function refuseAllLate(): void {
+    if (!load || !(ownQueue.isStanding || load.messages.isStanding)) return;
+    const nowMs = clock.monotonicMs();
+    if (nowMs - sweptAtMs < sweepMs) return;
+    sweptAtMs = nowMs;
+    for (const member of queue) refuseLate(member);
+    queue = queue.filter((member) => member.waiting.length > 0);
   }
 
   function setAlarm(): void {
@@ -152,6 +220,15 @@ function tooMany(message: string): FlotillaError {
   return new FlotillaError("resource_exhausted", message, { reason: "too_many_calls" });
 }
 
+/** Of what was refused because there was too much else to do: it was not begun. */
+export const overloadedReason = "overloaded";
+
+/** One for all: whoever hears it gets one of their own, with their own `requestId`. */
+const overloaded = new FlotillaError("resource_exhausted", "The service has more to do than it can; try again later", {
+  reason: overloadedReason,
+  retryAfterMs: overloadRetryMs,
+});
+
 const turnsByPeer = new WeakMap<Peer, SessionTurns>();
 
 /** From now on the calls of `peer`, which is that of one session, take these turns. */
@@ -165,7 +242,13 @@ export function turnsOf(peer: Peer, clock: Clock): SessionTurns {
   if (!turns) {
     const { runningCallsMax } = peer.kind === "service" ? linkLimits : edgeLimits;
     const none = Number.POSITIVE_INFINITY;
-    const limits = { runningCallsMax, turnsPerSessionMax: none, turnsPerAddressMax: none, waitingCallsMax: none };
+    const limits = {
+      runningCallsMax,
+      turnsPerSessionMax: none,
+      turnsPerAddressMax: none,
+      waitingCallsMax: none,
+      overloadWaitMsMax: none,
+    };
     turns = makeTurns(limits, clock).join();
     turnsByPeer.set(peer, turns);
   }

@@ -3,6 +3,7 @@ import { alarmsOf } from "../base/alarms.ts";
 import { systemClock } from "../base/clock.ts";
 import { type CallContext, currentContext, withContext } from "../base/context.ts";
 import { FlotillaError, toFlotillaError } from "../base/errors.ts";
+import { type OnAnswered, observerOf } from "../base/observer.ts";
 import { type Turn, turnsOf } from "../base/turns.ts";
 import { admit, assertHolds, unchecked } from "./conditions.ts";
 import type { Contract, Implementation, Method } from "./contract.ts";
@@ -104,8 +105,32 @@ function invoke(call: Invocation): unknown {
 }
 
 function invokeIn(call: Invocation, context: CallContext): unknown {
+  const onAnswered = observerOf(call.env.peer);
+  return onAnswered ? observed(call, context, onAnswered) : answer(call, context);
+}
+
+/** Tells `onAnswered` of the call when it is answered, whatever with. */
+function observed(call: Invocation, context: CallContext, onAnswered: OnAnswered): unknown {
+  const { contract, name: method, env } = call;
+  const fromMs = context.arrivedAtMs ?? env.clock.monotonicMs();
+  const tell = (error?: unknown) => {
+    const code = error instanceof FlotillaError ? error.code : undefined;
+    onAnswered({ contract: contract.name, method, ms: env.clock.monotonicMs() - fromMs, code });
+  };
   try {
-    const turn = turnsOf(call.env.peer, call.env.clock).take();
+    const result = answer(call, context);
+    if (result instanceof Promise) result.then(() => tell(), tell);
+    else tell();
+    return result;
+  } catch (error) {
+    tell(error);
+    throw error;
+  }
+}
+
+function answer(call: Invocation, context: CallContext): unknown {
+  try {
+    const turn = turnsOf(call.env.peer, call.env.clock).take(context);
     const result =
       turn instanceof Promise ? turn.then((mine) => begin(call, context, mine)) : begin(call, context, turn);
     return isPromise(result) ? settle(call, context, result) : leave(call, result);

@@ -1,4 +1,4 @@
-import { instancesMax, type Directory } from "../session/directory.ts";
+import { type Directory, instancesMax } from "../session/directory.ts";
 import { askEtcd, type EtcdPlace, rangeEnd, toBase64 } from "./etcd.ts";
 import { type DirectoryOptions, makeLookup, malformed } from "./lookup.ts";
 

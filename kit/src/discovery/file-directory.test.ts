@@ -2,8 +2,8 @@ import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { watching } from "./fixtures/watching.ts";
 import { fileDirectory } from "./file-directory.ts";
+import { watching } from "./fixtures/watching.ts";
 
 const a = "http://127.0.0.1:8081";
 const b = "unix:/run/users.sock";

@@ -2,6 +2,7 @@ import type { IncomingMessage } from "node:http";
 import type { Clock } from "../base/clock.ts";
 import { FlotillaError } from "../base/errors.ts";
 import type { Limits } from "../base/limits.ts";
+import type { Load } from "../base/load.ts";
 import { makeTokenBucket, type TokenBucket } from "../base/token-bucket.ts";
 import { makeTurns, type SessionTurns, type Turns } from "../base/turns.ts";
 import type { AddressOf } from "./proxies.ts";
@@ -40,9 +41,11 @@ export interface AddressBudgetOptions {
   readonly limits: Limits;
   readonly clock: Clock;
   readonly addressOf: AddressOf;
+  /** Of the process; without it nothing is refused for having waited. */
+  readonly load?: Load | undefined;
 }
 
-export function makeAddressBudget({ limits, clock, addressOf }: AddressBudgetOptions): AddressBudget {
+export function makeAddressBudget({ limits, clock, addressOf, load }: AddressBudgetOptions): AddressBudget {
   const addresses = new Map<string, Address>();
   let sweptAtMs = clock.monotonicMs();
 
@@ -77,7 +80,7 @@ export function makeAddressBudget({ limits, clock, addressOf }: AddressBudgetOpt
       count: 0,
       enteredAtMs: nowMs,
       begun: makeTokenBucket({ calls: limits.sessionsPerSecondMax, perMs: 1_000, burst: limits.sessionsBurstMax }),
-      turns: makeTurns(limits, clock),
+      turns: makeTurns(limits, clock, load),
     };
     address.enteredAtMs = nowMs;
     addresses.set(network, address);

@@ -3,6 +3,8 @@ import type { RpcTarget } from "capnweb";
 import type { Clock } from "../base/clock.ts";
 import { FlotillaError } from "../base/errors.ts";
 import { edgeLimits, type Limits, linkLimits } from "../base/limits.ts";
+import type { Load } from "../base/load.ts";
+import { type OnAnswered, observeCalls } from "../base/observer.ts";
 import { type AnonymousPeer, type Peer, peerName } from "../base/peer.ts";
 import { setTurns } from "../base/turns.ts";
 import type { CallerPolicy } from "../transport/envelope.ts";
@@ -16,6 +18,10 @@ export interface AdmissionOptions {
   /** With it, peers that prove a service's key are told apart; without it everybody is anonymous. */
   readonly self: Self | undefined;
   readonly clock: Clock;
+  /** Of this process: what of the calls is refused when there are too many. */
+  readonly load: Load;
+  /** Hears of each call that was answered. */
+  readonly onAnswered?: OnAnswered | undefined;
   main(peer: Peer): RpcTarget | undefined;
   readonly origins?: readonly string[] | undefined;
   readonly trustedProxies?: readonly string[] | undefined;
@@ -53,13 +59,14 @@ export interface Admission {
 }
 
 export function makeAdmission(options: AdmissionOptions): Admission {
-  const { self, clock, origins = [], edge = edgeLimits, link = linkLimits } = options;
+  const { self, clock, load, onAnswered, origins = [], edge = edgeLimits, link = linkLimits } = options;
   const helloGuard = self && makeHelloGuard(self);
   const addressOf = makeAddressOf(options.trustedProxies);
-  const edgeAddresses = makeAddressBudget({ limits: edge, clock, addressOf });
-  const linkAddresses = makeAddressBudget({ limits: link, clock, addressOf });
-  const edgePace = makePace(edge.messagesPerTurnMax);
+  const edgeAddresses = makeAddressBudget({ limits: edge, clock, addressOf, load });
+  const linkAddresses = makeAddressBudget({ limits: link, clock, addressOf, load });
+  const edgePace = makePace(edge.messagesPerTurnMax, () => load.messages.emptied(clock.monotonicMs()));
   const linkPace = makePace(link.messagesPerTurnMax);
+  const observe = (peer: Peer) => onAnswered && observeCalls(peer, onAnswered);
   const isListedOrigin = (origin: string | undefined): origin is string =>
     origin !== undefined && origins.includes(origin);
 
@@ -75,12 +82,14 @@ export function makeAdmission(options: AdmissionOptions): Admission {
         const { network, turns, leave } = edgeAddresses.enter(request);
         const peer: AnonymousPeer = { kind: "anonymous", network, isBatch };
         setTurns(peer, turns);
+        observe(peer);
         return { peer, limits: edge, callers: { keepCallers: false, peerName: undefined }, pace: edgePace, leave };
       }
       const hello = helloGuard.accept(header);
       const { peer } = hello;
       const { turns, leave } = linkAddresses.enter(request);
       setTurns(peer, turns);
+      observe(peer);
       return {
         peer,
         hello,

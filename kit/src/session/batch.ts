@@ -41,7 +41,9 @@ export interface BatchOptions {
  *   `deadline_exceeded` when something hung.
  */
 export async function runBatch(body: string, options: BatchOptions): Promise<string> {
-  const { clock, context, limits } = options;
+  const { clock, limits } = options;
+  // Its client had time to send it.
+  const context: CallContext = { ...options.context, arrivedAtMs: clock.monotonicMs() };
   const ended = Promise.withResolvers<never>();
   ended.promise.catch(() => {});
   const answers: string[] = [];

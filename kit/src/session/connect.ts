@@ -12,6 +12,7 @@ import { endWhenRevoked } from "./key-watch.ts";
 import { type Backoff, type Connection, type Dialing, keepConnected, type Link } from "./reconnect.ts";
 import { addressOf } from "./service-url.ts";
 import { openSession } from "./session.ts";
+import { makeThrottle } from "./throttle.ts";
 import { notAnswered, notProven, refused, unreachable } from "./unreachable.ts";
 
 /** What `connect` takes. */
@@ -57,7 +58,9 @@ export function connect<T extends RpcTarget>(options: ConnectOptions): Connectio
   const { name, clock = systemClock, random = Math.random } = options;
   const { href, socketPath } = addressOf(options.url);
   const self = options.as && selfOf(options.as, clock);
-  return keepConnected<T>({ name, isAnonymous: self === undefined, clock, random, backoff, dial }).connection;
+  const throttle = makeThrottle(name, clock, random);
+  const kept = { name, isAnonymous: self === undefined, throttle };
+  return keepConnected<T>({ ...kept, clock, random, backoff, dial }).connection;
 
   function dial(): Dialing {
     const hello = self && sayHello(self, name);
@@ -96,6 +99,7 @@ export function connect<T extends RpcTarget>(options: ConnectOptions): Connectio
         limits: options.limits ?? linkLimits,
         callers,
         clock,
+        answers: throttle,
         onFrame: options.onFrame,
         onPeerStopping: () => options.onStopping?.(),
       });

@@ -9,6 +9,8 @@ export interface OpsOptions {
   readonly port: number;
   /** Each part of readiness by its name. */
   checks(): Readonly<Record<string, boolean>>;
+  /** What `/healthz` says beside that it answers: version, commit, uptime. */
+  about?(): Readonly<Record<string, unknown>>;
   /** The text of `/metrics`. */
   metrics(): Promise<string>;
   /** Its content type. */
@@ -39,7 +41,7 @@ export async function serveOps(options: OpsOptions): Promise<OpsServer> {
       const checks = options.checks();
       const isReady = Object.values(checks).every(Boolean);
       answerJson(response, isReady ? 200 : 503, { status: isReady ? "ready" : "not ready", checks });
-    } else if (path === "/healthz") answerJson(response, 200, { status: "ok" });
+    } else if (path === "/healthz") answerJson(response, 200, { status: "ok", ...options.about?.() });
     else answerJson(response, 404, { code: "not_found", message: "No such path" });
   });
   await listen(http, options.port, host);

@@ -13,7 +13,8 @@ export interface Connection<in out T extends RpcTarget> extends Disposable {
   readonly name: string;
   /**
    * The peer's main object, of the session that is open now. Borrowed: never dispose it. While the first session opens,
-   * calls wait for it; while the peer is away they reject at once with `unavailable`.
+   * calls wait for it; while the peer is away they reject at once with `unavailable`, and while it refuses many calls
+   * for overload some reject with `resource_exhausted`, reason `overloaded`, without being sent.
    */
   readonly main: RpcStub<T>;
   /** The run of the service that is connected; undefined while none is, and on anonymous connections. */
@@ -77,6 +78,8 @@ export interface KeepConnectedOptions {
   readonly random: () => number;
   readonly backoff: Backoff;
   readonly dial: () => Dialing;
+  /** Throws for what is not to be sent, because the peer has too much to do. */
+  readonly throttle?: { pass(): void } | undefined;
   /** Hears of each change, after it. */
   readonly onStatus?: ((status: ConnectionStatus, reason: FlotillaError | undefined) => void) | undefined;
 }
@@ -125,11 +128,13 @@ export function keepConnected<T extends RpcTarget>(options: KeepConnectedOptions
   return { connection, retryNow };
 
   function mainStub(): RpcStub<RpcTarget> {
-    if (state.at === "open") return state.link.session.remoteMain;
-    // A promise can be called like a stub: the calls go out when it resolves, or reject with it. It owns what it
-    // resolves to, so that is a dup.
-    const main = linkInTime().then(({ session }) => session.remoteMain.dup());
-    return new RpcPromise<RpcTarget>(main as unknown as Promise<RpcTarget>) as unknown as RpcStub<RpcTarget>;
+    if (state.at !== "open") return promised(linkInTime().then(({ session }) => session.remoteMain.dup()));
+    try {
+      options.throttle?.pass();
+      return state.link.session.remoteMain;
+    } catch (error) {
+      return promised(Promise.reject(error as FlotillaError));
+    }
   }
 
   /** A call has its deadline from the start, also while it waits for the session. */
@@ -225,4 +230,12 @@ export function keepConnected<T extends RpcTarget>(options: KeepConnectedOptions
     state = next;
     if (isNews) options.onStatus?.(next.at, "reason" in next ? next.reason : undefined);
   }
+}
+
+/**
+ * A promise can be called like a stub: the calls go out when it resolves, or reject with it. It owns what it resolves to,
+ * which so has to be a dup.
+ */
+function promised(main: Promise<RpcStub<RpcTarget>>): RpcStub<RpcTarget> {
+  return new RpcPromise<RpcTarget>(main as unknown as Promise<RpcTarget>) as unknown as RpcStub<RpcTarget>;
 }

@@ -6,10 +6,12 @@ import { type Clock, systemClock } from "../base/clock.ts";
 import { FlotillaError, toFlotillaError } from "../base/errors.ts";
 import { newInstanceId } from "../base/ids.ts";
 import { edgeLimits, type Limits, linkLimits } from "../base/limits.ts";
+import type { OnAnswered } from "../base/observer.ts";
 import type { Peer } from "../base/peer.ts";
 import { makeWebSocketChannel } from "../transport/websocket.ts";
 import { type Admitted, makeAdmission } from "./admission.ts";
 import { clientWentAway, contextOfRequest, readBody, runBatch, traceIdOf } from "./batch.ts";
+import { type Busyness, makeHealth } from "./health.ts";
 import { replyTo, type Self } from "./hello.ts";
 import {
   allowOrigin,
@@ -43,11 +45,11 @@ export interface ServeOptions {
   readonly port: number;
   /** A Unix socket to listen at too, for peers on the same machine: an absolute path of at most 103 bytes. */
   readonly socketPath?: string | undefined;
-  /** Asked by `/readyz`; a throw counts as no. */
+  /** Asked by `/readyz`; a throw counts as no. It is no either while the event loop is late by more than 2 s. */
   isReady?(): boolean;
   /**
-   * Web pages that may call, by the `Origin` that browsers send, such as `https://shop.example`. SECURITY: default none,
-   * because a browser connects anywhere for any page; programs that are no browser send no `Origin` and are not meant.
+   * Web pages that may call, by the `Origin` that browsers send, such as `https://shop.example`; programs that are no
+   * browser send none. SECURITY: default none, because a browser connects anywhere for any page.
    */
   readonly origins?: readonly string[] | undefined;
   /** Addresses or ranges of proxies whose `X-Forwarded-For` counts; else a TypeError. SECURITY: they may name anybody. */
@@ -61,6 +63,8 @@ export interface ServeOptions {
   readonly onHiddenError?: OnHiddenError | undefined;
   /** Hears of requests and messages that were refused before any method ran; for counting. */
   readonly onRefused?: ((reason: FlotillaError) => void) | undefined;
+  /** Hears of each call that was answered, or refused where it could have begun; for counting. */
+  readonly onAnswered?: OnAnswered | undefined;
   /** Hears every frame of every WebSocket session; for recordings in tests. */
   readonly onFrame?: ((peer: Peer, direction: "in" | "out", frame: string) => void) | undefined;
 }
@@ -71,6 +75,7 @@ export interface Server {
   readonly url: string;
   /** Entries in the tables of the sessions that are open: when nothing is held, as many of each as there are sessions. */
   stats(): { sessions: number; imports: number; exports: number };
+  busyness(): Busyness;
   /**
    * Graceful: turns unready, tells peers of ours, takes nothing new, answers the calls that are under way, then closes.
    * @param graceMs what is not answered by then is cut. Milliseconds, default 5 s.
@@ -91,14 +96,12 @@ interface Batch {
   readonly answered: Promise<void>;
 }
 
-/** The same four paths on every service. */
 const paths = { session: "/rpc", batch: "/rpc/batch", health: "/healthz", ready: "/readyz" } as const;
 
 /**
  * Serves one service: HTTP batch at `POST /rpc/batch`, WebSocket at `/rpc`, `/healthz` and `/readyz`.
  *
- * @throws FlotillaError `unavailable`, reason `port_in_use`, when the port or the Unix socket is taken, or
- *   `cannot_listen`.
+ * @throws FlotillaError `unavailable`, reason `cannot_listen`, or `port_in_use`: the port or the Unix socket is taken.
  */
 export async function serve(options: ServeOptions): Promise<Server> {
   const { host = "127.0.0.1", clock = systemClock } = options;
@@ -107,7 +110,8 @@ export async function serve(options: ServeOptions): Promise<Server> {
     instance: options.instance ?? newInstanceId(),
     clock,
   };
-  const admission = makeAdmission({ ...options, self, clock });
+  const health = makeHealth({ ...options, clock, report });
+  const admission = makeAdmission({ ...options, self, clock, load: health.load });
   const sessions = new Set<Session>();
   const batches = new Set<Batch>();
   const stopped = new FlotillaError("unavailable", "The service is stopping");
@@ -130,11 +134,19 @@ export async function serve(options: ServeOptions): Promise<Server> {
   const edge = makeUpgrader(options.edge ?? edgeLimits);
   const link = makeUpgrader(options.link ?? linkLimits);
   http.on("upgrade", onUpgrade);
-  const closeSocket = await listenAll(http, { ...options, host });
+  const closeSocket = await listenAll(http, { ...options, host }).catch((error: unknown) => {
+    health.stop();
+    throw error;
+  });
   // Such as too many open files when a connection is accepted: the next one may go well.
   http.on("error", report);
   const { port } = http.address() as AddressInfo;
-  return { url: `http://${host.includes(":") ? `[${host}]` : host}:${port}`, stats, drain };
+  return {
+    url: `http://${host.includes(":") ? `[${host}]` : host}:${port}`,
+    stats,
+    busyness: health.busyness,
+    drain,
+  };
 
   function onRequest(request: IncomingMessage, response: ServerResponse): void {
     const path = pathOf(request);
@@ -158,26 +170,11 @@ export async function serve(options: ServeOptions): Promise<Server> {
       return;
     }
     const isGet = request.method === "GET" || request.method === "HEAD";
-    if (path === paths.health && isGet) answerJson(response, 200, { status: "ok", service: options.name });
-    else if (path === paths.ready && isGet) answerReady(response);
+    if (path === paths.health && isGet) health.answerAlive(response);
+    else if (path === paths.ready && isGet) health.answerReady(response, stopping !== undefined);
     else if (!Object.values<string>(paths).includes(path)) {
       answerJson(response, 404, { code: "not_found", message: "No such path" });
     } else answerJson(response, 405, { code: "unimplemented", message: "Not with this method" });
-  }
-
-  function answerReady(response: ServerResponse): void {
-    const isReady = !stopping && asksReady();
-    const status = isReady ? "ready" : stopping ? "draining" : "starting";
-    answerJson(response, isReady ? 200 : 503, { status, service: options.name });
-  }
-
-  function asksReady(): boolean {
-    try {
-      return options.isReady?.() ?? true;
-    } catch (thrown) {
-      report(thrown);
-      return false;
-    }
   }
 
   async function answerBatch(request: IncomingMessage, response: ServerResponse, ended: AbortSignal): Promise<void> {
@@ -270,6 +267,7 @@ export async function serve(options: ServeOptions): Promise<Server> {
     });
     await closed;
     cancelParting();
+    health.stop();
   }
 
   /** Each ends when its own calls are answered: a peer need not wait for the slowest of the others. */

@@ -71,6 +71,7 @@ export function openSession(channel: Channel, options: SessionOptions = {}): Ses
     callContext: options.callContext,
     pace: options.pace,
     onRefused: options.onRefused,
+    answers: options.answers,
     onStopping,
     onFrame: options.onFrame,
   });

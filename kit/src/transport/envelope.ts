@@ -47,10 +47,12 @@ interface Received extends CallerPolicy {
 /** The context in which a received call runs: its own span, at most `deadlineMsMax` of time, its peer among the callers. */
 export function receivedContext(traceId: string, remainingMs: number, from: Received): CallContext {
   const callers = from.keepCallers ? from.via : [];
+  const nowMs = from.clock.monotonicMs();
   return {
     traceId,
     spanId: newSpanId(),
-    deadlineAtMs: from.clock.monotonicMs() + Math.min(remainingMs, deadlineMsMax),
+    deadlineAtMs: nowMs + Math.min(remainingMs, deadlineMsMax),
+    arrivedAtMs: nowMs,
     callers: (from.peerName === undefined ? callers : [...callers, from.peerName]).slice(-callersMax),
   };
 }

@@ -7,8 +7,11 @@ export interface Pace {
   next(): Promise<void> | undefined;
 }
 
-/** @param perTurn messages of all sessions that share it. Undefined, no pace, when that is without bound. */
-export function makePace(perTurn: number): Pace | undefined {
+/**
+ * @param perTurn messages of all sessions that share it. Undefined, no pace, when that is without bound.
+ * @param onEmpty hears that nobody waits, at most once in a turn of the event loop.
+ */
+export function makePace(perTurn: number, onEmpty?: () => void): Pace | undefined {
   if (!Number.isFinite(perTurn)) return undefined;
   let left = perTurn;
   let waiting: (() => void)[] = [];
@@ -28,6 +31,7 @@ export function makePace(perTurn: number): Pace | undefined {
   function countTurn(): void {
     if (isCounting) return;
     isCounting = true;
+    if (waiting.length === 0) onEmpty?.();
     setImmediate(() => {
       isCounting = false;
       const next = waiting.slice(0, perTurn);

@@ -17,6 +17,7 @@ import {
   writeContext,
 } from "./envelope.ts";
 import "./orphans.ts";
+import { isAbort, isOverloaded } from "./outcome.ts";
 import type { Pace } from "./pace.ts";
 
 export interface TransportOptions {
@@ -29,6 +30,8 @@ export interface TransportOptions {
   readonly pace?: Pace | undefined;
   /** Hears why this transport ended its session, when the peer was at fault. */
   readonly onRefused?: ((reason: FlotillaError) => void) | undefined;
+  /** Hears when answers of our calls are asked for, and when they come. */
+  readonly answers?: { onAsked(): void; onAnswer(isOverloaded: boolean): void } | undefined;
   /** Hears the peer's `sayStopping`, each time. */
   readonly onStopping?: (() => void) | undefined;
   /** Hears every frame in both directions; for recordings in tests and for counting. */
@@ -138,6 +141,7 @@ export function makeTransport(channel: Channel, options: TransportOptions): Tran
         return message;
       case "resolve":
       case "reject":
+        options.answers?.onAnswer(isOverloaded(message));
         deadlines.settled(id);
         return message;
       default:
@@ -196,8 +200,10 @@ export function makeTransport(channel: Channel, options: TransportOptions): Tran
     const [operation, id] = message as [string, number];
     const context = operation === "push" ? (currentContext() ?? deriveContext({}, clock)) : undefined;
     if (context) deadlines.started(context);
-    else if (operation === "pull") deadlines.pulled(id);
-    else if (operation === "release") onRelease(id);
+    else if (operation === "pull") {
+      deadlines.pulled(id);
+      options.answers?.onAsked();
+    } else if (operation === "release") onRelease(id);
 
     const text = JSON.stringify(message);
     if (!isWithinGiven(text)) return 0;
@@ -289,8 +295,4 @@ export function makeTransport(channel: Channel, options: TransportOptions): Tran
     waiting?.reject(reason);
     waiting = undefined;
   }
-}
-
-function isAbort(message: unknown): boolean {
-  return Array.isArray(message) && message[0] === "abort";
 }

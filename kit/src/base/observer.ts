@@ -1,0 +1,27 @@
+import type { ErrorCode } from "./errors.ts";
+import type { Peer } from "./peer.ts";
+
+/** A call that a boundary answered. */
+export interface AnsweredCall {
+  /** Names of a contract and of one of its methods: as many as there are, and nothing a caller wrote. */
+  readonly contract: string;
+  readonly method: string;
+  /** From when it arrived, the wait for its turn included. Milliseconds. */
+  readonly ms: number;
+  /** Undefined for one that was carried out. */
+  readonly code: ErrorCode | undefined;
+}
+
+/** Hears of each call that was answered; for counting. It must not throw. */
+export type OnAnswered = (call: AnsweredCall) => void;
+
+const observers = new WeakMap<Peer, OnAnswered>();
+
+/** From now on `onAnswered` hears of the calls of `peer`, which is that of one session. */
+export function observeCalls(peer: Peer, onAnswered: OnAnswered): void {
+  observers.set(peer, onAnswered);
+}
+
+export function observerOf(peer: Peer): OnAnswered | undefined {
+  return observers.get(peer);
+}

@@ -1,0 +1,58 @@
+import type { ServerResponse } from "node:http";
+import type { Clock } from "../base/clock.ts";
+import { loopLagMsMax } from "../base/limits.ts";
+import { type Load, makeLoad } from "../base/load.ts";
+import { watchLoopLag } from "../base/loop-lag.ts";
+import { answerJson } from "./http.ts";
+
+/** How busy a server is. */
+export interface Busyness {
+  /** Whether calls are refused because there are more than can be answered. */
+  readonly isOverloaded: boolean;
+  /** Calls that were refused for that so far. */
+  readonly shed: number;
+  /** How late the event loop was, at worst, in the last second or two. Milliseconds. */
+  readonly loopLagMs: number;
+}
+
+/** What a server says of itself. `/healthz` is answered by whoever has an event loop; `/readyz` is about the service. */
+export interface Health {
+  readonly load: Load;
+  busyness(): Busyness;
+  answerAlive(response: ServerResponse): void;
+  answerReady(response: ServerResponse, isStopping: boolean): void;
+  stop(): void;
+}
+
+export interface HealthOptions {
+  readonly name: string;
+  readonly clock: Clock;
+  isReady?(): boolean;
+  /** Hears what `isReady` throws. */
+  report(thrown: unknown): void;
+}
+
+export function makeHealth(options: HealthOptions): Health {
+  const { name: service, clock } = options;
+  const load = makeLoad(clock);
+  const lag = watchLoopLag();
+  return {
+    load,
+    busyness: () => ({ isOverloaded: load.isOverloaded, shed: load.shed, loopLagMs: lag.ms() }),
+    answerAlive: (response) => answerJson(response, 200, { status: "ok", service }),
+    answerReady(response, isStopping) {
+      const status = isStopping ? "draining" : lag.ms() > loopLagMsMax ? "late" : asksReady() ? "ready" : "starting";
+      answerJson(response, status === "ready" ? 200 : 503, { status, service });
+    },
+    stop: lag.stop,
+  };
+
+  function asksReady(): boolean {
+    try {
+      return options.isReady?.() ?? true;
+    } catch (thrown) {
+      options.report(thrown);
+      return false;
+    }
+  }
+}

@@ -1,0 +1,95 @@
+import { type Cancel, type Clock, FlotillaError } from "@flotilla/kit";
+
+/** Where a call goes: what hangs there must not take the places of calls that go elsewhere. */
+export type Destination = "users" | "orders";
+
+/**
+ * Calls that go to one service at once. At the most that one instance answers, 12,000 a second, so many are there for
+ * 20 ms; and it is a quarter of what one address may have running, so that it keeps room for what goes elsewhere.
+ */
+const runningMax = 256;
+/** Calls that wait for one of those places, and for how long: about as long as it takes to get one. Milliseconds. */
+const waitingMax = 256;
+const waitMsMax = 50;
+/** Milliseconds. */
+const retryAfterMs = 500;
+
+/** A bulkhead for each destination (Nygard, "Release It!"): one that sinks does not take the others with it. */
+export interface Bulkheads {
+  /**
+   * Runs `call` when there is a place.
+   * @throws FlotillaError `resource_exhausted`, reason `destination_busy`, when there is none in time; what `call` throws.
+   */
+  run<R>(to: Destination, call: () => PromiseLike<R>): Promise<R>;
+  report(to: Destination): { readonly underWay: number; readonly waiting: number; readonly refused: number };
+}
+
+export interface BulkheadLimits {
+  readonly runningMax: number;
+  readonly waitingMax: number;
+  readonly waitMsMax: number;
+}
+
+const limitsDefault: BulkheadLimits = { runningMax, waitingMax, waitMsMax };
+
+export function makeBulkheads(clock: Clock, limits: BulkheadLimits = limitsDefault): Bulkheads {
+  const bulkheads = { users: makeBulkhead("users", clock, limits), orders: makeBulkhead("orders", clock, limits) };
+  return {
+    run: (to, call) => bulkheads[to].run(call),
+    report: (to) => bulkheads[to].report(),
+  };
+}
+
+interface Waiting {
+  begin(): void;
+  readonly cancel: Cancel;
+}
+
+function makeBulkhead(name: Destination, clock: Clock, { runningMax, waitingMax, waitMsMax }: BulkheadLimits) {
+  const waiting = new Set<Waiting>();
+  let underWay = 0;
+  let refused = 0;
+
+  return {
+    async run<R>(call: () => PromiseLike<R>): Promise<R> {
+      if (underWay >= runningMax) await place();
+      else underWay += 1;
+      try {
+        return await call();
+      } finally {
+        leave();
+      }
+    },
+    report: () => ({ underWay, waiting: waiting.size, refused }),
+  };
+
+  function place(): Promise<void> {
+    if (waiting.size >= waitingMax) throw busy();
+    return new Promise((resolve, reject) => {
+      const cancel = clock.after(waitMsMax, () => {
+        waiting.delete(mine);
+        reject(busy());
+      });
+      const mine: Waiting = { begin: resolve, cancel };
+      waiting.add(mine);
+    });
+  }
+
+  /** Whoever waits longest takes the place over. */
+  function leave(): void {
+    const [next] = waiting;
+    if (!next) {
+      underWay -= 1;
+      return;
+    }
+    waiting.delete(next);
+    next.cancel();
+    next.begin();
+  }
+
+  function busy(): FlotillaError {
+    refused += 1;
+    const detail = { reason: "destination_busy", retryAfterMs };
+    return new FlotillaError("resource_exhausted", `Too many calls wait for ${name}; try again later`, detail);
+  }
+}

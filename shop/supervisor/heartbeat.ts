@@ -1,0 +1,52 @@
+import type { ChildProcess } from "node:child_process";
+
+export interface HeartbeatOptions {
+  /** Between two questions. Milliseconds. */
+  readonly everyMs: number;
+  /** So many without an answer in between, and it counts as silent. */
+  readonly missedMax: number;
+}
+
+/**
+ * Longer than peers take to give up a silent process (7 s), and much longer than anything of ours keeps an event loop: who
+ * is killed for less would have come back. A start from cold is not watched.
+ */
+export const heartbeatDefault: HeartbeatOptions = { everyMs: 1_000, missedMax: 12 };
+
+/**
+ * Asks `child` again and again whether its event loop goes round, and tells `onSilent` once when it does not. What counts is
+ * unanswered questions and not time: while our own loop is held up, nothing is asked.
+ *
+ * @returns ends it.
+ */
+export function watchHeartbeat(
+  child: ChildProcess,
+  { everyMs, missedMax }: HeartbeatOptions,
+  onSilent: (silentMs: number) => void,
+): () => void {
+  let missed = 0;
+  const onMessage = (message: unknown) => {
+    if (isPong(message)) missed = 0;
+  };
+  child.on("message", onMessage);
+  const timer = setInterval(() => {
+    missed += 1;
+    if (missed > missedMax) {
+      end();
+      onSilent(missed * everyMs);
+    } else if (child.connected) {
+      // A child that has just gone is told of by its end.
+      child.send({ type: "ping" }, () => undefined);
+    }
+  }, everyMs);
+  return end;
+
+  function end(): void {
+    clearInterval(timer);
+    child.off("message", onMessage);
+  }
+}
+
+function isPong(message: unknown): boolean {
+  return typeof message === "object" && message !== null && "type" in message && message.type === "pong";
+}

@@ -1,0 +1,173 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { type Connection, connect, reasonOf, withContext } from "@flotilla/kit";
+import { runArrivals } from "../../bench/arrivals.ts";
+import type { Gateway } from "../../shop/contracts/gateway.ts";
+import { startProcesses } from "../process-harness.ts";
+import { quantile } from "./history.ts";
+import { ratesMax } from "./kills.ts";
+
+export interface OverloadOptions {
+  /** People, each with a connection of their own. */
+  readonly customers: number;
+  /** How often the peak and each of the factors are measured, in turns. */
+  readonly rounds: number;
+  /** Of each measurement. */
+  readonly seconds: number;
+  readonly seed: number;
+  /** What is offered, in times of the peak of the same round. */
+  readonly factors: readonly number[];
+  readonly onMeasured?: (what: string) => void;
+}
+
+/** What came of the orders that were offered, whether or not those before them were answered. */
+export interface Offered {
+  readonly factor: number;
+  /** In a second: orders that were offered, placed within their time, refused for overload, and that failed otherwise. */
+  readonly offered: number;
+  readonly placed: number;
+  readonly refused: number;
+  readonly failed: number;
+  /** Of the peak of the same round, how much was placed. */
+  readonly goodput: number;
+  /** From when each was due, one value for each. Milliseconds. */
+  readonly placedMs: readonly number[];
+  readonly refusedMs: readonly number[];
+}
+
+export interface OverloadReport {
+  /** Orders a second of callers who wait for each, round by round. */
+  readonly peaks: readonly number[];
+  readonly offers: readonly Offered[];
+}
+
+/** How long somebody waits for an order. Milliseconds. */
+const patienceMs = 1_000;
+/** After a refusal. Milliseconds. */
+const refusedMs = 50;
+const items = [{ name: "Lamp", quantity: 1, price: 29.99 }];
+
+interface Crowd {
+  readonly customers: readonly Connection<Gateway>[];
+  /** Of several users: one may have so many sessions. */
+  readonly tokens: readonly string[];
+}
+
+/**
+ * An open loop on the real processes: orders arrive as they please, by a Poisson process, at multiples of the most that
+ * can be placed. That is measured anew in each round, because a machine is not always as fast.
+ */
+export async function measureOverload(options: OverloadOptions): Promise<OverloadReport> {
+  const { rounds, seconds, seed, factors, onMeasured } = options;
+  await using shop = await startProcesses({ env: ratesMax });
+  const customers = Array.from({ length: options.customers }, () =>
+    connect<Gateway>({ name: "gateway", url: shop.urls.gateway }),
+  );
+  try {
+    const logins = ["alice", "bob", "charlie"].map((name) => customers[0]!.main.login(name, "password"));
+    const crowd: Crowd = { customers, tokens: (await Promise.all(logins)).map(({ token }) => token) };
+    // Not counted: the code is still being compiled.
+    await placeAtOnce(crowd, seconds);
+    const peaks: number[] = [];
+    const offers: Offered[] = [];
+    for (let round = 0; round < rounds; round += 1) {
+      const peak = await placeAtOnce(crowd, seconds);
+      peaks.push(peak);
+      onMeasured?.(`peak ${Math.round(peak)}/s`);
+      for (const factor of factors) {
+        const offered = await offerOrders(crowd, { rate: peak * factor, seconds, seed: seed + round });
+        offers.push({ ...offered, factor, goodput: offered.placed / peak });
+        onMeasured?.(`${factor} times: ${Math.round(offered.placed)}/s placed, ${Math.round(offered.failed)}/s failed`);
+      }
+    }
+    return { peaks, offers };
+  } finally {
+    for (const customer of customers) customer.close();
+  }
+}
+
+/** Each places one order after the other. @returns orders a second. */
+async function placeAtOnce({ customers, tokens }: Crowd, seconds: number): Promise<number> {
+  let placed = 0;
+  const startMs = performance.now();
+  const caller = async (customer: Connection<Gateway>, number: number) => {
+    while (performance.now() < startMs + seconds * 1_000) {
+      try {
+        await customer.main.createOrder(tokens[number % tokens.length]!, items, crypto.randomUUID());
+        placed += 1;
+      } catch (error) {
+        // What is left of the overload of the round before.
+        if (reasonOf(error) !== "overloaded") throw error;
+        await sleep(refusedMs);
+      }
+    }
+  };
+  await Promise.all(customers.map(caller));
+  return placed / ((performance.now() - startMs) / 1_000);
+}
+
+interface Arrivals {
+  readonly rate: number;
+  readonly seconds: number;
+  readonly seed: number;
+}
+
+async function offerOrders({ customers, tokens }: Crowd, arrivals: Arrivals) {
+  const placedMs: number[] = [];
+  const refusedMs: number[] = [];
+  let failed = 0;
+  let count = 0;
+  const underWay = new Set<Promise<void>>();
+  await runArrivals(arrivals, (dueMs) => {
+    const answered = place(count, dueMs).then(() => void underWay.delete(answered));
+    underWay.add(answered);
+    count += 1;
+  });
+  await Promise.all(underWay);
+  const perSecond = (number: number) => number / arrivals.seconds;
+  return {
+    offered: perSecond(count),
+    placed: perSecond(placedMs.length),
+    refused: perSecond(refusedMs.length),
+    failed: perSecond(failed),
+    placedMs,
+    refusedMs,
+  };
+
+  async function place(number: number, dueMs: number): Promise<void> {
+    const customer = customers[number % customers.length]!;
+    const token = tokens[(number % customers.length) % tokens.length]!;
+    const tookMs = () => performance.now() - dueMs;
+    try {
+      await withContext({ timeoutMs: patienceMs }, () => customer.main.createOrder(token, items, crypto.randomUUID()));
+      if (tookMs() <= patienceMs) placedMs.push(tookMs());
+      else failed += 1;
+    } catch (error) {
+      if (reasonOf(error) === "overloaded") refusedMs.push(tookMs());
+      else failed += 1;
+    }
+  }
+}
+
+/** For the page on reliability: medians over the rounds. */
+export function overloadTable({ peaks, offers }: OverloadReport): string {
+  const median = (values: readonly number[]) => quantile(values, 0.5);
+  const rows = [...new Set(offers.map(({ factor }) => factor))].map((factor) => {
+    const all = offers.filter((it) => it.factor === factor);
+    const over = (read: (offered: Offered) => number) => Math.round(median(all.map(read)));
+    return [
+      `${factor}×`,
+      over(({ offered }) => offered),
+      over(({ placed }) => placed),
+      `${over(({ goodput }) => goodput * 100)} %`,
+      over(({ refused }) => refused),
+      over(({ failed }) => failed),
+      ...[0.5, 0.99].map((share) => over(({ placedMs }) => quantile(placedMs, share))),
+      ...[0.5, 0.99].map((share) => over(({ refusedMs }) => quantile(refusedMs, share))),
+    ];
+  });
+  const head = ["offered", "a second", "placed", "of the peak", "refused", "failed"];
+  const times = ["placed ms, p50", "p99", "refused ms, p50", "p99"];
+  const lines = [[...head, ...times], [...head, ...times].map((_, n) => (n === 0 ? "---" : "---:")), ...rows];
+  const table = lines.map((cells) => `| ${cells.join(" | ")} |`).join("\n");
+  return `Peak: ${Math.round(median(peaks))} orders a second.\n\n${table}\n`;
+}

@@ -1,0 +1,45 @@
+import { connect } from "@flotilla/kit";
+import { expect, test } from "vitest";
+import type { Gateway } from "../../shop/contracts/gateway.ts";
+import { startProcesses } from "../process-harness.ts";
+
+/** Far above what a call takes, and far below the deadline of those that hang. Milliseconds. */
+const besideMsMax = 4_000;
+const items = [{ name: "Lamp", quantity: 1, price: 29.99 }];
+
+test("an Order Service that hangs does not keep calls from the User Service, and an administrator sees it", async () => {
+  await using shop = await startProcesses();
+  using greedy = connect<Gateway>({ name: "gateway", url: shop.urls.gateway });
+  using other = connect<Gateway>({ name: "gateway", url: shop.urls.gateway });
+  const [bob, alice] = await Promise.all([greedy.main.login("bob", "password"), other.main.login("alice", "password")]);
+  await greedy.main.createOrder(bob.token, items);
+  const before = await other.main.status(alice.token);
+  expect(before).toMatchObject({ version: "0.1.0", load: { isOverloaded: false } });
+  expect(before.destinations).toMatchObject([{ name: "users" }, { name: "orders", underWay: 0, refused: 0 }]);
+
+  const pid = shop.pidOf("orders")!;
+  process.kill(pid, "SIGSTOP");
+  try {
+    const hanging = Array.from({ length: 200 }, () =>
+      Promise.resolve(greedy.main.createOrder(bob.token, items)).then(
+        () => "placed",
+        (error: Error) => error.name,
+      ),
+    );
+    for (let n = 0; n < 5; n += 1) {
+      const startedAtMs = performance.now();
+      expect(await other.main.getUserProfile(alice.token)).toMatchObject({ username: "alice" });
+      expect(performance.now() - startedAtMs).toBeLessThan(besideMsMax);
+    }
+    const [, orders] = (await other.main.status(alice.token)).destinations;
+    expect(orders!.underWay).toBeGreaterThan(0);
+    expect(orders!.instances).toMatchObject([{ isOpen: true, instance: expect.any(String) }]);
+    process.kill(pid, "SIGCONT");
+    // Some may have waited too long to be begun; none is lost without a word.
+    const outcomes = await Promise.all(hanging);
+    expect(outcomes).toContain("placed");
+    expect(new Set(outcomes).isSubsetOf(new Set(["placed", "resource_exhausted"]))).toBe(true);
+  } finally {
+    process.kill(pid, "SIGCONT");
+  }
+});
