@@ -167,7 +167,7 @@ describe.skipIf(whyNoPostgres)(`a database of PostgreSQL${whyNoPostgres ? ` (${w
       const place = server.place();
       await (await open(place)).close();
       await server.sql(`CREATE ROLE clerk LOGIN; GRANT USAGE ON SCHEMA ${place.schema} TO clerk;
-        GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA ${place.schema} TO clerk`);
+        GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA ${place.schema} TO clerk`);
       const url = server.url().replace("postgres@", "clerk@");
       await using db = disposable(await open(new PostgresPlace(`${url}?schema=${place.schema}`)));
       expect(await add(db, "by the clerk")).toBe(1);
