@@ -4,9 +4,10 @@ import type { PoolClient } from "pg";
 import { assertReads, type Database, makeBuilder, type UnitOptions, type Work } from "./database.ts";
 import type { Migration } from "./migration.ts";
 import { type ConnectionLimits, type Connections, makeConnections } from "./postgres-connections.ts";
-import { closed, codedError, openingError, QueryFailure, unavailable } from "./postgres-error.ts";
+import { busy, closed, codedError, openingError, QueryFailure, unavailable } from "./postgres-error.ts";
 import { migratePostgres } from "./postgres-migration.ts";
 import type { PostgresPlace } from "./postgres-place.ts";
+import { makeTurns } from "./turns.ts";
 
 export const connectionLimits: ConnectionLimits = {
   // Of one instance. Measured: more of them place no more orders.
@@ -23,6 +24,11 @@ export const connectionLimits: ConnectionLimits = {
  * against what does not take the lock. In one text, so it is one round trip, and before anything is seen.
  */
 const beginAlone = "BEGIN ISOLATION LEVEL SERIALIZABLE; LOCK TABLE migrations IN SHARE ROW EXCLUSIVE MODE";
+
+/** Transactions of one instance at once: they wait for each other anyway, and what reads has the other connections. */
+const transactionsMax = 2;
+/** More of them would not be done in time. */
+const waitingMax = 1_000;
 
 /** A unit that others were in the way of so often is given up: it is one of too many for the same rows. */
 const attemptsMax = 30;
@@ -69,6 +75,7 @@ export async function openPostgres<Tables>(
 function makePostgres<Tables>(connections: Connections, { patienceMs }: ConnectionLimits): Postgres<Tables> {
   const names = new Map<string, string>();
   const underWay = new Set<Promise<unknown>>();
+  const inTurn = makeTurns({ max: transactionsMax, waitingMax, waitMsMax: patienceMs, refusal: busy });
   let isClosed = false;
 
   function nameOf(sql: string): string | undefined {
@@ -155,10 +162,9 @@ function makePostgres<Tables>(connections: Connections, { patienceMs }: Connecti
     build: makeBuilder<Tables>("postgres"),
     unit: (work, { isRepeatable = false, writesOnce = false }: UnitOptions = {}) =>
       tracked(() =>
-        persist(
-          (client) => (writesOnce ? withoutTransaction(client, work()) : inTransaction(client, work())),
-          isRepeatable,
-        ),
+        writesOnce
+          ? persist((client) => withoutTransaction(client, work()), isRepeatable)
+          : inTurn(() => persist((client) => inTransaction(client, work()), isRepeatable)),
       ),
     async read<Row>(query: Compilable<Row>) {
       assertReads(query.compile().sql);
