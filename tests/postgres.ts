@@ -54,9 +54,12 @@ export interface PostgresServer extends AsyncDisposable {
   /** By SIGKILL of every process of it. */
   kill(): Promise<void>;
   start(): Promise<void>;
-  /** A standby that has all that this one has, and streams what comes. */
-  standby(name: string): Promise<PostgresServer>;
-  promote(): void;
+  /** A standby that has all that this one has, and streams what comes; no commit is acknowledged that it does not have. */
+  synchronousStandby(): Promise<PostgresServer>;
+  promote(): Promise<void>;
+  /** By SIGSTOP of every process of it. */
+  pause(): void;
+  resume(): void;
 }
 
 export async function startPostgres({
@@ -139,19 +142,31 @@ function makeServer(directory: string, settings: readonly string[]): PostgresSer
     },
     start,
     stop,
-    kill: () => end(() => killAll(process_!.pid!)),
-    async standby(name) {
+    kill: () => end(() => signalAll(process_!.pid!, "SIGKILL")),
+    pause: () => signalAll(process_!.pid!, "SIGSTOP"),
+    resume: () => signalAll(process_!.pid!, "SIGCONT"),
+    async synchronousStandby() {
       const at = makeDirectory();
       const data = join(at, "data");
-      const primary = `host=127.0.0.1 port=${port} user=postgres application_name=${name}`;
+      const primary = `host=127.0.0.1 port=${port} user=postgres application_name=standby`;
       run("pg_basebackup", ["-D", data, "-d", primary, "-R", "-X", "stream", "-c", "fast", "--no-sync"]);
-      const standby = makeServer(at, settings);
+      // By default a standby that has just lost its primary may sleep for 5 s before it heeds that it is promoted.
+      const standby = makeServer(at, [...settings, "wal_retrieve_retry_interval=200ms"]);
       standbys.push(standby);
       await standby.start();
+      await this.sql("ALTER SYSTEM SET synchronous_standby_names = 'standby'");
+      await this.sql("SELECT pg_reload_conf()");
+      const isSynchronous = "SELECT 1 FROM pg_stat_replication WHERE sync_state = 'sync'";
+      const endMs = performance.now() + hangMs;
+      while ((await this.sql(isSynchronous)).length === 0) {
+        if (performance.now() > endMs) throw new Error("the standby did not become synchronous");
+      }
       return standby;
     },
-    promote() {
-      run("pg_ctl", ["promote", "-D", join(directory, "data"), "-w"]);
+    async promote() {
+      const args = ["promote", "-D", join(directory, "data"), "-w"];
+      const promoting = spawn(join(binaries!, "pg_ctl"), args, { ...owner(), cwd: "/", stdio: "ignore" });
+      await once(promoting, "exit", { signal: AbortSignal.timeout(hangMs) });
     },
     async [Symbol.asyncDispose]() {
       await stop();
@@ -161,12 +176,12 @@ function makeServer(directory: string, settings: readonly string[]): PostgresSer
   };
 }
 
-/** Of the server at once, so that none of its processes finishes what it was at. */
-function killAll(pid: number): void {
+/** To all processes of a server, so that none of them finishes what it was at. */
+function signalAll(pid: number, signal: NodeJS.Signals): void {
   const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ").filter(Boolean);
   for (const each of [String(pid), ...children]) {
     try {
-      process.kill(Number(each), "SIGKILL");
+      process.kill(Number(each), signal);
     } catch {
       // It ended by itself.
     }

@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { connect, createServer, type Socket } from "node:net";
 import type { Generated } from "kysely";
+import pg from "pg";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { type PostgresServer, startPostgres, whyNoPostgres } from "../../tests/postgres.ts";
 import { run } from "./database.ts";
@@ -132,17 +133,31 @@ describe.skipIf(whyNoPostgres)(
       expect(await texts(db)).toEqual([]);
     });
 
-    it("has a unit that waits for itself in a circle with another: both are done", async () => {
+    it("has a unit see what somebody else changes meanwhile: it is begun anew", async () => {
       await using db = await open();
-      await Promise.all([add(db, "a"), add(db, "b")]);
-      const touch = (text: string) => run(db.build.updateTable("notes").set({ text }).where("text", "=", text));
-      const crosswise = (one: string, other: string) =>
-        db.unit(function* () {
-          yield* touch(one);
-          yield* touch(other);
-        });
-      const rounds = Array.from({ length: 10 }, () => [crosswise("a", "b"), crosswise("b", "a")]).flat();
-      await Promise.all(rounds);
+      await add(db, "old");
+      const raw = (sql: string) => ({
+        compile: () => ({ ...db.build.selectFrom("notes").selectAll().compile(), sql }),
+      });
+      const stranger = new pg.Client({ connectionString: server.url() });
+      await stranger.connect();
+      await stranger.query(`SET search_path = ${place.schema}`);
+      await stranger.query("SELECT pg_advisory_lock(7)");
+      const seen: string[] = [];
+      const change = db.unit(function* () {
+        const [note] = yield* run(db.build.selectFrom("notes").select("text"));
+        seen.push(note!.text);
+        yield* run(raw("select pg_advisory_xact_lock(7)"));
+        yield* run(db.build.updateTable("notes").set({ text: `${note!.text} and changed` }));
+      });
+      const waiting = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted";
+      while ((await stranger.query(waiting)).rows.length === 0);
+      await stranger.query("UPDATE notes SET text = 'new'");
+      await stranger.query("SELECT pg_advisory_unlock(7)");
+      await change;
+      await stranger.end();
+      expect(seen).toEqual(["old", "new"]);
+      expect(await texts(db)).toEqual(["new and changed"]);
     });
 
     describe("between us and it", () => {

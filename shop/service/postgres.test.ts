@@ -1,6 +1,7 @@
 import { reasonOf } from "@flotilla/kit";
 import { FlotillaError } from "@flotilla/kit";
 import type { Generated } from "kysely";
+import pg from "pg";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type PostgresServer, startPostgres, whyNoPostgres } from "../../tests/postgres.ts";
 import { run } from "./database.ts";
@@ -167,7 +168,7 @@ describe.skipIf(whyNoPostgres)(`a database of PostgreSQL${whyNoPostgres ? ` (${w
       const place = server.place();
       await (await open(place)).close();
       await server.sql(`CREATE ROLE clerk LOGIN; GRANT USAGE ON SCHEMA ${place.schema} TO clerk;
-        GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA ${place.schema} TO clerk`);
+        GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA ${place.schema} TO clerk`);
       const url = server.url().replace("postgres@", "clerk@");
       await using db = disposable(await open(new PostgresPlace(`${url}?schema=${place.schema}`)));
       expect(await add(db, "by the clerk")).toBe(1);
@@ -189,6 +190,19 @@ describe.skipIf(whyNoPostgres)(`a database of PostgreSQL${whyNoPostgres ? ` (${w
       await using db = disposable(await open(new PostgresPlace(url)));
       expect(await add(db, "here")).toBe(1);
     });
+  });
+
+  it("answers what reads while many units wait for their turn", async () => {
+    const place = server.place();
+    await using db = disposable(await open(place));
+    const stranger = new pg.Client({ connectionString: server.url() });
+    await stranger.connect();
+    await stranger.query(`BEGIN; LOCK TABLE ${place.schema}.migrations IN SHARE ROW EXCLUSIVE MODE`);
+    const asked = Array.from({ length: 100 }, (_, n) => add(db, `${n}`));
+    for (let n = 0; n < 20; n++) expect(await texts(db)).toEqual([]);
+    await stranger.end();
+    await Promise.all(asked);
+    expect(new Set(await texts(db)).size).toBe(100);
   });
 
   it("commits to disk before it says so, even if the server's default is another", async () => {

@@ -50,3 +50,12 @@ test("a store that has users is left as it is, in either mode", async () => {
   }
   expect(await store.listAccounts()).toEqual(accounts);
 });
+
+test("two instances that start at once make one administrator, and one of them tells the password", async () => {
+  const store = makeMemoryUserStore();
+  const told = await Promise.all([1, 2].map(() => seedUsers({ mode: "production", clock, store, passwords })));
+  const [password, ...others] = told.filter((it) => it !== undefined);
+  expect(others).toEqual([]);
+  const [admin] = await store.listAccounts();
+  expect(await passwords.verify(admin?.passwordHash, password!)).toBe(true);
+});

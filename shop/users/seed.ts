@@ -34,7 +34,14 @@ export async function seedUsers({ mode, clock, store, passwords }: SeedDeps): Pr
     if ((await store.count()) > 0) return undefined;
     const password = randomBytes(18).toString("base64url");
     const passwordHash = await passwords.hash(password);
-    await store.addAccount({ username: "admin", email: "admin@localhost", role: adminRole, passwordHash, createdAtMs });
+    const admin = { username: "admin", email: "admin@localhost", role: adminRole, passwordHash, createdAtMs };
+    try {
+      await store.addAccount(admin);
+    } catch (error) {
+      // Another instance, which started at the same time, was first: its password is the one.
+      if (hasCode(error, "already_exists")) return undefined;
+      throw error;
+    }
     return password;
   }
   for (const { username, role } of demoUsers) {
