@@ -123,12 +123,22 @@ describe("the shop", () => {
   });
 
   test("reads the environment only where a process starts", () => {
-    const entries = /^shop\/(\w+\/main|start|cli\/(demo|keys))\.ts$/;
+    const entries = /^shop\/(\w+\/main|start|cli\/(demo|flotilla|keys))\.ts$/;
     const wrong = sources.filter(
       (source) => /^(shop|kit\/src)\//.test(source.path) && !isTest(source) && !entries.test(source.path),
     );
     expect(wrong.filter(({ text }) => text.includes("process.env")).map(({ path }) => path)).toEqual([]);
   });
+});
+
+test("the examples are programs of a user's: of ours they import the kit by its name, and their own folder", () => {
+  const programs = sources.filter((source) => source.path.startsWith("examples/") && !isTest(source));
+  const wrong = programs.flatMap(({ path, imports, packages }) => [
+    ...imports.filter((to) => dirname(to) !== dirname(path)).map((to) => `${path} -> ${to}`),
+    ...packages.filter((name) => name === "@flotilla/kit/testing").map((name) => `${path} -> ${name}`),
+  ]);
+  expect(programs.length).toBeGreaterThan(5);
+  expect(wrong).toEqual([]);
 });
 
 const isTestHelper = (from: string, to: string) => from.endsWith(".test.ts") && to.startsWith("tests/");

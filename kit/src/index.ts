@@ -20,7 +20,15 @@ export {
 export type { Env } from "./capability/env.ts";
 export { expiring } from "./capability/expiry.ts";
 export { makeRevoker, type Revocation, type Revoker, revocable } from "./capability/revoker.ts";
-export { type Home, type HomeOptions, type Introducible, introducible, makeHome } from "./introduction/home.ts";
+export {
+  deposited,
+  type HearsOfDeposits,
+  type Home,
+  type HomeOptions,
+  type Introducible,
+  introducible,
+  makeHome,
+} from "./introduction/home.ts";
 export {
   accept,
   type Gift,
@@ -35,6 +43,7 @@ export { type ConnectOptions, connect } from "./session/connect.ts";
 export { type Identity, openIdentity } from "./session/identity.ts";
 export { type CallOptions, type ConnectAllOptions, connectAll, type Instances } from "./session/instances.ts";
 export { type KeysCommand, runKeys } from "./session/keys.ts";
+export { isAddressRange } from "./session/proxies.ts";
 export { type OpsOptions, type OpsServer, serveOps } from "./session/ops.ts";
 export type { Connection } from "./session/reconnect.ts";
 export { type ServeOptions, type Server, serve } from "./session/serve.ts";

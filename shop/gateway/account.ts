@@ -1,5 +1,6 @@
 import type { CallOptions, Implementation, Instances, Introduction } from "@flotilla/kit";
 import type { RpcPromise, RpcStub } from "capnweb";
+import type { AuditPage, AuditQuery } from "../contracts/audit.ts";
 import type { MyAccount } from "../contracts/gateway.ts";
 import type {
   CancelledOrder,
@@ -99,6 +100,10 @@ export class AccountTarget implements Implementation<MyAccount> {
 
   async administration() {
     return await this.#account.administration();
+  }
+
+  orderAudit(page?: AuditQuery): Promise<AuditPage> {
+    return this.#introduced((user) => this.#deps.orders.call((main) => main.audit(user, page)));
   }
 
   [Symbol.dispose](): void {

@@ -4,11 +4,12 @@ import { systemClock as clock, connect, makeLoans, serve } from "@flotilla/kit";
 import type { UserServiceForPeers } from "../contracts/users.ts";
 import { runService } from "../service/run-service.ts";
 import { orderServiceFor } from "./service.ts";
-import { openSqliteOrderStore } from "./store-sqlite.ts";
+import { openOrderStore } from "./store-sql.ts";
 
-await runService("orders", process.env, async ({ placement, socketPath, identity, home, log, metrics, urlOf }) => {
-  const { host, ports, dataDir } = placement;
-  const store = openSqliteOrderStore(join(dataDir, "orders.db"));
+await runService("orders", process.env, async ({ settings, socketPath, identity, home, log, metrics, urlOf }) => {
+  const { host, ports, dataDir } = settings.placement;
+  const store = await openOrderStore(settings.store ?? join(dataDir, "orders.db"));
+  await store.purgeAudit(clock.now());
   const as = { identity, instance: home.instance };
   const users = connect<UserServiceForPeers>({ name: "users", url: urlOf("users"), as });
   const loans = makeLoans({ from: users, clock });
@@ -41,7 +42,7 @@ await runService("orders", process.env, async ({ placement, socketPath, identity
       await server.drain();
       loans[Symbol.dispose]();
       users.close();
-      store.close();
+      await store.close();
     },
   };
 });

@@ -7,6 +7,7 @@ test("without a word of the environment a service listens where the specificatio
     logLevel: "info",
     opsPort: undefined,
     origins: [],
+    trustedProxies: [],
     rates: { networkPoints: 10_000, userPoints: 5_000, networkLogins: 100 },
   });
 });
@@ -34,6 +35,7 @@ test("everything that is wrong is named at once", () => {
     FLOTILLA_LOG_LEVEL: "loud",
     FLOTILLA_GATEWAY_OPS_PORT: "-1",
     FLOTILLA_ORIGINS: "https://shop.example/path,*",
+    FLOTILLA_TRUSTED_PROXIES: "10.0.0.0/8,proxy.example",
     FLOTILLA_RATE_NETWORK: "0",
     FLOTILLA_RATE_USER: "Infinity",
     FLOTILLA_RATE_LOGINS: "1e3",
@@ -46,6 +48,7 @@ test("everything that is wrong is named at once", () => {
     "FLOTILLA_GATEWAY_OPS_PORT",
     "/path",
     '"*"',
+    'FLOTILLA_TRUSTED_PROXIES: expected IP addresses or ranges such as 10.0.0.0/8, got "proxy.example"',
     'FLOTILLA_RATE_NETWORK: expected a whole number from 1 to 999999999, got "0"',
     "FLOTILLA_RATE_USER",
     "FLOTILLA_RATE_LOGINS",

@@ -1,14 +1,17 @@
 import { FlotillaError, type Implementation, revocable } from "@flotilla/kit";
 import type { Account, Ended, Login, LoginSession, Profile } from "../contracts/users.ts";
+import { actorNow } from "../service/audit.ts";
 import { AdministrationTarget } from "./administration.ts";
-import { actorNow, type Found, issue, newLogin, type UserDeps } from "./authentication.ts";
+import { type Found, issue, newLogin, type UserDeps } from "./authentication.ts";
 import { assertEmail } from "./email.ts";
 import { assertAcceptablePassword } from "./password-policy.ts";
+import type { Hold } from "./revokers.ts";
 import { type Ask, allows, standing, UserTarget } from "./user.ts";
 
 /**
  * The Account capability. What ends logins commits, revokes, and only then answers: before its caller hears of it, no
- * call begins on anything that came of those logins, whoever holds it.
+ * call begins on anything that came of those logins, whoever holds it. Where another instance ended them no revoker
+ * reaches: so each method asks the store how its login stands before it does anything.
  */
 export class AccountTarget implements Implementation<Account>, Disposable {
   readonly #deps: UserDeps;
@@ -24,8 +27,7 @@ export class AccountTarget implements Implementation<Account>, Disposable {
   }
 
   user(): UserTarget {
-    const { account, hold } = this.#found;
-    return new UserTarget(account, this.#ask, hold.again());
+    return userOf(this.#deps, this.#found, this.#found.hold.again());
   }
 
   administration(): AdministrationTarget {
@@ -40,6 +42,7 @@ export class AccountTarget implements Implementation<Account>, Disposable {
   async editProfile({ email }: { email?: string }): Promise<Profile> {
     const now = await standing(this.#ask);
     if (!allows(now, "profile.edit")) {
+      await this.#deps.store.refuse("profile.edit", this.#actor());
       throw new FlotillaError("permission_denied", "You don't have permission to edit your profile");
     }
     if (email === undefined || email === now.account.email) return toProfile(now.account);
@@ -65,6 +68,7 @@ export class AccountTarget implements Implementation<Account>, Disposable {
 
   async listSessions(): Promise<LoginSession[]> {
     const { store, clock } = this.#deps;
+    await standing(this.#ask);
     const { accountId, sid: own } = this.#found.login;
     return (await store.listLogins(accountId, clock.now())).map((login) => ({
       sessionId: login.sid,
@@ -77,6 +81,7 @@ export class AccountTarget implements Implementation<Account>, Disposable {
 
   async endSession(sessionId: string): Promise<void> {
     const { store, revokers } = this.#deps;
+    await standing(this.#ask);
     const login = { accountId: this.#found.login.accountId, sid: sessionId };
     const isEnded = await store.endLogin(login, "session_ended", this.#actor());
     if (!isEnded) throw new FlotillaError("not_found", "Session not found");
@@ -92,6 +97,7 @@ export class AccountTarget implements Implementation<Account>, Disposable {
 
   async logoutEverywhere(): Promise<Ended> {
     const { store, revokers } = this.#deps;
+    await standing(this.#ask);
     const { accountId } = this.#found.login;
     const ended = await store.endLogins(accountId, this.#actor());
     revokers.endAccount(accountId);
@@ -103,8 +109,17 @@ export class AccountTarget implements Implementation<Account>, Disposable {
   }
 
   #actor() {
-    return actorNow(this.#deps, this.#found.login);
+    return actorNow(this.#deps.clock, this.#found.login);
   }
+}
+
+/** The User of a login, which owns `hold`; the trail says to whom it is introduced. */
+export function userOf(deps: UserDeps, { account, login }: Pick<Found, "account" | "login">, hold: Hold): UserTarget {
+  const { store, clock } = deps;
+  return new UserTarget(account, askFor(deps, { login }), {
+    hold,
+    introduced: (introduction) => store.noteIntroduction(introduction, actorNow(clock, login)),
+  });
 }
 
 /** How the holder of a login stands now. */

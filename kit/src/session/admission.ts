@@ -9,6 +9,7 @@ import type { CallerPolicy } from "../transport/envelope.ts";
 import { makePace, type Pace } from "../transport/pace.ts";
 import { makeAddressBudget } from "./address.ts";
 import { type AcceptedHello, helloHeader, makeHelloGuard, type Self } from "./hello.ts";
+import { makeAddressOf } from "./proxies.ts";
 
 export interface AdmissionOptions {
   readonly name: string;
@@ -17,6 +18,7 @@ export interface AdmissionOptions {
   readonly clock: Clock;
   main(peer: Peer): RpcTarget | undefined;
   readonly origins?: readonly string[] | undefined;
+  readonly trustedProxies?: readonly string[] | undefined;
   readonly edge?: Limits | undefined;
   readonly link?: Limits | undefined;
 }
@@ -53,8 +55,9 @@ export interface Admission {
 export function makeAdmission(options: AdmissionOptions): Admission {
   const { self, clock, origins = [], edge = edgeLimits, link = linkLimits } = options;
   const helloGuard = self && makeHelloGuard(self);
-  const edgeAddresses = makeAddressBudget(edge, clock);
-  const linkAddresses = makeAddressBudget(link, clock);
+  const addressOf = makeAddressOf(options.trustedProxies);
+  const edgeAddresses = makeAddressBudget({ limits: edge, clock, addressOf });
+  const linkAddresses = makeAddressBudget({ limits: link, clock, addressOf });
   const edgePace = makePace(edge.messagesPerTurnMax);
   const linkPace = makePace(link.messagesPerTurnMax);
   const isListedOrigin = (origin: string | undefined): origin is string =>

@@ -26,10 +26,12 @@ export interface ConnectOptions {
    * `Home`; default: a new one.
    */
   readonly as?: { readonly identity: Identity; readonly instance?: string | undefined } | undefined;
+  /** Of what the peer may send. Default `linkLimits`. */
   readonly limits?: Limits;
   readonly clock?: Clock;
   /** 0 to 1, for the jitter of reconnection. */
   readonly random?: () => number;
+  /** Hears every frame, for recordings and for counting. */
   readonly onFrame?: ((direction: "in" | "out", frame: string) => void) | undefined;
 }
 
@@ -37,8 +39,9 @@ export interface ConnectOptions {
 const backoff: Backoff = { minMs: 50, maxMs: 2_000, growth: 1.25 };
 
 /**
- * Connects to a service, lazily. It does not matter which of the two starts first, nor how often either restarts: the
- * connection is tried again with growing, jittered waits for as long as it is not closed.
+ * Connects to a service, lazily; the caller owns the connection, and closes it. It does not matter which of the two
+ * starts first, nor how often either restarts: the connection is tried again with growing, jittered waits for as long
+ * as it is not closed.
  *
  * While the peer is away, calls reject with `unavailable` and, where it is known, the reason: `connection_refused`,
  * `host_not_found`, `unauthenticated` (it refused our hello, or serves services only), `permission_denied`,

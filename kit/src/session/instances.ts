@@ -44,7 +44,7 @@ export interface Instances<T extends RpcTarget> extends Disposable {
   call<R>(use: (main: RpcStub<T>) => PromiseLike<R>, options?: CallOptions): Promise<R>;
   /** The instance that `call` would ask: for who introduces what it gets there, or pipelines. */
   pick(): Connection<T>;
-  /** The connection to that run of the service, if there is one. */
+  /** The connection to that run of the service, if there is one. Borrowed, as what `pick` returns is. */
   at(instance: string): Connection<T> | undefined;
   /** Whether at least one can be asked now. */
   readonly isOpen: boolean;
@@ -54,7 +54,9 @@ export interface Instances<T extends RpcTarget> extends Disposable {
   opened(): Promise<void>;
   /** Whether connections were made without `as`. */
   readonly isAnonymous: boolean;
+  /** Entries in the tables of all open sessions; 1 and 1 for each when nothing is held. */
   stats(): { imports: number; exports: number };
+  /** Ends all sessions, and with them what was obtained over them; calls reject with `unavailable` from then on. */
   close(): void;
 }
 
@@ -75,8 +77,9 @@ const retryMsMin = 20;
 const retryMsMax = 500;
 
 /**
- * Connects to all instances of a service. Calls go to the less busy of two (Mitzenmacher's "power of two choices"), and
- * past those that are away, stopping, or failing; a capability stays with the instance that hosts it.
+ * Connects to all instances of a service, lazily; the caller owns what is returned, and closes it. Calls go to the less
+ * busy of two (Mitzenmacher's "power of two choices"), and past those that are away, stopping, or failing; a capability
+ * stays with the instance that hosts it.
  *
  * @throws TypeError for no `urls`, and as `connect` does.
  */

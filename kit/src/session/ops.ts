@@ -11,6 +11,7 @@ export interface OpsOptions {
   checks(): Readonly<Record<string, boolean>>;
   /** The text of `/metrics`. */
   metrics(): Promise<string>;
+  /** Its content type. */
   readonly metricsType: string;
 }
 

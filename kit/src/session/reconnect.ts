@@ -27,7 +27,9 @@ export interface Connection<in out T extends RpcTarget> extends Disposable {
   readonly isOpen: boolean;
   /** How many sessions were opened so far: what hangs on a session is gone when it has grown. */
   readonly sessionNumber: number;
+  /** Entries in the tables of the session that is open; 1 and 1 when nothing is held, 0 and 0 while none is open. */
   stats(): { imports: number; exports: number };
+  /** Ends the session, and with it what was obtained over it; calls reject with `unavailable` from then on. */
   close(): void;
 }
 

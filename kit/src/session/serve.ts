@@ -28,7 +28,7 @@ import { type OnHiddenError, tellHidden } from "./redact.ts";
 import { openSession, type Session } from "./session.ts";
 import { makeUpgrader } from "./upgrader.ts";
 
-/** What `serve` takes. */
+/** What `serve` takes. `edge` limits anonymous peers, `link` services that proved a key: default `edgeLimits`, `linkLimits`. */
 export interface ServeOptions {
   /** The service's name; with `identity`, the one its key stands for. */
   readonly name: string;
@@ -38,8 +38,8 @@ export interface ServeOptions {
   main(peer: Peer): RpcTarget | undefined;
   /** With it, peers that prove a service's key are told apart; without it everybody is anonymous. */
   readonly identity?: Identity | undefined;
+  /** Default 127.0.0.1: this machine alone. A `port` of 0 takes any free one. */
   readonly host?: string;
-  /** 0 takes any free port. */
   readonly port: number;
   /** A Unix socket to listen at too, for peers on the same machine: an absolute path of at most 103 bytes. */
   readonly socketPath?: string | undefined;
@@ -50,6 +50,8 @@ export interface ServeOptions {
    * because a browser connects anywhere for any page; programs that are no browser send no `Origin` and are not meant.
    */
   readonly origins?: readonly string[] | undefined;
+  /** Addresses or ranges of proxies whose `X-Forwarded-For` counts; else a TypeError. SECURITY: they may name anybody. */
+  readonly trustedProxies?: readonly string[] | undefined;
   /** Time for a client to send a whole request, headers and body. Milliseconds, default 8 s. */
   readonly receiveMsMax?: number | undefined;
   readonly edge?: Limits;
@@ -67,11 +69,11 @@ export interface ServeOptions {
 export interface Server {
   /** `http://host:port`, with the port that was really taken. */
   readonly url: string;
-  /** Entries in the tables of the sessions that are open. */
+  /** Entries in the tables of the sessions that are open: when nothing is held, as many of each as there are sessions. */
   stats(): { sessions: number; imports: number; exports: number };
   /**
    * Graceful: turns unready, takes no new connections, answers the calls that are under way, then closes.
-   * @param graceMs what is not answered by then is cut.
+   * @param graceMs what is not answered by then is cut. Milliseconds, default 5 s.
    */
   drain(graceMs?: number): Promise<void>;
 }

@@ -32,7 +32,7 @@ export interface SessionOptions extends Partial<TransportOptions> {
   readonly onHiddenError?: OnHiddenError | undefined;
 }
 
-/** Starts capnweb on `channel`, which it owns from now on. */
+/** Starts a session on `channel`, which it owns from now on: what `serve` and `connect` do when a WebSocket has opened. */
 export function openSession(channel: Channel, options: SessionOptions = {}): Session {
   const over = Promise.withResolvers<FlotillaError>();
   let drained: Promise<void> | undefined;

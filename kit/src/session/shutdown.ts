@@ -2,7 +2,7 @@
  * Runs `stop` once on SIGTERM or SIGINT, and ends the process when it is done: with 0 after a clean stop, with 1 when
  * `stop` failed, and at once with 130 on the second signal.
  *
- * @returns stops listening.
+ * @returns a function that stops listening for the signals.
  */
 export function onShutdownSignal(stop: (signal: NodeJS.Signals) => Promise<void>): () => void {
   let isStopping = false;

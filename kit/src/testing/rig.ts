@@ -24,8 +24,8 @@ function footprint(): Record<string, number> {
 }
 
 /**
- * At its end: capnweb's tables are at rest, sessions and sockets are gone, no listener of the process was left on, and no
- * promise was ever rejected unheard.
+ * Servers and connections for one test: `await using rig = makeRig()`. At its end: capnweb's tables are at rest,
+ * sessions and sockets are gone, no listener of the process was left on, and no promise was ever rejected unheard.
  */
 export function makeRig(): Rig {
   const before = footprint();

@@ -29,7 +29,10 @@ export interface Trio extends AsyncDisposable {
 /** Names of the three; ours in the shop are `users`, `orders` and `gateway`. */
 export const trioNames = { home: "home", recipient: "recipient", gifter: "gifter" } as const;
 
-/** Disposing it asserts that nothing leaked: tables at their start, no deposit, nothing parked. */
+/**
+ * Three services in this process on one virtual clock, for tests of an introduction: `await using trio = makeTrio(…)`.
+ * Disposing it asserts that nothing leaked: tables at their start, no deposit, nothing parked.
+ */
 export function makeTrio({ delayMs = 0, homeMain, recipientMain }: TrioOptions): Trio {
   const clock = makeVirtualClock();
   const home = makeHome({ name: trioNames.home, clock });

@@ -2,6 +2,7 @@ import { type Clock, systemClock } from "../base/clock.ts";
 import { FlotillaError } from "../base/errors.ts";
 import type { Channel, ChannelEvents, Framing } from "./channel.ts";
 
+/** What `makeMemoryLink` takes. */
 export interface MemoryLinkOptions {
   readonly framing?: Framing;
   /** One way, on `clock`. */
