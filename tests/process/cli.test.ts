@@ -200,7 +200,7 @@ const cases: Readonly<Record<string, Case>> = {
       `audit --user user2 ${asAlice}`,
       { entries: expect.arrayContaining([expect.objectContaining({ subjectId: "user2" })]) },
     ],
-    fails: [`audit ${asBob}`, 3, "permission_denied"],
+    fails: [`audit --orders ${asBob}`, 3, "permission_denied"],
   },
   status: {
     text: ["status", /^✓ ready\ngateway +http.*\nanswered in +\d+ ms\n$/],
