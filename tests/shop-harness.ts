@@ -7,6 +7,7 @@ import {
   expose,
   type FlotillaError,
   type Home,
+  type Instances,
   type Introduction,
   makeHome,
   makeLoans,
@@ -109,22 +110,23 @@ export async function makeShop(options: ShopOptions = {}) {
   const atGateway = () => onWork?.("gateway");
   const usersForGateway = connectionOver<UserService>(() => gatewayUsers, atGateway);
   const ordersForGateway = connectionOver<OrderService>(() => gatewayOrders, atGateway);
+  const usersAll = instancesOver(usersForGateway);
   const introductions = makeIntroductions({
-    users: usersForGateway,
+    users: usersAll,
     to: "orders",
     clock,
     ...(entriesMax !== undefined && { entriesMax }),
   });
   const gateway = new GatewayTarget({
-    users: usersForGateway,
-    orders: { call: async (use) => await use(ordersForGateway.main) },
+    users: usersAll,
+    orders: instancesOver(ordersForGateway),
     introductions,
   });
   const gatewayHome = { name: "gateway", instance: gatewayPeer.instance };
   const refusals: FlotillaError[] = [];
   const gate = makeGate({
     gateway,
-    users: usersForGateway,
+    users: usersAll,
     clock,
     rates: { ...rateDefaults, ...options.rates },
     onRefused: (refusal) => refusals.push(refusal),
@@ -250,11 +252,24 @@ function connectionOver<T extends RpcTarget>(current: () => TestLink, onUse?: ()
     at: (instance) => (instance === current().instance ? link : undefined),
     isAnonymous: false,
     isOpen: true,
+    isLeaving: false,
     stats: () => current().near.stats(),
     close: () => current().cut(),
     [Symbol.dispose]: () => current().cut(),
   };
   return link;
+}
+
+/** A service of which there is one instance. */
+function instancesOver<T extends RpcTarget>(
+  connection: Connection<T>,
+): Pick<Instances<T>, "call" | "pick" | "opened" | "isOpen"> {
+  return {
+    call: async (use) => await use(connection.main, connection),
+    pick: () => connection,
+    opened: () => connection.opened(),
+    isOpen: true,
+  };
 }
 
 /** `store`, telling `onUse` of each call, in the caller's context. */

@@ -7,7 +7,7 @@ import { describe, expect, test } from "vitest";
 const root = fileURLToPath(new URL("..", import.meta.url));
 
 /** The kit's layers: a file imports its own folder or an earlier one. */
-const layers = ["base", "transport", "session", "browser", "capability", "introduction", "testing"];
+const layers = ["base", "transport", "session", "browser", "capability", "introduction", "discovery", "testing"];
 /** See nothing but `base` (and themselves). */
 const asideOfBase = ["resilience", "telemetry"];
 /** What a service's folder may import beside itself and packages. */

@@ -20,6 +20,14 @@ export {
 export type { Env } from "./capability/env.ts";
 export { expiring } from "./capability/expiry.ts";
 export { makeRevoker, type Revocation, type Revoker, revocable } from "./capability/revoker.ts";
+export { type DnsOptions, dnsDirectory, srvDirectory } from "./discovery/dns-directory.ts";
+export type { EtcdPlace } from "./discovery/etcd.ts";
+export { etcdDirectory } from "./discovery/etcd-directory.ts";
+export { type Registration, type RegistrationOptions, registerInEtcd } from "./discovery/etcd-registration.ts";
+export { fileDirectory } from "./discovery/file-directory.ts";
+export { listDirectory } from "./discovery/list-directory.ts";
+export type { DirectoryOptions } from "./discovery/lookup.ts";
+export { etcdPlaceOf, openDirectory } from "./discovery/open-directory.ts";
 export {
   deposited,
   type HearsOfDeposits,
@@ -39,16 +47,27 @@ export {
 } from "./introduction/introduce.ts";
 export { type Introduction, introductionTo } from "./introduction/introduction.ts";
 export { type Loan, type Loans, type LoansOptions, makeLoans } from "./introduction/loans.ts";
+export type { BreakerState } from "./session/breaker.ts";
 export { type ConnectOptions, connect } from "./session/connect.ts";
+export { type Directory, instancesMax } from "./session/directory.ts";
 export { type Identity, openIdentity } from "./session/identity.ts";
-export { type CallOptions, type ConnectAllOptions, connectAll, type Instances } from "./session/instances.ts";
+export {
+  type CallOptions,
+  type ConnectAllOptions,
+  connectAll,
+  type InstanceReport,
+  type Instances,
+  type Use,
+} from "./session/instances.ts";
 export { type KeysCommand, runKeys } from "./session/keys.ts";
 export { isAddressRange } from "./session/proxies.ts";
 export { type OpsOptions, type OpsServer, serveOps } from "./session/ops.ts";
 export type { Connection } from "./session/reconnect.ts";
 export { type ServeOptions, type Server, serve } from "./session/serve.ts";
+export { addressOf } from "./session/service-url.ts";
 export { openSession, type Session, type SessionOptions } from "./session/session.ts";
 export { onShutdownSignal } from "./session/shutdown.ts";
+export { stoppingReason } from "./session/stopping.ts";
 export { type Metrics, makeMetrics } from "./telemetry/metrics.ts";
 export type { Channel, ChannelEvents, Framing } from "./transport/channel.ts";
 export type { CallerPolicy } from "./transport/envelope.ts";

@@ -160,16 +160,36 @@ test("an administrator's capability is had of the account, and dies with it", as
   await expect(run(shop, administration.listUsers())).rejects.toMatchObject(revoked);
 });
 
-test("when the User Service is away, what is held of an account fails, and never says yes", async () => {
+test("after the User Service was restarted, what is held of an account is had anew for its token", async () => {
   await using shop = await makeShop();
   const { token } = await shop.login("bob");
-  const before = await run(shop, shop.client.account(token));
-  await run(shop, before.createOrder(someItems));
+  using bob = await run(shop, shop.client.account(token));
+  await run(shop, bob.createOrder(someItems));
   await shop.restartUsers();
-  await expect(run(shop, before.createOrder(someItems))).rejects.toMatchObject({ code: "unavailable" });
-  before[Symbol.dispose]();
-  // The Order Service waited for a deposit that could not be made.
-  await shop.clock.advance(3_000);
-  using after = await run(shop, shop.client.account(token));
-  expect(await run(shop, after.orders())).toHaveLength(1);
+  // All at once, and asked for once.
+  const calls = [bob.profile(), bob.createOrder(someItems), bob.sessions(), bob.editProfile({ email: "b@b.example" })];
+  expect(await run(shop, Promise.all(calls))).toMatchObject([{ userId: "user2" }, { orderId: "order2" }, [{}], {}]);
+  const asked = shop.links.gatewayUsers.messages.filter((message) => message.includes('["account"]'));
+  expect(asked).toHaveLength(1);
+  expect(await shop.orderStore.count()).toBe(2);
+});
+
+test("nothing is had anew of a login that has ended, nor for a token that has", async () => {
+  await using shop = await makeShop({ tokenLifetimeMs: 60_000 });
+  const { token } = await shop.login("bob");
+  using loggedOut = await run(shop, shop.client.account(token));
+  await run(shop, shop.client.logout(token));
+  const other = await shop.login("bob");
+  using expired = await run(shop, shop.client.account(other.token));
+  await run(shop, expired.createOrder(someItems));
+  // As long as its home is there, an account outlives its token.
+  await shop.clock.advance(60_000);
+  expect(await run(shop, expired.orders())).toHaveLength(1);
+  await shop.restartUsers();
+  for (const account of [loggedOut, expired]) {
+    for (const call of [() => account.profile(), () => account.createOrder(someItems), () => account.logout()]) {
+      await expect(run<unknown>(shop, call())).rejects.toMatchObject(invalidToken);
+    }
+  }
+  expect(await shop.orderStore.count()).toBe(1);
 });

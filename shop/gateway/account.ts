@@ -1,5 +1,4 @@
-import type { CallOptions, Implementation, Instances, Introduction } from "@flotilla/kit";
-import type { RpcPromise, RpcStub } from "capnweb";
+import type { Implementation, Instances, Introduction } from "@flotilla/kit";
 import type { AuditPage, AuditQuery } from "../contracts/audit.ts";
 import type { MyAccount } from "../contracts/gateway.ts";
 import type {
@@ -11,13 +10,13 @@ import type {
   OrderService,
   ViewedOrder,
 } from "../contracts/orders.ts";
-import type { Account, Ended, Login, LoginSession, Profile, User } from "../contracts/users.ts";
-import type { Introductions } from "./introductions.ts";
-
-/** They fail together when the disk is full, say; reads go on then. */
-export const writes: CallOptions = { group: "writes" };
+import type { Ended, Login, LoginSession, Profile, User } from "../contracts/users.ts";
+import { reads, repeatableWrites } from "./calls.ts";
+import { HeldAccount } from "./held-account.ts";
+import type { Introductions, Users } from "./introductions.ts";
 
 export interface AccountDeps {
+  readonly users: Users;
   readonly orders: Pick<Instances<OrderService>, "call">;
   readonly introductions: Introductions;
 }
@@ -30,80 +29,85 @@ export class AccountTarget implements Implementation<MyAccount> {
   /** Whose it is, for counting. */
   readonly userId: string;
   readonly username: string;
-  readonly #account: RpcStub<Account>;
+  readonly #account: HeldAccount;
   readonly #deps: AccountDeps;
   readonly #key = `account ${crypto.randomUUID()}`;
 
-  constructor(account: RpcStub<Account>, { userId, username }: Profile, deps: AccountDeps) {
+  private constructor(account: HeldAccount, { userId, username }: Profile, deps: AccountDeps) {
     this.userId = userId;
     this.username = username;
     this.#account = account;
     this.#deps = deps;
   }
 
-  /** Owns `account`, also when this rejects. */
-  static async open(account: RpcPromise<Account>, deps: AccountDeps): Promise<AccountTarget> {
-    const stub = await account;
+  /** @throws FlotillaError the User Service's `unauthenticated`. */
+  static async open(token: string, deps: AccountDeps): Promise<AccountTarget> {
+    const account = await HeldAccount.open(token, deps.users);
     try {
-      return new AccountTarget(stub, await stub.getProfile(), deps);
+      return new AccountTarget(account, await account.read((it) => it.getProfile()), deps);
     } catch (thrown) {
-      stub[Symbol.dispose]();
+      account[Symbol.dispose]();
       throw thrown;
     }
   }
 
-  async profile(): Promise<Profile> {
-    return await this.#account.getProfile();
+  profile(): Promise<Profile> {
+    return this.#account.read((account) => account.getProfile());
   }
 
-  async editProfile(changes: { email?: string }): Promise<Profile> {
-    return await this.#account.editProfile(changes);
+  editProfile(changes: { email?: string }): Promise<Profile> {
+    return this.#account.run((account) => account.editProfile(changes));
   }
 
   orders(page?: OrderPage): Promise<OrderEntry[]> {
-    return this.#introduced((user) => this.#deps.orders.call((main) => main.listOrders(user, page)));
+    return this.#introduced((user) => this.#deps.orders.call((main) => main.listOrders(user, page), reads));
   }
 
   createOrder(items: Item[], idempotencyKey?: string): Promise<CreatedOrder> {
     // One key for both attempts, should the kept introduction be void.
     const key = idempotencyKey ?? crypto.randomUUID();
-    return this.#introduced((user) => this.#deps.orders.call((main) => main.createOrder(user, items, key), writes));
+    return this.#introduced((user) =>
+      this.#deps.orders.call((main) => main.createOrder(user, items, key), repeatableWrites),
+    );
   }
 
   order(orderId: string): Promise<ViewedOrder> {
-    return this.#introduced((user) => this.#deps.orders.call((main) => main.viewOrder(orderId, user)));
+    return this.#introduced((user) => this.#deps.orders.call((main) => main.viewOrder(orderId, user), reads));
   }
 
   cancelOrder(orderId: string): Promise<CancelledOrder> {
-    return this.#introduced((user) => this.#deps.orders.call((main) => main.cancelOrder(orderId, user), writes));
+    return this.#introduced((user) =>
+      this.#deps.orders.call((main) => main.cancelOrder(orderId, user), repeatableWrites),
+    );
   }
 
-  async sessions(): Promise<LoginSession[]> {
-    return await this.#account.listSessions();
+  sessions(): Promise<LoginSession[]> {
+    return this.#account.read((account) => account.listSessions());
   }
 
   async endSession(sessionId: string): Promise<void> {
-    await this.#account.endSession(sessionId);
+    await this.#account.run((account) => account.endSession(sessionId));
   }
 
-  async changePassword(current: string, next: string): Promise<Login> {
-    return await this.#account.changePassword(current, next);
+  changePassword(current: string, next: string): Promise<Login> {
+    return this.#account.run((account) => account.changePassword(current, next));
   }
 
-  async logout(): Promise<Ended> {
-    return await this.#account.logout();
+  logout(): Promise<Ended> {
+    return this.#account.run((account) => account.logout());
   }
 
-  async logoutEverywhere(): Promise<Ended> {
-    return await this.#account.logoutEverywhere();
+  logoutEverywhere(): Promise<Ended> {
+    return this.#account.run((account) => account.logoutEverywhere());
   }
 
-  async administration() {
-    return await this.#account.administration();
+  /** Stays with the instance that hosts it: when that is gone, it is had of the account again. */
+  administration() {
+    return this.#account.read((account) => account.administration());
   }
 
   orderAudit(page?: AuditQuery): Promise<AuditPage> {
-    return this.#introduced((user) => this.#deps.orders.call((main) => main.audit(user, page)));
+    return this.#introduced((user) => this.#deps.orders.call((main) => main.audit(user, page), reads));
   }
 
   [Symbol.dispose](): void {
@@ -112,6 +116,7 @@ export class AccountTarget implements Implementation<MyAccount> {
   }
 
   #introduced<R>(call: (user: Introduction<User>) => PromiseLike<R>): Promise<R> {
-    return this.#deps.introductions.withUser({ key: this.#key, user: () => this.#account.user() }, call);
+    const hosted = (except?: string) => this.#account.hosted(except);
+    return this.#deps.introductions.withUser({ key: this.#key, hosted }, call);
   }
 }

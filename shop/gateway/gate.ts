@@ -1,17 +1,11 @@
-import {
-  type Clock,
-  type Connection,
-  type FlotillaError,
-  hasCode,
-  type Implementation,
-  type Peer,
-} from "@flotilla/kit";
+import { type Clock, type FlotillaError, hasCode, type Implementation, type Peer } from "@flotilla/kit";
 import type { RpcStub } from "capnweb";
 import type { Administration } from "../contracts/administration.ts";
 import type { Gateway } from "../contracts/gateway.ts";
-import type { Login, UserService } from "../contracts/users.ts";
+import type { Login } from "../contracts/users.ts";
 import type { RateSettings } from "../service/rate-settings.ts";
 import type { AccountTarget } from "./account.ts";
+import type { Users } from "./introductions.ts";
 import { LimitReached } from "./limiter.ts";
 import { makeLoginLimits } from "./login-limits.ts";
 import { makePrincipals } from "./principals.ts";
@@ -20,7 +14,7 @@ import { makeUserSessions } from "./user-sessions.ts";
 
 export interface GateOptions {
   readonly gateway: Implementation<Gateway>;
-  readonly users: Connection<UserService>;
+  readonly users: Pick<Users, "call">;
   readonly clock: Clock;
   readonly rates: RateSettings;
   /** Hears of each call that was refused here; for counting. */

@@ -3,6 +3,8 @@ import {
   type Clock,
   type Connection,
   type Gifted,
+  hasCode,
+  type Instances,
   type Introducible,
   type Introduction,
   introduce,
@@ -12,9 +14,12 @@ import {
 import type { RpcPromise } from "capnweb";
 import type { User, UserService } from "../contracts/users.ts";
 
+/** All instances of the User Service. */
+export type Users = Pick<Instances<UserService>, "call" | "pick" | "opened" | "isOpen">;
+
 export interface IntroductionsOptions {
-  /** The home of the users. */
-  readonly users: Connection<UserService>;
+  /** The homes of the users. */
+  readonly users: Users;
   /** The service they are introduced to. */
   readonly to: string;
   readonly clock: Clock;
@@ -26,7 +31,9 @@ export interface IntroductionsOptions {
 export interface Introductions extends Disposable {
   /**
    * Runs `call` with an introduction of the user of `token`. `call` runs again, with a new one, when a kept
-   * introduction turns out to be void: it was then refused before it had any effect.
+   * introduction turns out to be void: it was then refused before it had any effect. It runs again, with one from another
+   * instance if there is one, when the home of the first was lost or is stopping: nobody knows then how far it came, so
+   * `call` only reads, carries an idempotency key, or does the same when it is done twice.
    *
    * @throws FlotillaError the User Service's `unauthenticated` when the token is none, and what `call` throws.
    */
@@ -41,7 +48,14 @@ export interface Introductions extends Disposable {
 export interface Whose {
   /** Under which the introduction is kept. Not to be guessed from outside. */
   readonly key: string;
-  /** The user, hosted by the User Service; the caller of this owns it. */
+  /** @param except an instance that proved to be the wrong one; taken only if there is no other. */
+  hosted(except?: string): Promise<Hosted>;
+}
+
+/** A user at one instance of the User Service. */
+export interface Hosted {
+  readonly from: Connection<UserService>;
+  /** To be called at once. The caller of this owns it. */
   user(): RpcPromise<User & Introducible>;
 }
 
@@ -64,6 +78,10 @@ interface Entry {
 
 /** What the recipient and the home say about an introduction that is over: nothing was done, a new one may do. */
 const voidReasons: ReadonlySet<string | undefined> = new Set(["introduction_refused", "expired", "home_restarted"]);
+/** What the recipient says of an instance that it cannot ask. */
+const lostReasons: ReadonlySet<string | undefined> = new Set(["home_restarted", "home_unreachable"]);
+/** Introductions that one call is sent with at most: two instances may stop one right after the other. */
+const attemptsMax = 3;
 
 export function makeIntroductions(options: IntroductionsOptions): Introductions {
   const { users, to, clock, entriesMax = entriesMaxDefault } = options;
@@ -74,7 +92,7 @@ export function makeIntroductions(options: IntroductionsOptions): Introductions 
   return {
     with(token, call) {
       const key = hash("sha256", token, "base64url");
-      return withUser({ key, user: () => users.main.getUserByToken(token) }, call);
+      return withUser({ key, hosted: (except) => hostedByToken(token, except) }, call);
     },
     withUser,
     end: (key) => kept.get(key)?.gift[Symbol.dispose](),
@@ -86,17 +104,32 @@ export function makeIntroductions(options: IntroductionsOptions): Introductions 
     },
   };
 
+  async function hostedByToken(token: string, except?: string): Promise<Hosted> {
+    await users.opened();
+    const from = users.pick(except);
+    return { from, user: () => from.main.getUserByToken(token) };
+  }
+
   async function withUser<R>(whose: Whose, call: (user: Introduction<User>) => PromiseLike<R>): Promise<R> {
-    const known = reusable(whose.key);
-    if (known) {
+    let except: string | undefined;
+    for (let attempt = 1; ; attempt += 1) {
+      const known = reusable(whose.key);
+      const entry = known ?? (await introduceUser(whose, except));
       try {
-        return await use(known, call);
+        return await use(entry, call);
       } catch (error) {
-        if (!voidReasons.has(reasonOf(error))) throw error;
-        known.gift[Symbol.dispose]();
+        const isLost = isHomeLost(entry, error) && users.isOpen;
+        const isWorthIt = isLost || (known && voidReasons.has(reasonOf(error)));
+        if (!isWorthIt || attempt === attemptsMax) throw error;
+        if (isLost) except = entry.gift.value.instance;
+        entry.gift[Symbol.dispose]();
       }
     }
-    return await use(reusable(whose.key) ?? (await introduceUser(whose)), call);
+  }
+
+  /** Of the introduction, not of the call. */
+  function isHomeLost({ gift }: Entry, error: unknown): boolean {
+    return lostReasons.has(reasonOf(error)) || (hasCode(error, "unavailable") && !gift.isLive);
   }
 
   async function use<R>(entry: Entry, call: (user: Introduction<User>) => PromiseLike<R>): Promise<R> {
@@ -127,12 +160,12 @@ export function makeIntroductions(options: IntroductionsOptions): Introductions 
     return entry;
   }
 
-  async function introduceUser(whose: Whose): Promise<Entry> {
+  async function introduceUser(whose: Whose, except?: string): Promise<Entry> {
     const { key } = whose;
-    await users.opened();
+    const hosted = await whose.hosted(except);
     const other = reusable(key);
     if (other) return other;
-    const entry: Entry = { gift: withOwnDeadline(() => deposit(whose), clock), uses: 0 };
+    const entry: Entry = { gift: withOwnDeadline(() => deposit(key, hosted), clock), uses: 0 };
     kept.set(key, entry);
     makeRoom();
     undecided += 1;
@@ -144,10 +177,9 @@ export function makeIntroductions(options: IntroductionsOptions): Introductions 
   }
 
   /** Others will use it too, so it has time of its own, and not what the first caller has left. */
-  function deposit(whose: Whose): Gifted<User> {
-    const { key } = whose;
-    using user = whose.user();
-    const gift = introduce<User>(user, { from: users, to, clock, onEnd: () => forget(key, gift) });
+  function deposit(key: string, hosted: Hosted): Gifted<User> {
+    using user = hosted.user();
+    const gift = introduce<User>(user, { from: hosted.from, to, clock, onEnd: () => forget(key, gift) });
     return gift;
   }
 

@@ -1,5 +1,5 @@
 // The API Gateway as a process: the only reader of its environment.
-import { systemClock as clock, connect, connectAll, expose, type FlotillaError, serve } from "@flotilla/kit";
+import { systemClock as clock, expose, type FlotillaError, serve } from "@flotilla/kit";
 import { GatewayContract } from "../contracts/gateway.ts";
 import type { OrderService } from "../contracts/orders.ts";
 import type { UserService } from "../contracts/users.ts";
@@ -9,11 +9,10 @@ import { makeIntroductions } from "./introductions.ts";
 import { GatewayTarget } from "./service.ts";
 
 await runService("gateway", process.env, async (own) => {
-  const { placement, settings, identity, home, log, metrics, urlOf, urlsOf } = own;
+  const { placement, settings, home, log, metrics, placeOf, connectTo } = own;
   const { host, ports } = placement;
-  const as = { identity, instance: home.instance };
-  const users = connect<UserService>({ name: "users", url: urlOf("users"), as });
-  const orders = connectAll<OrderService>({ name: "orders", urls: urlsOf("orders"), as });
+  const users = connectTo<UserService>("users");
+  const orders = connectTo<OrderService>("orders");
   const introductions = makeIntroductions({ users, to: "orders", clock });
   const gateway = new GatewayTarget({ users, orders, introductions });
   const onRefused = ({ code, reason }: FlotillaError) => metrics.refused(code, reason);
@@ -43,8 +42,8 @@ await runService("gateway", process.env, async (own) => {
       `   Endpoint: ${server.url}/rpc/batch`,
       "",
       "Backend services:",
-      `   User Service:  ${urlOf("users")}`,
-      `   Order Service: ${urlOf("orders")}`,
+      `   User Service:  ${placeOf("users")}`,
+      `   Order Service: ${placeOf("orders")}`,
       "",
       "Run client with: npm run demo",
       "Press Ctrl+C to stop",

@@ -1,9 +1,9 @@
 import { hash } from "node:crypto";
-import { type Clock, type Connection, withOwnDeadline } from "@flotilla/kit";
-import type { UserService } from "../contracts/users.ts";
+import { type Clock, withOwnDeadline } from "@flotilla/kit";
+import type { Users } from "./introductions.ts";
 
 export interface PrincipalsOptions {
-  readonly users: Connection<UserService>;
+  readonly users: Pick<Users, "call">;
   readonly clock: Clock;
   /** Tokens remembered; above it the one that was not used longest is forgotten. Default 50,000, 10 MB. */
   readonly entriesMax?: number;
@@ -53,9 +53,11 @@ export function makePrincipals(options: PrincipalsOptions): Principals {
     },
   };
 
-  async function idOf(token: string): Promise<string> {
-    using user = users.main.getUserByToken(token);
-    return await user.getId();
+  function idOf(token: string): Promise<string> {
+    return users.call(async (main) => {
+      using user = main.getUserByToken(token);
+      return await user.getId();
+    });
   }
 
   function keep(key: string, userId: string): void {

@@ -1,4 +1,4 @@
-import type { Connection, Implementation, Instances } from "@flotilla/kit";
+import type { CallOptions, Implementation, Instances } from "@flotilla/kit";
 import type { RpcStub } from "capnweb";
 import type { Administration, NewUser, Role, UserRecord } from "../contracts/administration.ts";
 import type { Gateway } from "../contracts/gateway.ts";
@@ -11,12 +11,13 @@ import type {
   OrderService,
   ViewedOrder,
 } from "../contracts/orders.ts";
-import type { Account, Ended, Login, Profile, UserService, UserSummary } from "../contracts/users.ts";
-import { AccountTarget, writes } from "./account.ts";
-import type { Introductions } from "./introductions.ts";
+import type { Account, Ended, Login, Profile, UserSummary } from "../contracts/users.ts";
+import { AccountTarget } from "./account.ts";
+import { reads, repeatableWrites, writes } from "./calls.ts";
+import type { Introductions, Users } from "./introductions.ts";
 
 export interface GatewayDeps {
-  readonly users: Connection<UserService>;
+  readonly users: Users;
   readonly orders: Pick<Instances<OrderService>, "call">;
   readonly introductions: Introductions;
 }
@@ -29,12 +30,12 @@ export class GatewayTarget implements Implementation<Gateway> {
     this.#deps = deps;
   }
 
-  async login(username: string, password: string): Promise<Login> {
-    return await this.#deps.users.main.authenticate(username, password);
+  login(username: string, password: string): Promise<Login> {
+    return this.#deps.users.call((main) => main.authenticate(username, password), writes);
   }
 
-  async refresh(refreshToken: string): Promise<Login> {
-    return await this.#deps.users.main.refresh(refreshToken);
+  refresh(refreshToken: string): Promise<Login> {
+    return this.#deps.users.call((main) => main.refresh(refreshToken), writes);
   }
 
   logout(token: string): Promise<Ended> {
@@ -42,51 +43,58 @@ export class GatewayTarget implements Implementation<Gateway> {
   }
 
   account(token: string): Promise<AccountTarget> {
-    return AccountTarget.open(this.#deps.users.main.account(token), this.#deps);
+    return AccountTarget.open(token, this.#deps);
   }
 
-  async getUserProfile(token: string): Promise<Profile> {
-    using user = this.#deps.users.main.getUserByToken(token);
-    const [userId, username, email, role] = await Promise.all([
-      user.getId(),
-      user.getUsername(),
-      user.getEmail(),
-      user.getRole(),
-    ]);
-    return { userId, username, email, role };
+  getUserProfile(token: string): Promise<Profile> {
+    return this.#deps.users.call(async (main) => {
+      using user = main.getUserByToken(token);
+      const [userId, username, email, role] = await Promise.all([
+        user.getId(),
+        user.getUsername(),
+        user.getEmail(),
+        user.getRole(),
+      ]);
+      return { userId, username, email, role };
+    }, reads);
   }
 
   editProfile(token: string, changes: { email?: string }): Promise<Profile> {
     return this.#asAccount(token, (account) => account.editProfile(changes));
   }
 
-  async listUsers(token: string): Promise<UserSummary[]> {
-    const users = this.#deps.users.main;
-    using user = users.getUserByToken(token);
-    const [summaries] = await Promise.all([users.listUsers(), user.getId()]);
-    return summaries;
+  listUsers(token: string): Promise<UserSummary[]> {
+    return this.#deps.users.call(async (main) => {
+      using user = main.getUserByToken(token);
+      const [summaries] = await Promise.all([main.listUsers(), user.getId()]);
+      return summaries;
+    }, reads);
   }
 
   createOrder(token: string, items: Item[], idempotencyKey?: string): Promise<CreatedOrder> {
     const { introductions, orders } = this.#deps;
     // One key for both attempts, should the kept introduction be void.
     const key = idempotencyKey ?? crypto.randomUUID();
-    return introductions.with(token, (user) => orders.call((main) => main.createOrder(user, items, key), writes));
+    return introductions.with(token, (user) =>
+      orders.call((main) => main.createOrder(user, items, key), repeatableWrites),
+    );
   }
 
   listOrders(token: string, page?: OrderPage): Promise<OrderEntry[]> {
     const { introductions, orders } = this.#deps;
-    return introductions.with(token, (user) => orders.call((main) => main.listOrders(user, page)));
+    return introductions.with(token, (user) => orders.call((main) => main.listOrders(user, page), reads));
   }
 
   getOrder(token: string, orderId: string): Promise<ViewedOrder> {
     const { introductions, orders } = this.#deps;
-    return introductions.with(token, (user) => orders.call((main) => main.viewOrder(orderId, user)));
+    return introductions.with(token, (user) => orders.call((main) => main.viewOrder(orderId, user), reads));
   }
 
   cancelOrder(token: string, orderId: string): Promise<CancelledOrder> {
     const { introductions, orders } = this.#deps;
-    return introductions.with(token, (user) => orders.call((main) => main.cancelOrder(orderId, user), writes));
+    return introductions.with(token, (user) =>
+      orders.call((main) => main.cancelOrder(orderId, user), repeatableWrites),
+    );
   }
 
   createUser(token: string, user: NewUser): Promise<UserRecord> {
@@ -102,7 +110,7 @@ export class GatewayTarget implements Implementation<Gateway> {
   }
 
   listRoles(token: string): Promise<Role[]> {
-    return this.#asAdministrator(token, (administration) => administration.listRoles());
+    return this.#asAdministrator(token, (administration) => administration.listRoles(), reads);
   }
 
   setRolePermissions(token: string, role: string, permissions: string[]): Promise<Role> {
@@ -110,16 +118,27 @@ export class GatewayTarget implements Implementation<Gateway> {
   }
 
   /** Nothing is awaited on the way, so it all leaves in one turn. */
-  async #asAccount<R>(token: string, ask: (account: RpcStub<Account>) => PromiseLike<R>): Promise<R> {
-    using account = this.#deps.users.main.account(token);
-    return await ask(account);
+  #asAccount<R>(
+    token: string,
+    ask: (account: RpcStub<Account>) => PromiseLike<R>,
+    options: CallOptions = writes,
+  ): Promise<R> {
+    return this.#deps.users.call(async (main) => {
+      using account = main.account(token);
+      return await ask(account);
+    }, options);
   }
 
   /** For anybody with a token: whether they may is for the User Service to say, at each method. */
-  #asAdministrator<R>(token: string, ask: (administration: RpcStub<Administration>) => PromiseLike<R>): Promise<R> {
-    return this.#asAccount(token, async (account) => {
+  #asAdministrator<R>(
+    token: string,
+    ask: (administration: RpcStub<Administration>) => PromiseLike<R>,
+    options?: CallOptions,
+  ): Promise<R> {
+    const asked = async (account: RpcStub<Account>) => {
       using administration = account.administration();
       return await ask(administration);
-    });
+    };
+    return this.#asAccount(token, asked, options);
   }
 }

@@ -1,17 +1,17 @@
 // The Order Service as a process: the only reader of its environment.
 import { join } from "node:path";
-import { systemClock as clock, connect, makeLoans, serve } from "@flotilla/kit";
+import { systemClock as clock, makeLoans, serve } from "@flotilla/kit";
 import type { UserServiceForPeers } from "../contracts/users.ts";
 import { runService } from "../service/run-service.ts";
 import { orderServiceFor } from "./service.ts";
 import { openOrderStore } from "./store-sql.ts";
 
-await runService("orders", process.env, async ({ settings, socketPath, identity, home, log, metrics, urlOf }) => {
+await runService("orders", process.env, async (own) => {
+  const { settings, socketPath, identity, home, log, metrics, placeOf, connectTo } = own;
   const { host, ports, dataDir } = settings.placement;
   const store = await openOrderStore(settings.store ?? join(dataDir, "orders.db"));
   await store.purgeAudit(clock.now());
-  const as = { identity, instance: home.instance };
-  const users = connect<UserServiceForPeers>({ name: "users", url: urlOf("users"), as });
+  const users = connectTo<UserServiceForPeers>("users");
   const loans = makeLoans({ from: users, clock });
   const server = await serve({
     name: home.name,
@@ -32,7 +32,7 @@ await runService("orders", process.env, async ({ settings, socketPath, identity,
     banner: [
       `📦 Order Service running on ${server.url}`,
       `   Endpoint: ${server.url}/rpc/batch`,
-      `   User Service: ${urlOf("users")}/rpc/batch`,
+      `   User Service: ${placeOf("users").replace(/^https?:[^,]+$/, "$&/rpc/batch")}`,
       "",
       "Press Ctrl+C to stop",
     ],

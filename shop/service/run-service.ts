@@ -1,20 +1,26 @@
 import { dirname, join } from "node:path";
 import {
+  connectAll,
   edgeLimits,
   FlotillaError,
   type Home,
   type Identity,
+  type Instances,
   linkLimits,
   type Metrics,
   makeHome,
   makeMetrics,
   type OpsServer,
   onShutdownSignal,
+  openDirectory,
   openIdentity,
+  type Registration,
   reasonOf,
+  registerInEtcd,
   serveOps,
 } from "@flotilla/kit";
-import { linkUrlOf, type Placement, portVariable, type ServiceName, socketPathOf, urlVariable } from "../topology.ts";
+import type { RpcTarget } from "capnweb";
+import { type Placement, portVariable, type ServiceName, socketPathOf } from "../topology.ts";
 import { openDataDirectory } from "./data-directory.ts";
 import { type Log, makeLog } from "./log.ts";
 import type { Environment } from "./placement.ts";
@@ -34,10 +40,10 @@ export interface ServiceHost {
   readonly log: Log;
   /** Tells the person at the terminal something at once, under a supervisor too. */
   notify(text: string): void;
-  /** Where another service is reached. */
-  urlOf(service: ServiceName): string;
-  /** Where each instance of it is reached: `FLOTILLA_<NAME>_URL` may list several, with commas. */
-  urlsOf(service: ServiceName): string[];
+  /** Where a service that we reach is found, for people. */
+  placeOf(service: ServiceName): string;
+  /** Connects to all its instances, as ourselves. The caller owns the connections. */
+  connectTo<T extends RpcTarget>(service: ServiceName): Instances<T>;
 }
 
 export interface RunningService {
@@ -73,10 +79,10 @@ export async function runService(
       printConfig(name, settings);
       return;
     }
-    const host = openHost(name, env, settings);
+    const host = openHost(name, settings);
     const service = await start(host);
     const ops = await startOps(host, service);
-    endWithUs(host, service, ops);
+    endWithUs(host, service, { ops, registration: register(host, service) });
     process.stdout.write(`${service.banner.join("\n")}\n`);
     if (ops) process.stdout.write(`Operations: ${ops.url}/metrics, ${ops.url}/readyz\n`);
     process.send?.({ type: "listening", url: service.url, ...(ops && { opsUrl: ops.url }) });
@@ -95,7 +101,7 @@ export async function runService(
   }
 }
 
-function openHost(name: ServiceName, env: Environment, settings: Settings): ServiceHost {
+function openHost(name: ServiceName, settings: Settings): ServiceHost {
   const { placement, logLevel } = settings;
   const log = makeLog(name, logLevel);
   const dataDir = openDataDirectory(placement.dataDir);
@@ -104,9 +110,13 @@ function openHost(name: ServiceName, env: Environment, settings: Settings): Serv
   const metrics = makeMetrics(name);
   const socketPath = socketPathOf(name, placement);
   if (socketPath !== undefined) openDataDirectory(dirname(socketPath), "directory of sockets");
-  const urlOf = (other: ServiceName) => env[urlVariable(other)] || linkUrlOf(other, placement);
-  const urlsOf = (other: ServiceName) => urlOf(other).split(",");
-  return { placement, socketPath, settings, identity, home, log, metrics, notify, urlOf, urlsOf };
+  const placeOf = (other: ServiceName) => settings.places[other] ?? "nowhere";
+  const connectTo = <T extends RpcTarget>(other: ServiceName) => {
+    const onProblem = (err: FlotillaError) => log.warn({ err }, `the last known instances of ${other} are kept`);
+    const directory = openDirectory(placeOf(other), { onProblem });
+    return connectAll<T>({ name: other, directory, as: { identity, instance: home.instance } });
+  };
+  return { placement, socketPath, settings, identity, home, log, metrics, notify, placeOf, connectTo };
 }
 
 /** A supervisor repeats notices, and not what is printed. */
@@ -128,6 +138,14 @@ async function startOps({ settings, metrics }: ServiceHost, service: RunningServ
   return await serveOps(ops);
 }
 
+/** Who looks for us is told as soon as we listen: nobody asks us anything before a session is open. */
+function register({ settings, home, log }: ServiceHost, { url }: RunningService): Registration | undefined {
+  if (!settings.registration) return undefined;
+  const { place, address = url } = settings.registration;
+  const onProblem = (err: FlotillaError) => log.warn({ err }, "nobody is told that this instance is there");
+  return registerInEtcd(place, { instance: home.instance, address, onProblem });
+}
+
 /** `{ server: { sessions: 1 } }` becomes `{ "server.sessions": 1 }`. */
 function flatten(stats: Stats, prefix = ""): Record<string, number> {
   const entries = Object.entries(stats).map(([name, value]) =>
@@ -143,8 +161,15 @@ function printConfig(service: ServiceName, settings: Settings): void {
   );
 }
 
-function endWithUs({ log }: ServiceHost, service: RunningService, ops: OpsServer | undefined): void {
+interface Beside {
+  readonly ops: OpsServer | undefined;
+  readonly registration: Registration | undefined;
+}
+
+function endWithUs({ log }: ServiceHost, service: RunningService, { ops, registration }: Beside): void {
   const stop = async () => {
+    // Before anybody new comes; who is there is told by the service itself.
+    await registration?.end();
     await service.stop();
     await ops?.close();
   };

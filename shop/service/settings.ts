@@ -1,6 +1,7 @@
 import { isAddressRange } from "@flotilla/kit";
 import type { Placement, ServiceName } from "../topology.ts";
 import { type Environment, readPlacement } from "./placement.ts";
+import { type Places, type RegistrationSettings, readPlaces, readRegistration } from "./places.ts";
 import type { PostgresPlace } from "./postgres-place.ts";
 import { type RateSettings, readRates } from "./rate-settings.ts";
 import { StartError } from "./start-error.ts";
@@ -9,6 +10,10 @@ import { readStore } from "./store-setting.ts";
 /** Everything a service reads of its environment. */
 export interface Settings {
   readonly placement: Placement;
+  /** Where the services are that it reaches. */
+  readonly places: Places;
+  /** Undefined for nowhere. */
+  readonly registration: RegistrationSettings | undefined;
   readonly logLevel: LogLevel;
   /** Where `/metrics` and the details of `/readyz` are served, on loopback; undefined for nowhere. */
   readonly opsPort: number | undefined;
@@ -35,8 +40,10 @@ export function readSettings(name: ServiceName, env: Environment): Settings {
   const trustedProxies = readProxies(env.FLOTILLA_TRUSTED_PROXIES || "", problems);
   const rates = readRates(env, problems);
   const store = attempt(() => readStore(name, env), problems);
+  const places = placement ? readPlaces(name, env, placement, problems) : {};
+  const registration = readRegistration(name, env, problems);
   if (!placement || problems.length > 0) throw new StartError("bad_settings", problems.join("\n"));
-  return { placement, logLevel, opsPort, origins, trustedProxies, rates, store };
+  return { placement, places, registration, logLevel, opsPort, origins, trustedProxies, rates, store };
 }
 
 function attempt<T>(read: () => T, problems: string[]): T | undefined {

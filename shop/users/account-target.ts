@@ -10,8 +10,10 @@ import { type Ask, allows, standing, UserTarget } from "./user.ts";
 
 /**
  * The Account capability. What ends logins commits, revokes, and only then answers: before its caller hears of it, no
- * call begins on anything that came of those logins, whoever holds it. Where another instance ended them no revoker
- * reaches: so each method asks the store how its login stands before it does anything.
+ * call begins on anything that came of those logins, whoever holds it.
+ *
+ * SECURITY: at another instance nobody is told of it. So each method asks the store whether the login stands before it
+ * shows or does anything; `logout`, which asks nothing, does nothing to a login that has ended.
  */
 export class AccountTarget implements Implementation<Account>, Disposable {
   readonly #deps: UserDeps;

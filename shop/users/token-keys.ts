@@ -1,14 +1,5 @@
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, randomBytes } from "node:crypto";
-import {
-  chmodSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  statSync,
-  unlinkSync,
-  writeFileSync,
-} from "node:fs";
+import { chmodSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Clock } from "@flotilla/kit";
 import { StartError } from "../service/start-error.ts";
@@ -19,6 +10,8 @@ export const tokenKeyAgeMsMax = 30 * 86_400_000;
 export const tokenKeyKeptMs = 3_600_000;
 /** A key that a script added is noticed within this. Milliseconds. */
 const lookMs = 60_000;
+/** One that another instance has made and signed with, within this: a stranger may name keys all day. Milliseconds. */
+const lookForMs = 1_000;
 
 export interface TokenKey {
   readonly kid: string;
@@ -49,6 +42,7 @@ export function openTokenKeys(directory: string, clock: Clock): TokenKeys {
   if (list(directory).length === 0) addTokenKey(directory, clock.now());
   let keys = read(directory);
   let readAtMs = clock.now();
+  let lookedForAtMs = Number.NEGATIVE_INFINITY;
 
   return {
     current() {
@@ -60,7 +54,14 @@ export function openTokenKeys(directory: string, clock: Clock): TokenKeys {
       look(nowMs);
       return keys[0]!;
     },
-    byId: (kid) => keys.find((key) => key.kid === kid),
+    byId(kid) {
+      const known = keys.find((key) => key.kid === kid);
+      const nowMs = clock.now();
+      if (known || Math.abs(nowMs - lookedForAtMs) < lookForMs) return known;
+      lookedForAtMs = nowMs;
+      look(nowMs);
+      return keys.find((key) => key.kid === kid);
+    },
   };
 
   function look(nowMs: number): void {
@@ -110,6 +111,7 @@ function removeOld(directory: string, nowMs: number): void {
   const listed = list(directory);
   for (const [index, { file }] of listed.entries()) {
     const next = listed[index - 1];
-    if (next && next.createdAtMs + tokenKeyKeptMs <= nowMs) unlinkSync(join(directory, file));
+    // Another instance may have done it meanwhile.
+    if (next && next.createdAtMs + tokenKeyKeptMs <= nowMs) rmSync(join(directory, file), { force: true });
   }
 }

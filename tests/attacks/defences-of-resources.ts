@@ -254,8 +254,8 @@ export const defencesOfResources: readonly Defence[] = [
     edits: [
       edit(
         "shop/gateway/service.ts",
-        "    return await this.#deps.users.main.authenticate",
-        "    console.error(username, password);\n    return await this.#deps.users.main.authenticate",
+        "    return this.#deps.users.call((main) => main.authenticate",
+        "    console.error(username, password);\n    return this.#deps.users.call((main) => main.authenticate",
       ),
     ],
   },
@@ -266,8 +266,8 @@ export const defencesOfResources: readonly Defence[] = [
     edits: [
       edit(
         "shop/gateway/service.ts",
-        "    return await this.#deps.users.main.authenticate",
-        "    console.error(username);\n    return await this.#deps.users.main.authenticate",
+        "    return this.#deps.users.call((main) => main.authenticate",
+        "    console.error(username);\n    return this.#deps.users.call((main) => main.authenticate",
       ),
     ],
   },

@@ -2,15 +2,7 @@ import { randomBytes } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import {
-  type Connection,
-  systemClock as clock,
-  connect,
-  connectAll,
-  type Identity,
-  type Instances,
-  openIdentity,
-} from "@flotilla/kit";
+import { systemClock as clock, connect, connectAll, type Identity, type Instances, openIdentity } from "@flotilla/kit";
 import type { Gateway } from "../../shop/contracts/gateway.ts";
 import type { OrderService } from "../../shop/contracts/orders.ts";
 import type { UserService } from "../../shop/contracts/users.ts";
@@ -84,7 +76,7 @@ export async function openFuzzShop(): Promise<FuzzShop> {
   const values = [
     [userToken, "$TOKEN"],
     [adminToken, "$ADMIN"],
-    [gateway.users.instance!, "$USERS"],
+    [gateway.users.pick().instance!, "$USERS"],
     [gateway.orders.pick().instance!, "$ORDERS"],
     [gateway.gift, "$GIFT"],
   ] as const;
@@ -133,7 +125,8 @@ export async function openFuzzShop(): Promise<FuzzShop> {
         Stats,
       ];
       // The recorded gateway's too. On a machine so busy that its pings go unanswered, its introduction is gone.
-      const recorded = gateway.users.isOpen && gateway.users.sessionNumber === 1 ? gateway.introductions.size : 0;
+      const recorded =
+        gateway.users.isOpen && gateway.users.pick().sessionNumber === 1 ? gateway.introductions.size : 0;
       const live = (gatewayNow.introductions ?? 0) + recorded;
       // What the Order Service keeps of those who order is given back by itself too.
       const { loans = 0 } = orders;
@@ -256,7 +249,7 @@ function privateKeys(directory: string): string[] {
 }
 
 interface RecordedGateway extends Disposable {
-  readonly users: Connection<UserService>;
+  readonly users: Instances<UserService>;
   readonly orders: Instances<OrderService>;
   readonly said: Readonly<Record<"users" | "orders", readonly string[]>>;
   /** The nonce of the introduction it made, alive as long as this. */
@@ -269,7 +262,7 @@ async function recordGateway(urls: Processes["urls"], identity: Identity, token:
   const said = { users: [] as string[], orders: [] as string[] };
   const as = { identity, instance: "g".repeat(16) };
   const link = (name: "users" | "orders") => ({ name, as, onFrame: noteSaid(said[name]) });
-  const users = connect<UserService>({ ...link("users"), url: urls.users });
+  const users = connectAll<UserService>({ ...link("users"), urls: [urls.users] });
   const orders = connectAll<OrderService>({ ...link("orders"), urls: [urls.orders] });
   await Promise.all([users.opened(), orders.opened()]);
   const introductions = makeIntroductions({ users, to: "orders", clock });

@@ -9,7 +9,10 @@ import type { HomeMain, Introducible } from "./home.ts";
 import { gifterOf, type Introduction, refused } from "./introduction.ts";
 
 /** Something that reaches a home: a `Connection`, or in a test a session over memory. */
-export interface HomeLink extends Homes, Pick<Connection<RpcTarget>, "instance" | "main" | "sessionNumber"> {}
+export interface HomeLink
+  extends Homes,
+    Pick<Connection<RpcTarget>, "instance" | "main" | "sessionNumber">,
+    Partial<Pick<Connection<RpcTarget>, "isLeaving">> {}
 
 /** All that reaches a home, whichever of its runs: a link to one, or the links to all its instances. */
 export interface Homes {
@@ -43,7 +46,10 @@ const expiryMarginMsMax = 10_000;
 export interface Gifted<T extends RpcTarget> extends Disposable {
   /** To be sent to the recipient, as often as wanted. */
   readonly value: Introduction<T>;
-  /** Whether it may still be good: it was not ended, and the session on which it was deposited is still open. */
+  /**
+   * Whether it may still be good: it was not ended, and the session on which it was deposited is still open, and not about
+   * to end.
+   */
   readonly isLive: boolean;
   /** Whether the home has taken the deposit. */
   readonly isDeposited: boolean;
@@ -85,7 +91,7 @@ export function introduce<T extends RpcTarget>(capability: Gift<T>, options: Int
   return {
     value: { introduction: nonce, home: from.name, instance },
     get isLive() {
-      return !isOver && from.instance === instance && from.sessionNumber === sessionNumber;
+      return !isOver && !from.isLeaving && from.instance === instance && from.sessionNumber === sessionNumber;
     },
     get isDeposited() {
       return isDecided && !refusal;

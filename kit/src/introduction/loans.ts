@@ -1,7 +1,9 @@
 import type { RpcPromise, RpcStub, RpcTarget } from "capnweb";
 import { type Cancel, type Clock, systemClock } from "../base/clock.ts";
 import { withOwnDeadline } from "../base/context.ts";
+import { FlotillaError, hasCode, reasonOf, withoutStack } from "../base/errors.ts";
 import type { MethodName } from "../capability/contract.ts";
+import { stoppingReason } from "../session/stopping.ts";
 import { gifterAt, type HomeLink, type Homes, homeOf, type Withdrawal, withdraw } from "./introduce.ts";
 import type { Introduction } from "./introduction.ts";
 
@@ -42,7 +44,9 @@ export interface Loans extends Disposable {
    * Runs `use` with what `introduction` introduces. Whatever error comes of it, the loan is given back, and the next use
    * asks the home anew.
    *
-   * @throws FlotillaError what `accept` throws and what its promise rejects with, and what `use` throws.
+   * @throws FlotillaError what `accept` throws and what its promise rejects with, and what `use` throws; `unavailable` with
+   *   reason `home_unreachable` in place of an `unavailable` of `use` when the home is stopping, or was lost meanwhile.
+   *   So that the gifter can introduce anew, at another instance, `use` asks first and changes nothing before.
    */
   with<T extends RpcTarget, R>(introduction: Introduction<T>, use: (loan: Loan<T>) => PromiseLike<R>): Promise<R>;
   readonly size: number;
@@ -93,7 +97,7 @@ export function makeLoans(options: LoansOptions): Loans {
       return await use(entry.loan);
     } catch (error) {
       if (kept.get(key) === entry) drop(key);
-      throw error;
+      throw isHomeLost(entry, introduction, error) ? homeLost(from.name, error) : error;
     } finally {
       entry.uses -= 1;
       entry.usedAtMs = clock.monotonicMs();
@@ -160,6 +164,18 @@ export function makeLoans(options: LoansOptions): Loans {
   function giveBackUnused(key: string, entry: Entry): void {
     if (entry.uses === 0 && kept.get(key) !== entry) entry.promise[Symbol.dispose]();
   }
+}
+
+/** What was lent is gone, whatever became of the question: the session it hung on is over, or takes no questions. */
+function isHomeLost({ from, sessionNumber }: Entry, { instance }: Introduction<RpcTarget>, error: unknown): boolean {
+  if (!hasCode(error, "unavailable")) return false;
+  const isOver = from.instance !== instance || from.sessionNumber !== sessionNumber;
+  return isOver || reasonOf(error) === stoppingReason;
+}
+
+function homeLost(name: string, cause: unknown): FlotillaError {
+  const message = `${name} cannot be asked at the instance that the introduction names`;
+  return withoutStack(() => new FlotillaError("unavailable", message, { reason: "home_unreachable", cause }));
 }
 
 /** Others will use it and its answers too, so both have time of their own, and not what the first caller has left. */

@@ -6,6 +6,8 @@ const failuresMax = 5;
 /** How long it then lets nothing through, before it tries one call. Milliseconds. */
 const openMs = 250;
 
+export type BreakerState = "closed" | "open" | "half_open";
+
 /**
  * A circuit breaker (Nygard, "Release It!"): a peer that keeps failing is left alone, but for one call now and then. By
  * the monotonic clock, so that no step of the wall clock keeps it open (docs/decisions/0009-own-breaker.md).
@@ -13,6 +15,8 @@ const openMs = 250;
 export interface Breaker {
   /** Whether a call would be let through now. */
   mayPass(): boolean;
+  /** `half_open`: the next call, or the one that is under way, tries whether it goes well again. */
+  readonly state: BreakerState;
   /**
    * Runs `call`, which asks the service `name`.
    * @throws FlotillaError `unavailable`, reason `circuit_open`, with `retryAfterMs`, when nothing is let through; else
@@ -34,6 +38,10 @@ export function makeBreaker(clock: Clock): Breaker {
 
   return {
     mayPass,
+    get state() {
+      if (!isOpen()) return "closed";
+      return isTrying || mayPass() ? "half_open" : "open";
+    },
     async run(call, { name, isFailure }) {
       if (!mayPass()) throw circuitOpen(name, openUntilMs - clock.monotonicMs());
       const isTrial = isOpen();

@@ -10,9 +10,8 @@ import { checkReply, helloHeader, type Proven, replyHeader, type Self, sayHello 
 import type { Identity } from "./identity.ts";
 import { endWhenRevoked } from "./key-watch.ts";
 import { type Backoff, type Connection, type Dialing, keepConnected, type Link } from "./reconnect.ts";
+import { addressOf } from "./service-url.ts";
 import { openSession } from "./session.ts";
-import { hasMore, sessionHref } from "./session-url.ts";
-import { socketPathIn } from "./unix-socket.ts";
 import { notAnswered, notProven, refused, unreachable } from "./unreachable.ts";
 
 /** What `connect` takes. */
@@ -33,6 +32,11 @@ export interface ConnectOptions {
   readonly random?: () => number;
   /** Hears every frame, for recordings and for counting. */
   readonly onFrame?: ((direction: "in" | "out", frame: string) => void) | undefined;
+  /**
+   * Hears that the peer is stopping, and is gone soon. The peer refuses new calls once this has resolved, or after a
+   * moment. Default: at once.
+   */
+  readonly onStopping?: (() => PromiseLike<void> | void) | undefined;
 }
 
 /** Between services. A peer is mostly back in half a second; doubled waits would miss that by as much again. */
@@ -93,6 +97,7 @@ export function connect<T extends RpcTarget>(options: ConnectOptions): Connectio
         callers,
         clock,
         onFrame: options.onFrame,
+        onPeerStopping: () => options.onStopping?.(),
       });
       if (self && proven) endWhenRevoked(session, { identity: self.identity, proven, clock });
       resolve({ session, instance: proven?.peer.instance });
@@ -101,24 +106,6 @@ export function connect<T extends RpcTarget>(options: ConnectOptions): Connectio
     socket.once("close", () => reject(unreachable(name, { text: "it closed the connection" })));
     return { link: promise, abandon: () => socket.terminate() };
   }
-}
-
-/** Of the sessions at `url`; `href` is then what stands in the request, and `socketPath` where it goes. */
-interface Address {
-  readonly href: string;
-  readonly socketPath?: string | undefined;
-}
-
-function addressOf(url: string): Address {
-  const parsed = URL.parse(url);
-  if (!parsed || !/^(https?|wss?|unix):$/.test(parsed.protocol) || hasMore(parsed)) {
-    throw new TypeError("url is no address such as http://host:port (or https, ws, wss), nor unix:/path");
-  }
-  const socketPath = socketPathIn(parsed);
-  if (socketPath !== undefined && !socketPath.startsWith("/"))
-    throw new TypeError("a unix: url takes an absolute path");
-  if (socketPath !== undefined) return { href: "ws://localhost/rpc", socketPath };
-  return { href: sessionHref(parsed) };
 }
 
 function selfOf({ identity, instance = newInstanceId() }: NonNullable<ConnectOptions["as"]>, clock: Clock): Self {

@@ -3,18 +3,28 @@ import { systemClock } from "../base/clock.ts";
 import { currentContext } from "../base/context.ts";
 import { hasCode, reasonOf } from "../base/errors.ts";
 import { deadlineMsDefault } from "../base/limits.ts";
-import { type Breaker, makeBreaker } from "./breaker.ts";
+import type { BreakerState } from "./breaker.ts";
 import { type ConnectOptions, connect } from "./connect.ts";
+import { type Directory, instancesMax } from "./directory.ts";
+import { type Member, makeMember, makeMembers } from "./members.ts";
 import type { Connection } from "./reconnect.ts";
 import { makeRetryBudget } from "./retry-budget.ts";
+import { addressOf } from "./service-url.ts";
 import { stoppingReason } from "./stopping.ts";
 import { unreachable } from "./unreachable.ts";
 
-/** What `connectAll` takes: `ConnectOptions` with several addresses. */
-export interface ConnectAllOptions extends Omit<ConnectOptions, "url"> {
-  /** Of every instance; each as `ConnectOptions.url`. */
-  readonly urls: readonly string[];
-}
+/** What `connectAll` takes: `ConnectOptions` with several addresses, or who knows them. */
+export type ConnectAllOptions = Omit<ConnectOptions, "url" | "onStopping"> &
+  (
+    | {
+        /** Of every instance; each as `ConnectOptions.url`. */
+        readonly urls: readonly string[];
+      }
+    | {
+        /** Who knows where the instances are, while they come and go. */
+        readonly directory: Directory;
+      }
+  );
 
 /** How one call of `Instances.call` may be treated. */
 export interface CallOptions {
@@ -25,25 +35,61 @@ export interface CallOptions {
    */
   readonly isRepeatable?: boolean;
   /**
+   * For how long a repeatable call waits while no instance can be reached. Default: until its deadline. Milliseconds; 0
+   * for who serves many, whose waiting calls would pile up.
+   */
+  readonly awayMsMax?: number;
+  /** How often a repeatable call is sent at most. Default: until its deadline, or the end of the budget. */
+  readonly attemptsMax?: number;
+  /** A run that has turned out to be the wrong one: asked only if there is no other. */
+  readonly except?: string | undefined;
+  /**
    * Calls that fail together, such as those that write: while the calls of one group keep failing, those of others go
    * on. Default: one group for all calls that name none.
    */
   readonly group?: string;
 }
 
+export type Use<T extends RpcTarget, R> = (main: RpcStub<T>, connection: Connection<T>) => PromiseLike<R>;
+
+/** How one instance is doing, for metrics and for people. */
+export interface InstanceReport {
+  readonly name: string;
+  readonly url: string;
+  /** Its run; undefined while it is away, and on anonymous connections. */
+  readonly instance: string | undefined;
+  readonly isOpen: boolean;
+  /** It is stopping, or the directory names it no more. */
+  readonly isLeaving: boolean;
+  /** Calls that nobody has answered. */
+  readonly underWay: number;
+  /** Calls that failed so that they count for its breakers, since it was first known. */
+  readonly failures: number;
+  /** Calls that it was sent although they had been sent before, there or elsewhere. */
+  readonly repeated: number;
+  /** By group of calls. */
+  readonly breakers: Readonly<Record<string, BreakerState>>;
+}
+
 /** One service, at as many addresses as it has instances; each of them comes and goes by itself. */
 export interface Instances<T extends RpcTarget> extends Disposable {
   readonly name: string;
   /**
-   * Runs `use` with the main object of an instance: of two at random, the one with fewer calls under way. What an
-   * instance refuses because it is stopping is sent to another, for it was not begun.
+   * Runs `use` with the main object of an instance, and the connection to it: of two at random, the one with fewer calls
+   * under way. What an
+   * instance refuses because it is stopping is sent to another, for it was not begun; so of several calls that `use`
+   * makes, one after the other, only the last may change anything.
    *
    * @throws FlotillaError what `use` throws; `unavailable` when no instance can be reached, with reason `circuit_open`
-   *   and `retryAfterMs` when those that can keep failing.
+   *   and `retryAfterMs` when those that can keep failing, or `directory_unknown` when nobody has said where they are.
    */
-  call<R>(use: (main: RpcStub<T>) => PromiseLike<R>, options?: CallOptions): Promise<R>;
-  /** The instance that `call` would ask: for who introduces what it gets there, or pipelines. */
-  pick(): Connection<T>;
+  call<R>(use: Use<T, R>, options?: CallOptions): Promise<R>;
+  /**
+   * The instance that `call` would ask: for who introduces what it gets there, pipelines, or keeps a capability.
+   * @param except as of `CallOptions`.
+   * @throws FlotillaError `unavailable`, reason `directory_unknown`; after `opened` it does not.
+   */
+  pick(except?: string): Connection<T>;
   /** The connection to that run of the service, if there is one. Borrowed, as what `pick` returns is. */
   at(instance: string): Connection<T> | undefined;
   /** Whether at least one can be asked now. */
@@ -54,22 +100,12 @@ export interface Instances<T extends RpcTarget> extends Disposable {
   opened(): Promise<void>;
   /** Whether connections were made without `as`. */
   readonly isAnonymous: boolean;
-  /** Entries in the tables of all open sessions; 1 and 1 for each when nothing is held. */
-  stats(): { imports: number; exports: number };
+  /** Entries in the tables of all open sessions, 1 and 1 for each when nothing is held; how many are open; calls under way. */
+  stats(): { imports: number; exports: number; open: number; underWay: number };
+  /** How each instance stands. */
+  report(): InstanceReport[];
   /** Ends all sessions, and with them what was obtained over them; calls reject with `unavailable` from then on. */
   close(): void;
-}
-
-type Use<T extends RpcTarget, R> = (main: RpcStub<T>) => PromiseLike<R>;
-
-interface Member<T extends RpcTarget> {
-  readonly connection: Connection<T>;
-  underWay: number;
-  /** By group, of its session: another has not failed yet. */
-  readonly breakers: Map<string, Breaker>;
-  sessionNumber: number;
-  /** It has said that it is stopping. */
-  isLeaving: boolean;
 }
 
 /** Between two attempts of a call that may be repeated: at first, and at most. Milliseconds. */
@@ -77,84 +113,83 @@ const retryMsMin = 20;
 const retryMsMax = 500;
 
 /**
- * Connects to all instances of a service, lazily; the caller owns what is returned, and closes it. Calls go to the less
- * busy of two (Mitzenmacher's "power of two choices"), and past those that are away, stopping, or failing; a capability
- * stays with the instance that hosts it.
+ * Connects to all instances of a service, lazily; the caller owns what is returned, and closes it. Calls go to the less busy of two (Mitzenmacher's "power of two choices"), and
+ * past those that are away, stopping, or failing; a capability stays with the instance that hosts it. An instance that
+ * the directory names is asked once it has proven who it is; one that it names no more gets no new calls, and is let go
+ * of when nothing is held there.
  *
- * @throws TypeError for no `urls`, and as `connect` does.
+ * @throws TypeError for no `urls` or more than 128, and as `connect` does.
  */
-export function connectAll<T extends RpcTarget>({ urls, ...options }: ConnectAllOptions): Instances<T> {
-  if (urls.length === 0) throw new TypeError("urls names no instance");
+export function connectAll<T extends RpcTarget>(options: ConnectAllOptions): Instances<T> {
   const { name, clock = systemClock, random = Math.random } = options;
-  const members = urls.map((url): Member<T> => {
-    const connection = connect<T>({ ...options, url });
-    return { connection, underWay: 0, breakers: new Map(), sessionNumber: 0, isLeaving: false };
-  });
+  const directory = "directory" in options ? options.directory : listed(options.urls);
   const budget = makeRetryBudget(clock);
   let isClosed = false;
+  const members = makeMembers<T>({
+    name,
+    directory,
+    clock,
+    makeMember: (url) => makeMember(url, clock, (onStopping) => connect<T>({ ...options, url, onStopping })),
+  });
+  const openMembers = () => members.current.filter(({ connection }) => connection.isOpen);
 
   return {
     name,
-    call: (use, { isRepeatable = false, group = "" } = {}) =>
-      isRepeatable ? callAgain(use, group) : callOnce(use, group),
-    pick: () => choose("").connection,
-    at: (instance) => members.find(({ connection }) => connection.instance === instance)?.connection,
+    call: (use, callOptions = {}) => (callOptions.isRepeatable ? callAgain(use, callOptions) : begin(use, callOptions)),
+    pick: (except) => choose("", undefined, except).connection,
+    at: (instance) => members.all.find(({ connection }) => connection.instance === instance)?.connection,
     get isOpen() {
-      return members.some(({ connection }) => connection.isOpen);
+      return openMembers().length > 0;
     },
     get openCount() {
-      return members.filter(({ connection }) => connection.isOpen).length;
+      return openMembers().length;
     },
     async opened() {
-      if (members.some(({ connection }) => connection.isOpen)) return;
-      const attempts = members.map(({ connection }) => connection.opened());
+      members.open();
+      await members.known();
+      if (openMembers().length > 0) return;
+      const attempts = members.current.map(({ connection }) => connection.opened());
       await Promise.any(attempts).catch((thrown: AggregateError) => {
         throw thrown.errors[0];
       });
     },
-    isAnonymous: members[0]!.connection.isAnonymous,
+    isAnonymous: options.as === undefined,
     stats() {
-      const all = members.map(({ connection }) => connection.stats());
-      const sum = (of: "imports" | "exports") => all.reduce((total, it) => total + it[of], 0);
-      return { imports: sum("imports"), exports: sum("exports") };
+      const all = members.all.map((member) => ({ ...member.connection.stats(), underWay: member.underWay }));
+      const sum = (of: "imports" | "exports" | "underWay") => all.reduce((total, it) => total + it[of], 0);
+      const held = { imports: sum("imports"), exports: sum("exports") };
+      return { ...held, open: openMembers().length, underWay: sum("underWay") };
     },
+    report: () => members.all.map(reportOf),
     close,
     [Symbol.dispose]: close,
   };
 
   function close(): void {
     isClosed = true;
-    for (const { connection } of members) connection.close();
+    members.close();
   }
 
-  /** @param except those that have refused this call. */
-  function choose(group: string, except?: ReadonlySet<Member<T>>): Member<T> {
-    const candidates = members.filter((member) => {
-      renew(member);
-      return !except?.has(member);
-    });
-    const open = candidates.filter(({ connection, isLeaving }) => connection.isOpen && !isLeaving);
-    const healthy = open.filter((member) => breakerOf(member, group).mayPass());
+  function reportOf(member: Member<T>): InstanceReport {
+    const { url, connection, underWay, failures, repeated } = member;
+    const { instance, isOpen } = connection;
+    const isLeaving = member.isLeaving || !members.current.includes(member);
+    return { name, url, instance, isOpen, isLeaving, underWay, failures, repeated, breakers: member.breakers() };
+  }
+
+  /** @param refusedBy those that have refused this call. */
+  function choose(group: string, refusedBy?: ReadonlySet<Member<T>>, except?: string): Member<T> {
+    const { current } = members;
+    members.open();
+    const asked = refusedBy ? current.filter((member) => !refusedBy.has(member)) : current;
+    const open = asked.filter(({ connection }) => connection.isOpen);
+    const staying = open.filter(({ isLeaving }) => !isLeaving);
+    const healthy = staying.filter((member) => member.breakerOf(group).mayPass());
+    const others = except === undefined ? [] : healthy.filter(({ connection }) => connection.instance !== except);
     // Never the last one: what fails is still better to ask than nobody. Its breaker lets through what it bears.
-    return lessBusy([healthy, open, candidates, members].find(({ length }) => length > 0)!);
-  }
-
-  /** What is known of one session says nothing of the next. */
-  function renew(member: Member<T>): void {
-    const { sessionNumber } = member.connection;
-    if (member.sessionNumber === sessionNumber) return;
-    member.sessionNumber = sessionNumber;
-    member.isLeaving = false;
-    member.breakers.clear();
-  }
-
-  function breakerOf({ breakers }: Member<T>, group: string): Breaker {
-    let breaker = breakers.get(group);
-    if (!breaker) {
-      breaker = makeBreaker(clock);
-      breakers.set(group, breaker);
-    }
-    return breaker;
+    const best = [others, healthy, staying, open, asked, current].find(({ length }) => length > 0);
+    if (!best) throw unreachable(name, { text: "nobody says where it is", reason: "directory_unknown" });
+    return lessBusy(best);
   }
 
   function lessBusy(from: readonly Member<T>[]): Member<T> {
@@ -165,58 +200,85 @@ export function connectAll<T extends RpcTarget>({ urls, ...options }: ConnectAll
     return b.underWay < a.underWay ? b : a;
   }
 
-  async function callOnce<R>(use: Use<T, R>, group: string): Promise<R> {
+  function begin<R>(use: Use<T, R>, options: CallOptions, isAgain = false): Promise<R> {
+    const callNow = () => callOnce(use, options, isAgain);
+    return members.current.length > 0 ? callNow() : members.known().then(callNow);
+  }
+
+  async function callOnce<R>(use: Use<T, R>, { group = "", except }: CallOptions, isAgain: boolean): Promise<R> {
     const refusedBy = new Set<Member<T>>();
     for (;;) {
-      const member = choose(group, refusedBy);
+      const member = choose(group, refusedBy, except);
+      if (isAgain || refusedBy.size > 0) member.sentAgain();
       try {
         return await ask(member, use, group);
       } catch (error) {
         if (reasonOf(error) !== stoppingReason) throw error;
-        member.isLeaving = true;
+        member.refused();
         refusedBy.add(member);
-        if (!members.some((other) => !refusedBy.has(other) && other.connection.isOpen)) throw error;
+        if (!members.current.some((other) => !refusedBy.has(other) && other.connection.isOpen)) throw error;
       }
     }
   }
 
   async function ask<R>(member: Member<T>, use: Use<T, R>, group: string): Promise<R> {
     const { connection } = member;
-    if (!connection.isOpen) return await use(connection.main);
+    if (!connection.isOpen) return await use(connection.main, connection);
     const { sessionNumber } = connection;
-    member.underWay += 1;
+    const leave = member.enter();
     try {
-      // A session that ends is the connection's to mend, and tells nothing of the next one.
-      const isStillOpen = () => connection.isOpen && connection.sessionNumber === sessionNumber;
-      return await breakerOf(member, group).run(() => use(connection.main), {
+      return await member.breakerOf(group).run(() => use(connection.main, connection), {
         name,
-        isFailure: (e) => isStillOpen() && isFailure(e),
+        isFailure(error) {
+          // A session that ends is the connection's to mend, and tells nothing of the next one.
+          if (!connection.isOpen || connection.sessionNumber !== sessionNumber || !isFailure(error)) return false;
+          member.failed();
+          return true;
+        },
       });
     } finally {
-      member.underWay -= 1;
+      leave();
     }
   }
 
-  async function callAgain<R>(use: Use<T, R>, group: string): Promise<R> {
-    const endMs = currentContext()?.deadlineAtMs ?? clock.monotonicMs() + deadlineMsDefault;
+  async function callAgain<R>(use: Use<T, R>, options: CallOptions): Promise<R> {
+    const startMs = clock.monotonicMs();
+    const endMs = currentContext()?.deadlineAtMs ?? startMs + deadlineMsDefault;
+    const awayUntilMs = startMs + (options.awayMsMax ?? Number.POSITIVE_INFINITY);
+    const { attemptsMax = Number.POSITIVE_INFINITY } = options;
     budget.earn();
     for (let attempt = 0; ; attempt += 1) {
       try {
-        return await callOnce(use, group);
+        return await begin(use, options, attempt > 0);
       } catch (error) {
         const waitMs = Math.min(retryMsMin * 2 ** attempt, retryMsMax) * (0.5 + random() / 2);
-        if (isClosed || !hasCode(error, "unavailable") || clock.monotonicMs() + waitMs >= endMs) throw error;
+        const nextMs = clock.monotonicMs() + waitMs;
+        if (isClosed || !mayHelp(error) || nextMs >= endMs || attempt + 1 >= attemptsMax) throw error;
+        if (openMembers().length === 0 && nextMs >= awayUntilMs) throw error;
         await new Promise<void>((resolve) => clock.after(waitMs, resolve));
         if (isClosed) throw unreachable(name, { text: "the connection was closed" });
         // One that is away costs nobody anything: only what is sent counts.
-        if (members.some(({ connection }) => connection.isOpen) && !budget.take()) throw error;
+        if (openMembers().length > 0 && !budget.take()) throw error;
       }
     }
   }
 }
 
-/** Said of the capability that a call brought, or of the call: not of the service. */
-const reasonsOfCalls: ReadonlySet<string | undefined> = new Set([stoppingReason, "home_restarted"]);
+/** @throws TypeError for none, too many, or what is no address. */
+function listed(urls: readonly string[]): Directory {
+  if (urls.length === 0) throw new TypeError("urls names no instance");
+  if (urls.length > instancesMax) throw new TypeError(`urls names more than ${instancesMax} instances`);
+  for (const url of urls) addressOf(url);
+  return {
+    watch(tell) {
+      tell(urls);
+      return () => {};
+    },
+  };
+}
+
+/** Said of the capability that a call brought: neither of the service, nor is it another at the next attempt. */
+const reasonsOfCalls: ReadonlySet<string | undefined> = new Set(["home_restarted", "home_unreachable"]);
 
 /**
  * SECURITY: nothing that a caller can bring about counts, or one of them could open the circuit for all: neither
@@ -224,5 +286,10 @@ const reasonsOfCalls: ReadonlySet<string | undefined> = new Set([stoppingReason,
  * hangs is noticed by its heartbeat.
  */
 function isFailure(error: unknown): boolean {
+  return mayHelp(error) && reasonOf(error) !== stoppingReason;
+}
+
+/** Whether another attempt, or another instance, may bring another answer. */
+function mayHelp(error: unknown): boolean {
   return hasCode(error, "unavailable") && !reasonsOfCalls.has(reasonOf(error));
 }

@@ -25,6 +25,8 @@ export interface Connection<in out T extends RpcTarget> extends Disposable {
   /** Resolves when a session is open. Rejects with `unavailable`, and a `reason`, while the peer is away. */
   opened(): Promise<void>;
   readonly isOpen: boolean;
+  /** The peer has said that it is stopping: whoever can asks another instance. */
+  readonly isLeaving: boolean;
   /** How many sessions were opened so far: what hangs on a session is gone when it has grown. */
   readonly sessionNumber: number;
   /** Entries in the tables of the session that is open; 1 and 1 when nothing is held, 0 and 0 while none is open. */
@@ -106,6 +108,9 @@ export function keepConnected<T extends RpcTarget>(options: KeepConnectedOptions
     isAnonymous,
     get isOpen() {
       return state.at === "open";
+    },
+    get isLeaving() {
+      return state.at === "open" && state.link.session.isPeerStopping;
     },
     get sessionNumber() {
       return sessionNumber;

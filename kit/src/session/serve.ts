@@ -72,7 +72,7 @@ export interface Server {
   /** Entries in the tables of the sessions that are open: when nothing is held, as many of each as there are sessions. */
   stats(): { sessions: number; imports: number; exports: number };
   /**
-   * Graceful: turns unready, takes no new connections, answers the calls that are under way, then closes.
+   * Graceful: turns unready, tells peers of ours, takes nothing new, answers the calls that are under way, then closes.
    * @param graceMs what is not answered by then is cut. Milliseconds, default 5 s.
    */
   drain(graceMs?: number): Promise<void>;
@@ -271,7 +271,7 @@ export async function serve(options: ServeOptions): Promise<Server> {
 
   /** Each ends when its own calls are answered: a peer need not wait for the slowest of the others. */
   async function endSession(session: Session): Promise<void> {
-    await session.drain().catch(() => {});
+    await session.part();
     session.close(stopped);
   }
 

@@ -13,13 +13,22 @@ import { refuseCalls } from "./stopping.ts";
 export interface Session {
   /** The peer's main object. Borrowed: disposing it would end the session. */
   readonly remoteMain: RpcStub<RpcTarget>;
+  /** Whether the peer has said that it is stopping. */
+  readonly isPeerStopping: boolean;
   /** Entries in capnweb's tables; 1 and 1 when nothing is held in either direction. */
   stats(): { imports: number; exports: number };
+  /**
+   * Tells the peer that this side is stopping. Resolves when the peer will ask nothing new, when the session is over or
+   * `noticeMsMax` are, and at once when the peer is a stock one, to whom nothing can be said.
+   */
+  announceStop(): Promise<void>;
   /**
    * From now on refuses new calls of the peer's with `unavailable`; resolves when every call that it waits for was
    * answered, rejects when the session ends before.
    */
   drain(): Promise<void>;
+  /** `announceStop`, then `drain`; resolves also when the session ends before. */
+  part(): Promise<void>;
   close(reason: FlotillaError): void;
   /** Resolves with the reason when the session is over, however that came. */
   readonly closed: Promise<FlotillaError>;
@@ -30,12 +39,20 @@ export interface SessionOptions extends Partial<TransportOptions> {
   /** What the peer may call. Owned by the session: disposed when it ends. */
   readonly localMain?: RpcTarget | undefined;
   readonly onHiddenError?: OnHiddenError | undefined;
+  /** Hears that the peer is stopping; resolves when nothing new will be asked of it, for which it waits a moment. */
+  readonly onPeerStopping?: (() => PromiseLike<void> | void) | undefined;
 }
+
+/** For a peer that hears that we are stopping, to finish what takes several calls. Milliseconds. */
+const noticeMsMax = 500;
 
 /** Starts a session on `channel`, which it owns from now on: what `serve` and `connect` do when a WebSocket has opened. */
 export function openSession(channel: Channel, options: SessionOptions = {}): Session {
+  const { clock = systemClock } = options;
   const over = Promise.withResolvers<FlotillaError>();
   let drained: Promise<void> | undefined;
+  let announced: PromiseWithResolvers<void> | undefined;
+  let isPeerStopping = false;
   const watched: Channel = {
     ...channel,
     listen: (events) =>
@@ -50,10 +67,11 @@ export function openSession(channel: Channel, options: SessionOptions = {}): Ses
   const transport = makeTransport(watched, {
     limits: options.limits ?? edgeLimits,
     callers: options.callers ?? { keepCallers: false, peerName: undefined },
-    clock: options.clock ?? systemClock,
+    clock,
     callContext: options.callContext,
     pace: options.pace,
     onRefused: options.onRefused,
+    onStopping,
     onFrame: options.onFrame,
   });
   const { localMain, onHiddenError } = options;
@@ -65,9 +83,23 @@ export function openSession(channel: Channel, options: SessionOptions = {}): Ses
   const rpc = outsideContext(
     () => new RpcSession<RpcTarget>(redacted, localMain, { onSendError: makeRedact(onHiddenError) }),
   );
-  return {
+  const session: Session = {
     remoteMain: rpc.getRemoteMain(),
+    get isPeerStopping() {
+      return isPeerStopping;
+    },
     stats: () => rpc.getStats(),
+    announceStop() {
+      if (channel.framing === "capnweb") return Promise.resolve();
+      if (!announced) {
+        announced = Promise.withResolvers();
+        const cancel = clock.after(noticeMsMax, announced.resolve);
+        void over.promise.then(announced.resolve as () => void);
+        void announced.promise.then(cancel);
+        transport.sayStopping();
+      }
+      return announced.promise;
+    },
     drain() {
       // Once: of two drains capnweb answers one (measured). Only when it has read what has arrived, and a turn later,
       // does it know which calls are waited for.
@@ -77,12 +109,35 @@ export function openSession(channel: Channel, options: SessionOptions = {}): Ses
         .then(() => rpc.drain());
       return drained;
     },
+    async part() {
+      await session.announceStop();
+      await session.drain().catch(() => {});
+    },
     close(reason) {
       transport.close(reason.code === "unavailable" ? 1001 : 1008, reason);
       over.resolve(reason);
     },
     closed: over.promise,
   };
+  return session;
+
+  /** The peer's notice, or its answer to ours. */
+  function onStopping(): void {
+    announced?.resolve();
+    // Once, however often it is said.
+    if (isPeerStopping) return;
+    isPeerStopping = true;
+    void answerNotice(options.onPeerStopping);
+  }
+
+  async function answerNotice(hear: SessionOptions["onPeerStopping"]): Promise<void> {
+    if (!hear) return;
+    try {
+      await hear();
+    } finally {
+      transport.sayStopping();
+    }
+  }
 }
 
 function nextTurn(): Promise<void> {

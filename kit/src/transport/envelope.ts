@@ -16,6 +16,12 @@ export function writeContext(context: CallContext, clock: Clock): string {
   return `{"tp":"${formatTraceparent(context)}","ms":${ms},"via":${JSON.stringify(context.callers)}}`;
 }
 
+/**
+ * A line of its own, no context. Of a server: it is stopping, and takes calls only until the peer has said the same. Of a
+ * client, in answer: what it sends from here on it does not expect to be taken (docs/protocol.md).
+ */
+export const stoppingLine = '{"stopping":true}';
+
 /** How far a peer's word about its callers is taken over. At the edge it is dropped: it would be anybody's claim. */
 export interface CallerPolicy {
   readonly keepCallers: boolean;

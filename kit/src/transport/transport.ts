@@ -8,7 +8,14 @@ import { makeTokenBucket } from "../base/token-bucket.ts";
 import type { Channel } from "./channel.ts";
 import { checkMessage, countGiven, exhausted, makePeerBudget, violation } from "./check.ts";
 import { makeDeadlines } from "./deadlines.ts";
-import { type CallerPolicy, carryContext, readContext, receivedContext, writeContext } from "./envelope.ts";
+import {
+  type CallerPolicy,
+  carryContext,
+  readContext,
+  receivedContext,
+  stoppingLine,
+  writeContext,
+} from "./envelope.ts";
 import "./orphans.ts";
 import type { Pace } from "./pace.ts";
 
@@ -22,6 +29,8 @@ export interface TransportOptions {
   readonly pace?: Pace | undefined;
   /** Hears why this transport ended its session, when the peer was at fault. */
   readonly onRefused?: ((reason: FlotillaError) => void) | undefined;
+  /** Hears the peer's `sayStopping`, each time. */
+  readonly onStopping?: (() => void) | undefined;
   /** Hears every frame in both directions; for recordings in tests and for counting. */
   readonly onFrame?: ((direction: "in" | "out", frame: string) => void) | undefined;
 }
@@ -34,6 +43,8 @@ export interface Transport {
   abort(reason: unknown): void;
   /** Resolves when capnweb has been given every message that has arrived, or the session has ended. */
   allRead(): Promise<void>;
+  /** Tells the peer so, after all that was sent; nothing to a stock peer, who does not know the word. */
+  sayStopping(): void;
   /** Ends the session from our side; every outstanding call rejects with `reason`. */
   close(code: number, reason: FlotillaError): void;
 }
@@ -76,7 +87,7 @@ export function makeTransport(channel: Channel, options: TransportOptions): Tran
 
   channel.listen({ frame: onChannelFrame, closed: fail });
 
-  return { encodingLevel: "jsonCompatible", send, receive, abort, allRead, close };
+  return { encodingLevel: "jsonCompatible", send, receive, abort, allRead, sayStopping, close };
 
   function onChannelFrame(frame: string): void {
     if (failure) return;
@@ -94,7 +105,8 @@ export function makeTransport(channel: Channel, options: TransportOptions): Tran
   function readLines(frame: string): void {
     let context: CallContext | undefined;
     for (const line of frame.split("\n")) {
-      if (line.startsWith("{")) context = readContext(line, options.callers, clock);
+      if (line === stoppingLine) options.onStopping?.();
+      else if (line.startsWith("{")) context = readContext(line, options.callers, clock);
       else readMessage(line, context);
     }
   }
@@ -224,6 +236,12 @@ export function makeTransport(channel: Channel, options: TransportOptions): Tran
   function append(line: string): void {
     unsent.push(line);
     unsentChars += line.length + 1;
+  }
+
+  function sayStopping(): void {
+    if (failure || !ours) return;
+    append(stoppingLine);
+    flush();
   }
 
   function flush(): void {

@@ -1,0 +1,150 @@
+import { type Cancel, type Clock, systemClock } from "../base/clock.ts";
+import { outsideContext } from "../base/context.ts";
+import { FlotillaError, toFlotillaError } from "../base/errors.ts";
+import { type Directory, instancesMax } from "../session/directory.ts";
+import { addressOf } from "../session/service-url.ts";
+
+export interface DirectoryOptions {
+  /** Milliseconds between two looks, about; where the source says how long its answer is good, sooner if that is less. */
+  readonly intervalMs?: number | undefined;
+  /**
+   * Hears, once for each kind, why the last known good list is kept: the directory cannot be reached (`unavailable`), or
+   * says what cannot be (`failed_precondition`, reason `directory_malformed`).
+   */
+  readonly onProblem?: ((problem: FlotillaError) => void) | undefined;
+  readonly clock?: Clock | undefined;
+  /** 0 to 1, so that many processes do not look at the same moment. */
+  readonly random?: (() => number) | undefined;
+}
+
+export interface Found {
+  readonly urls: readonly string[];
+  /** For how long the source says that it is good. Milliseconds. */
+  readonly ttlMs?: number | undefined;
+}
+
+export interface Source {
+  /** What is looked into, for people; without a password. */
+  readonly title: string;
+  /** Asks now. `ended` aborts when nobody waits any more. Rejects with anything. */
+  look(ended: AbortSignal): Promise<Found>;
+  /** Says by `changed` that it is worth a look now. @returns stops. */
+  listen?(changed: () => void): () => void;
+  readonly intervalMs: number;
+}
+
+/** One look, however slow the other side is. Milliseconds. */
+const lookMsMax = 5_000;
+/** However short an answer is good: nobody is asked more often. Milliseconds. */
+const intervalMsMin = 100;
+
+/**
+ * A directory that looks again and again. What it found last holds when it finds nothing, cannot look, or finds what
+ * cannot be: an address that is none makes the whole answer void, for half of it may be missing.
+ */
+export function makeLookup(source: Source, options: DirectoryOptions = {}): Directory {
+  const { clock = systemClock, random = Math.random, onProblem } = options;
+  const intervalMs = options.intervalMs ?? source.intervalMs;
+  return { watch: (tell) => outsideContext(() => watch(tell)) };
+
+  function watch(tell: (urls: readonly string[]) => void): () => void {
+    const over = new AbortController();
+    let known = "";
+    let problem = "";
+    let cancelNext: Cancel = () => {};
+    let isLooking = false;
+    let isStale = false;
+    const stopListening = source.listen?.(() => {
+      isStale = true;
+      void look();
+    });
+    void look();
+    return () => {
+      if (over.signal.aborted) return;
+      over.abort();
+      cancelNext();
+      stopListening?.();
+    };
+
+    async function look(): Promise<void> {
+      if (isLooking || over.signal.aborted) return;
+      isLooking = true;
+      isStale = false;
+      cancelNext();
+      const ttlMs = await lookOnce();
+      isLooking = false;
+      if (over.signal.aborted) return;
+      const waitMs = Math.max(Math.min(ttlMs ?? intervalMs, intervalMs), intervalMsMin);
+      if (isStale) void look();
+      else cancelNext = clock.after(waitMs * (0.75 + random() / 2), () => void look());
+    }
+
+    async function lookOnce(): Promise<number | undefined> {
+      try {
+        const { urls, ttlMs } = await inTime(source, over.signal, clock);
+        if (over.signal.aborted) return undefined;
+        const checked = check(urls, source.title);
+        problem = "";
+        const found = checked.join("\n");
+        if (found !== known) tell(checked);
+        known = found;
+        return ttlMs;
+      } catch (thrown) {
+        if (!over.signal.aborted) report(thrown);
+        return undefined;
+      }
+    }
+
+    function report(thrown: unknown): void {
+      const isOurs = thrown instanceof FlotillaError;
+      const message = `${source.title} cannot be looked into`;
+      const found = isOurs ? toFlotillaError(thrown) : new FlotillaError("unavailable", message, { cause: thrown });
+      const kind = `${found.code} ${found.message}`;
+      if (kind === problem) return;
+      problem = kind;
+      onProblem?.(found);
+    }
+  }
+}
+
+/** For sources: what they found is not what a directory says. */
+export function malformed(title: string, what: string): FlotillaError {
+  return new FlotillaError("failed_precondition", `${title}: ${what}`, { reason: "directory_malformed" });
+}
+
+/** In one order, so that another order is no change. */
+function check(urls: readonly string[], title: string): string[] {
+  const distinct = [...new Set(urls)].sort();
+  if (distinct.length === 0) throw malformed(title, "it names no instance");
+  if (distinct.length > instancesMax) throw malformed(title, `it names more than ${instancesMax} instances`);
+  const wrong = distinct.findIndex((url) => !isAddress(url));
+  if (wrong >= 0)
+    throw malformed(title, `${JSON.stringify(distinct[wrong]!.slice(0, 100))} is no address of a service`);
+  return distinct;
+}
+
+function isAddress(url: string): boolean {
+  try {
+    addressOf(url);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+async function inTime(source: Source, over: AbortSignal, clock: Clock): Promise<Found> {
+  const ended = new AbortController();
+  const { promise: late, reject } = Promise.withResolvers<never>();
+  const end = () => {
+    ended.abort();
+    reject(new FlotillaError("unavailable", `${source.title} does not answer`));
+  };
+  const cancel = clock.after(lookMsMax, end);
+  over.addEventListener("abort", end, { once: true });
+  try {
+    return await Promise.race([source.look(ended.signal), late]);
+  } finally {
+    cancel();
+    over.removeEventListener("abort", end);
+  }
+}
