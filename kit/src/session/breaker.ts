@@ -6,6 +6,7 @@ const failuresMax = 5;
 /** How long it then lets nothing through, before it tries one call. Milliseconds. */
 const openMs = 250;
 
+/** Lets calls through, lets none through, or lets one try. */
 export type BreakerState = "closed" | "open" | "half_open";
 
 /**

@@ -50,6 +50,7 @@ export interface CallOptions {
   readonly group?: string;
 }
 
+/** What a call does with the instance that was chosen for it. */
 export type Use<T extends RpcTarget, R> = (main: RpcStub<T>, connection: Connection<T>) => PromiseLike<R>;
 
 /** How one instance is doing, for metrics and for people. */
