@@ -1,13 +1,14 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Connection } from "@flotilla/kit/browser";
+import { type Desk, makeDesk, makeRig } from "@flotilla/kit/testing";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { packKit } from "../kit/package/pack.ts";
 import type { Gateway } from "../shop/contracts/gateway.ts";
 import { openChromium, type Site, startSite, whyNoChromium } from "./chromium.ts";
 import { makeConsumer } from "./consumer.ts";
-import { type Processes, startProcesses, until } from "./process-harness.ts";
+import { type Processes, startProcesses, until, untilEqual } from "./process-harness.ts";
 
 type Kit = typeof import("@flotilla/kit/browser");
 
@@ -167,6 +168,61 @@ describe.skipIf(why !== undefined)(`a page in Chromium${why ? ` (skipped: ${why}
       return { code, isOpen: connection.isOpen, sessions: connection.sessionNumber };
     });
     expect(refused).toEqual({ code: "unavailable", isOpen: false, sessions: 0 });
+    await page.close();
+  });
+
+  test("lends a service a capability of its own, and leaves nothing behind there", async () => {
+    await using rig = makeRig();
+    const desk = makeDesk();
+    const server = await rig.serve({ main: desk.mainFor, origins: [listed.origin] });
+    const { page, complaints } = await open(listed);
+    const said = await page.evaluate(async (url) => {
+      const { kit } = window;
+      class Visitor extends kit.RpcTarget {
+        answer() {
+          return "from the page";
+        }
+      }
+      const connection = kit.connect<Desk>({ name: "desk", url });
+      const visitor = new Visitor() as unknown as Parameters<Desk["ask"]>[0];
+      const answer = await connection.main.ask(visitor);
+      const ticket = connection.main.take(7);
+      const number = await ticket.getNumber();
+      ticket[Symbol.dispose]();
+      return [answer, number];
+    }, server.url);
+    expect(said).toEqual(["from the page", 7]);
+    await until(() => desk.live() === 1, "the ticket released");
+    await untilEqual(server.stats, { sessions: 1, imports: 1, exports: 1 });
+    expect(complaints).toEqual([]);
+    await page.close();
+    await untilEqual(server.stats, { sessions: 0, imports: 0, exports: 0 });
+  });
+
+  test.each([
+    ["the network is back", () => window.dispatchEvent(new Event("online"))],
+    ["somebody looks at it", () => document.dispatchEvent(new Event("visibilitychange"))],
+    ["it comes out of the browser's cache", () => window.dispatchEvent(new Event("pageshow"))],
+  ])("dials at once when %s", async (_, wake) => {
+    await using rig = makeRig();
+    const desk = makeDesk();
+    const options = { main: desk.mainFor, origins: [listed.origin] };
+    const server = await rig.serve(options);
+    const { page } = await open(listed);
+    const isOpen = () => page.evaluate(() => window.kept.connection.isOpen);
+    await page.evaluate(async (url) => {
+      const { kit } = window;
+      // No wait of it ever ends, so that only a wake can bring it back.
+      const clock = { ...kit.systemClock, after: () => () => {} };
+      window.kept.connection = kit.connect({ name: "desk", url, clock });
+      await window.kept.connection.opened();
+    }, server.url);
+    await server.drain();
+    await until(async () => !(await isOpen()), "the session is over");
+    await rig.serve({ ...options, port: Number(new URL(server.url).port) });
+    expect(await isOpen()).toBe(false);
+    await page.evaluate(wake);
+    await until(isOpen, "the page is back");
     await page.close();
   });
 

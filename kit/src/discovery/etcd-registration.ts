@@ -4,6 +4,7 @@ import { FlotillaError } from "../base/errors.ts";
 import { addressOf } from "../session/service-url.ts";
 import { askEtcd, type EtcdPlace, toBase64 } from "./etcd.ts";
 
+/** What is registered, and for how long at a time. */
 export interface RegistrationOptions {
   /** Of the instance that is registered: the last part of its key. */
   readonly instance: string;

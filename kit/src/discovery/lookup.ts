@@ -4,6 +4,7 @@ import { FlotillaError, toFlotillaError } from "../base/errors.ts";
 import { type Directory, instancesMax } from "../session/directory.ts";
 import { addressOf } from "../session/service-url.ts";
 
+/** What every directory takes. */
 export interface DirectoryOptions {
   /** Milliseconds between two looks, about; where the source says how long its answer is good, sooner if that is less. */
   readonly intervalMs?: number | undefined;

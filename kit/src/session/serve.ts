@@ -101,10 +101,14 @@ const paths = { session: "/rpc", batch: "/rpc/batch", health: "/healthz", ready:
 /**
  * Serves one service: HTTP batch at `POST /rpc/batch`, WebSocket at `/rpc`, `/healthz` and `/readyz`.
  *
+<<<<<<< HEAD
  * @throws FlotillaError `unavailable`, reason `cannot_listen`, or `port_in_use`: the port or the Unix socket is taken.
+=======
+ * @throws FlotillaError `unavailable`, reason `port_in_use` when port or Unix socket is taken, or `cannot_listen`.
+>>>>>>> work-package
  */
 export async function serve(options: ServeOptions): Promise<Server> {
-  const { host = "127.0.0.1", clock = systemClock } = options;
+  const { host = "127.0.0.1", clock = systemClock, receiveMsMax = receiveMsDefault } = options;
   const self: Self | undefined = options.identity && {
     identity: options.identity,
     instance: options.instance ?? newInstanceId(),
@@ -118,8 +122,6 @@ export async function serve(options: ServeOptions): Promise<Server> {
   /** Tells those who still send that nobody will read on. */
   const stopAsked = new AbortController();
   let stopping: Promise<void> | undefined;
-
-  const { receiveMsMax = receiveMsDefault } = options;
   const http = createServer(
     {
       headersTimeout: receiveMsMax,
