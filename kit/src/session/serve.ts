@@ -71,10 +71,7 @@ export interface Server {
   readonly url: string;
   /** Entries in the tables of the sessions that are open: when nothing is held, as many of each as there are sessions. */
   stats(): { sessions: number; imports: number; exports: number };
-  /**
-   * Graceful: turns unready, takes no new connections, answers the calls that are under way, then closes.
-   * @param graceMs what is not answered by then is cut. Milliseconds, default 5 s.
-   */
+  /** Graceful: turns unready, answers the calls under way, then closes; what is not answered after `graceMs` (5 s) is cut. */
   drain(graceMs?: number): Promise<void>;
 }
 
