@@ -47,7 +47,7 @@ export interface PostgresServer extends AsyncDisposable {
   url(database?: string): string;
   /** A schema of its own for each call, or a database, empty. */
   place(): PostgresPlace;
-  /** Runs `sql` as the superuser. */
+  /** Runs `sql` as the superuser; the rows of its last statement. */
   sql<Row extends object = Record<string, unknown>>(sql: string, values?: unknown[]): Promise<Row[]>;
   /** By SIGINT: sessions are ended, transactions rolled back. */
   stop(): Promise<void>;
@@ -131,7 +131,8 @@ function makeServer(directory: string, settings: readonly string[]): PostgresSer
       const client = new pg.Client({ connectionString: url() });
       await client.connect();
       try {
-        return (await client.query(sql, values)).rows;
+        // Of several statements in one text, what the last one said.
+        return [await client.query(sql, values)].flat().at(-1)!.rows;
       } finally {
         await client.end();
       }

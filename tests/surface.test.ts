@@ -1,4 +1,5 @@
 import * as kit from "@flotilla/kit";
+import * as browser from "@flotilla/kit/browser";
 import * as testing from "@flotilla/kit/testing";
 import { expect, test } from "vitest";
 
@@ -67,6 +68,27 @@ test("the kit's testing exports these values", () => {
       "tablesAtRest",
       "trioNames",
       "until",
+    ]
+  `);
+});
+
+test("the kit exports these values to pages", () => {
+  expect(Object.keys(browser).sort()).toMatchInlineSnapshot(`
+    [
+      "FlotillaError",
+      "RpcPromise",
+      "RpcStub",
+      "RpcTarget",
+      "connect",
+      "currentContext",
+      "edgeLimits",
+      "errorCodes",
+      "hasCode",
+      "linkLimits",
+      "newIdempotencyKey",
+      "reasonOf",
+      "systemClock",
+      "withContext",
     ]
   `);
 });

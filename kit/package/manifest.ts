@@ -39,6 +39,7 @@ export function publishedManifest(own: OwnManifest): object {
     // It mends capnweb when it is loaded; a bundler that dropped it would bring the fault back.
     sideEffects: ["./dist/transport/orphans.js", "./dist/browser.js", "./src/transport/orphans.ts"],
     files: ["dist", "src", "CHANGELOG.md"],
+    publishConfig: { access: "public" },
     dependencies,
     peerDependencies,
     peerDependenciesMeta,

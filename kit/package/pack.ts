@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { glob, mkdir, mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { stagePackage } from "./stage.ts";
@@ -10,6 +11,8 @@ import { stagePackage } from "./stage.ts";
 const run = promisify(execFile);
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const outDir = join(root, "kit", "dist");
+
+const lockPollMs = 100;
 
 /** All that the tarball is made of, and by. */
 const inputs = [
@@ -25,7 +28,7 @@ const inputs = [
 
 /**
  * Packs the kit as it is published, unless a tarball of these very inputs is there.
- * Several processes may do so at once: each builds in a folder of its own, and the tarball appears whole.
+ * Several processes may ask at once: one builds, in a folder of its own, and the tarball appears whole.
  *
  * @returns the path of the tarball.
  */
@@ -34,10 +37,13 @@ export async function packKit(): Promise<string> {
   const tarball = join(outDir, `flotilla-kit-${version}.tgz`);
   const record = join(outDir, "inputs.sha256");
   const wanted = await hashInputs();
-  if (existsSync(tarball) && (await readFile(record, "utf8").catch(() => "")) === wanted) return tarball;
+  const isMade = async () => existsSync(tarball) && (await readFile(record, "utf8").catch(() => "")) === wanted;
   await mkdir(outDir, { recursive: true });
+  if (await isMade()) return tarball;
+  const unlock = await lock(join(outDir, `${wanted.slice(0, 16)}.lock`));
   const dir = await mkdtemp(join(outDir, ".build-"));
   try {
+    if (await isMade()) return tarball;
     await stagePackage(dir);
     const packed = await npmPack(dir);
     await rm(record, { force: true });
@@ -46,6 +52,33 @@ export async function packKit(): Promise<string> {
     return tarball;
   } finally {
     await rm(dir, { recursive: true, force: true });
+    await unlock();
+  }
+}
+
+/**
+ * Waits for another process that makes the same. It saves work and no more: should two hold it, after one that was
+ * killed, both make the same tarball.
+ */
+async function lock(file: string): Promise<() => Promise<void>> {
+  for (;;) {
+    try {
+      await writeFile(file, `${process.pid}`, { flag: "wx" });
+      return () => rm(file, { force: true });
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+      const holder = Number(await readFile(file, "utf8").catch(() => ""));
+      if (holder > 0 && !isAlive(holder)) await rm(file, { force: true });
+      else await delay(lockPollMs);
+    }
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
   }
 }
 

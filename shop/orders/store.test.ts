@@ -213,6 +213,51 @@ describe.each(Object.entries(kinds))("an order store in %s", (kind, open) => {
   });
 });
 
+describe.skipIf(whyNoPostgres)("an order store in postgres", () => {
+  it("of two instances places one order for fifty equal requests, half of them at each, in each of many rounds", async () => {
+    const place = postgres!.place();
+    const [one, other] = await Promise.all([openOrderStore(place), openOrderStore(place)]);
+    for (let round = 1; round <= 5; round++) {
+      const key = `key ${round}`;
+      const asked = Array.from({ length: 50 }, (_, n) => (n % 2 ? one : other).place(orderOf(key)));
+      const answers = await Promise.all(asked);
+      expect(new Set(answers.map((answer) => answer.order.id)).size).toBe(1);
+      expect(answers.filter((answer) => !answer.replayed)).toHaveLength(1);
+      expect(await one.byId(answers[0]!.order.id)).toMatchObject({ lines });
+      expect(await other.count()).toBe(round);
+    }
+    const cancelled = Array.from({ length: 10 }, (_, n) => (n % 2 ? one : other).cancel("order1", byAlice));
+    expect(new Set((await Promise.all(cancelled)).map((order) => order?.status))).toEqual(new Set(["cancelled"]));
+    await Promise.all([one.close(), other.close()]);
+  });
+
+  it("gives no id twice to many orders at once, of two instances, and forgets old keys meanwhile", async () => {
+    const place = postgres!.place();
+    const stores = await Promise.all([openOrderStore(place), openOrderStore(place)]);
+    const placing = Array.from({ length: 200 }, (_, n) =>
+      stores[n % 2]!.place(orderOf(`${n}`, { createdAtMs: n % 4 === 0 ? 1_000 : 1_001 + idempotencyMsMin })),
+    );
+    const placed = await Promise.all(placing);
+    expect(new Set(placed.map(({ order }) => order.id)).size).toBe(200);
+    expect(await stores[0].listByUser("user2")).toHaveLength(200);
+    await Promise.all(stores.map((store) => store.close()));
+  });
+
+  it.each([
+    ["a user's list", "SELECT * FROM orders WHERE user_id = 'user2' AND number < 9 ORDER BY number DESC LIMIT 5"],
+    ["a key", "SELECT * FROM idempotency_records WHERE scope = 'a' AND key = 'b'"],
+    ["old keys", "SELECT * FROM idempotency_records WHERE created_at_ms < 5 ORDER BY created_at_ms LIMIT 10"],
+    ["an order's lines", "SELECT * FROM order_lines WHERE order_number = 5 ORDER BY position"],
+  ])("finds %s by an index, without sorting", async (_, sql) => {
+    const place = postgres!.place();
+    await (await openOrderStore(place)).close();
+    const toPlan = `SET search_path = ${place.schema}; SET enable_seqscan = off; SET enable_bitmapscan = off; EXPLAIN ${sql}`;
+    const plan = JSON.stringify(await postgres!.sql(toPlan));
+    expect(plan).toContain("Index Scan");
+    expect(plan).not.toMatch(/Sort|Seq Scan/);
+  });
+});
+
 describe("an order store in sqlite", () => {
   it("keeps orders, lines and keys over a restart, and never gives an id twice", async () => {
     const before = openSqliteOrderStore(file);

@@ -46,7 +46,7 @@ export interface Connections {
 export function makeConnections(place: PostgresPlace, application: string, limits: ConnectionLimits): Connections {
   const { connectionsMax, connectMsMax, statementMsMax, patienceMs } = limits;
   const poolOf = new WeakMap<PoolClient, Pool>();
-  const ends = new Set<Promise<void>>();
+  const ends = new Set<Promise<unknown>>();
   let pool: Pool | undefined;
   let search: Promise<Pool> | undefined;
   let missingSinceMs = Number.POSITIVE_INFINITY;
@@ -99,7 +99,7 @@ export function makeConnections(place: PostgresPlace, application: string, limit
     missingSinceMs = performance.now();
     while (!isClosed) {
       try {
-        const server = await Promise.any(place.servers.map(probe));
+        const server = await Promise.any(place.servers.map((each) => tracked(probe(each))));
         if (isClosed) break;
         pool = openPool(server);
         missingSinceMs = Number.POSITIVE_INFINITY;
@@ -127,9 +127,17 @@ export function makeConnections(place: PostgresPlace, application: string, limit
 
   function drop(from: Pool): void {
     if (pool === from) pool = undefined;
-    if (from.ending) return;
-    const end = from.end().finally(() => ends.delete(end));
-    ends.add(end);
+    if (!from.ending) void tracked(from.end());
+  }
+
+  /** Until it is over `close` is not. */
+  async function tracked<T>(work: Promise<T>): Promise<T> {
+    ends.add(work);
+    try {
+      return await work;
+    } finally {
+      ends.delete(work);
+    }
   }
 
   return {
@@ -158,8 +166,7 @@ export function makeConnections(place: PostgresPlace, application: string, limit
     async close() {
       isClosed = true;
       if (pool) drop(pool);
-      await Promise.all(ends);
-      await search?.catch(() => undefined);
+      await Promise.allSettled([...ends, search]);
     },
   };
 }

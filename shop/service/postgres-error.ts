@@ -100,7 +100,13 @@ export function closed(): FlotillaError {
 /** Why a store refuses to open; for the operator who starts the service, so it names the place, which holds no secret. */
 export function openingError(thrown: unknown, where: string): unknown {
   if (!(thrown instanceof FlotillaError)) {
-    return new FlotillaError("unavailable", `The store ${where} cannot be opened`, { reason: "store", cause: thrown });
+    const isOurs = kindOf(thrown) === "other";
+    const said = thrown instanceof Error ? thrown.message : String(thrown);
+    const message = `The store ${where} cannot be opened: ${said}`;
+    return new FlotillaError(isOurs ? "failed_precondition" : "unavailable", message, {
+      reason: "store",
+      cause: thrown,
+    });
   }
   if (thrown.code !== "unavailable") return thrown;
   const causes = thrown.cause instanceof AggregateError ? thrown.cause.errors : [thrown.cause];

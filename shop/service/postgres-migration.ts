@@ -106,10 +106,10 @@ function assertWhole(expected: readonly string[], present: readonly string[], wh
   throw refusal("store_damaged", message);
 }
 
-/** A table of that name is there, and we have not made it; or there is one called migrations, and it is another's. */
+/** A table or function of that name is there, and we have not made it. */
 function foreignIfTaken(error: unknown, where: string): unknown {
   const code = error instanceof Error && "code" in error ? error.code : undefined;
-  if (code !== "42P07" && code !== "42703" && code !== "42723") return error;
+  if (code !== "42P07" && code !== "42723") return error;
   const message = `The store ${where} holds tables that are not this service's: give it a database or schema of its own`;
   return refusal("store_foreign", message, error);
 }

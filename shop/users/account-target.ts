@@ -10,7 +10,8 @@ import { type Ask, allows, standing, UserTarget } from "./user.ts";
 
 /**
  * The Account capability. What ends logins commits, revokes, and only then answers: before its caller hears of it, no
- * call begins on anything that came of those logins, whoever holds it.
+ * call begins on anything that came of those logins, whoever holds it. Where another instance ended them no revoker
+ * reaches: so each method asks the store how its login stands before it does anything.
  */
 export class AccountTarget implements Implementation<Account>, Disposable {
   readonly #deps: UserDeps;
@@ -67,6 +68,7 @@ export class AccountTarget implements Implementation<Account>, Disposable {
 
   async listSessions(): Promise<LoginSession[]> {
     const { store, clock } = this.#deps;
+    await standing(this.#ask);
     const { accountId, sid: own } = this.#found.login;
     return (await store.listLogins(accountId, clock.now())).map((login) => ({
       sessionId: login.sid,
@@ -79,6 +81,7 @@ export class AccountTarget implements Implementation<Account>, Disposable {
 
   async endSession(sessionId: string): Promise<void> {
     const { store, revokers } = this.#deps;
+    await standing(this.#ask);
     const login = { accountId: this.#found.login.accountId, sid: sessionId };
     const isEnded = await store.endLogin(login, "session_ended", this.#actor());
     if (!isEnded) throw new FlotillaError("not_found", "Session not found");
@@ -94,6 +97,7 @@ export class AccountTarget implements Implementation<Account>, Disposable {
 
   async logoutEverywhere(): Promise<Ended> {
     const { store, revokers } = this.#deps;
+    await standing(this.#ask);
     const { accountId } = this.#found.login;
     const ended = await store.endLogins(accountId, this.#actor());
     revokers.endAccount(accountId);

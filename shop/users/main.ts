@@ -8,6 +8,7 @@ import { assertNoDemoUsers } from "./production.ts";
 import { makeRevokers } from "./revokers.ts";
 import { seedUsers } from "./seed.ts";
 import { userServiceFor } from "./service.ts";
+import { shareTokenKeys } from "./shared-keys.ts";
 import { openUserStore } from "./store-sql.ts";
 import { openTokenKeys } from "./token-keys.ts";
 
@@ -17,7 +18,9 @@ await runService("users", process.env, async ({ settings, socketPath, identity, 
   const passwords = makePasswords();
   if (mode === "production") await assertNoDemoUsers(store, passwords);
   const revokers = makeRevokers();
-  const tokens = makeAccessTokens({ clock, keys: openTokenKeys(join(dataDir, "token-keys"), clock) });
+  const keys = shareTokenKeys({ own: openTokenKeys(join(dataDir, "token-keys"), clock), store, clock });
+  await keys.current();
+  const tokens = makeAccessTokens({ clock, keys });
   const deps = { clock, store, passwords, tokens, revokers };
   let isSeeded = false;
   const server = await serve({

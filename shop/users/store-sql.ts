@@ -3,15 +3,17 @@ import type { PostgresPlace } from "../service/postgres-place.ts";
 import { openSqlite } from "../service/sqlite.ts";
 import { accounts } from "./migrations/0001-accounts.ts";
 import { logins } from "./migrations/0002-logins.ts";
-import { refusals } from "./migrations/0003-refusals.ts";
+import { tokenKeys } from "./migrations/0003-token-keys.ts";
+import { refusals } from "./migrations/0004-refusals.ts";
 import { accountStore } from "./sql-accounts.ts";
 import { auditStore } from "./sql-audit.ts";
+import { keyStore } from "./sql-keys.ts";
 import { loginStore } from "./sql-logins.ts";
 import { roleStore } from "./sql-roles.ts";
 import type { UserStore } from "./store.ts";
 import type { Db, Tables } from "./tables.ts";
 
-export const migrations = [accounts, logins, refusals];
+export const migrations = [accounts, logins, tokenKeys, refusals];
 
 /** A `UserStore` that lets go of its file at once. */
 export interface SqliteUserStore extends UserStore {
@@ -32,5 +34,5 @@ export async function openUserStore(where: string | PostgresPlace): Promise<User
 /** A `UserStore` in any database that `migrations` were applied to. */
 export function userStore(db: Db): UserStore {
   const close = () => db.close();
-  return { ...accountStore(db), ...loginStore(db), ...roleStore(db), ...auditStore(db), close };
+  return { ...accountStore(db), ...loginStore(db), ...roleStore(db), ...auditStore(db), ...keyStore(db), close };
 }

@@ -112,12 +112,27 @@ export interface AuditStore extends AuditReader<AuditEvent> {
   noteIntroduction(introduction: { readonly gifter: string; readonly recipient: string }, by: Actor): Promise<void>;
 }
 
+export interface PublishedKey {
+  readonly kid: string;
+  /** DER of its SPKI, as base64url. */
+  readonly publicKey: string;
+}
+
+/** The public halves of the keys that the instances of the service sign with, so that each believes the others. */
+export interface KeyStore {
+  /** Says that the key signs now, or still; forgets those of which nobody has said so since `forgetBeforeMs`. */
+  publishKey(key: PublishedKey, at: { readonly nowMs: number; readonly forgetBeforeMs: number }): Promise<void>;
+  withdrawKey(kid: string): Promise<void>;
+  /** Those that were published since. */
+  publishedKeys(sinceMs: number): Promise<PublishedKey[]>;
+}
+
 /**
- * Accounts, their logins, roles, and the trail of what happened to them. Each method is one whole unit of work: it happens
+ * Accounts, their logins, roles, keys, and the trail of what happened to them. Each method is one whole unit of work: it happens
  * at once or not at all, with its entry in the trail, and is kept when its promise resolves. All reject with
  * `unavailable` when the store cannot be used now.
  */
-export interface UserStore extends AccountStore, LoginStore, RoleStore, AuditStore {
+export interface UserStore extends AccountStore, LoginStore, RoleStore, AuditStore, KeyStore {
   close(): void | Promise<void>;
 }
 

@@ -33,6 +33,7 @@ export interface Tables extends AuditTables {
   role_permissions: { role: string; permission: string };
   logins: LoginTable;
   rotations: { login_number: number; refresh_hash: string; salt: string; rotated_at_ms: number };
+  token_keys: { kid: string; public_key: string; seen_at_ms: number };
 }
 
 export type Db = Database<Tables>;

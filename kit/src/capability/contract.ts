@@ -140,9 +140,11 @@ export function withBuiltIns(
  * A parameter that is data, checked by `schema` before the method runs; anything else is `invalid_argument` and the
  * message names the field. No stub ever passes, because every schema asks for a concrete shape.
  *
+ * (`NoInfer`: else the type checker asks which schemas would give the type that is wanted, which takes it seconds.)
+ *
  * @throws TypeError for a schema that would let unknown keys or anything at all through.
  */
-export function arg<S extends TSchema>(name: string, schema: S): Param<Static<S>> {
+export function arg<S extends TSchema>(name: string, schema: S): Param<NoInfer<Static<S>>> {
   const check = makeDataCheck(name, schema);
   return {
     name,
