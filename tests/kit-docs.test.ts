@@ -23,6 +23,8 @@ const shown = [...programs, ...snippets];
 test("every program on these pages is run, and says what it prints", () => {
   const others = everything.filter((it) => ![...shown, ...testFiles].includes(it));
   expect(others.map(({ name }) => name)).toEqual(["library.ts"]);
+  const stubs = readFileSync(join(root, "docs", "kit", "stubs.md"), "utf8");
+  expect(stubs.match(/^(Wrong:\n\n```ts wrong|Right:\n\n```ts right)$/gm)).toHaveLength(snippets.length);
   expect([programs.length, snippets.length, testFiles.length]).toEqual([13, 19, 2]);
 });
 

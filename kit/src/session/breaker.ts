@@ -6,11 +6,7 @@ const failuresMax = 5;
 /** How long it then lets nothing through, before it tries one call. Milliseconds. */
 const openMs = 250;
 
-<<<<<<< HEAD
-/** Lets everything through, nothing, or one call to see whether it is over. */
-=======
 /** Lets calls through, lets none through, or lets one try. */
->>>>>>> work-package
 export type BreakerState = "closed" | "open" | "half_open";
 
 /**

@@ -50,11 +50,7 @@ export interface CallOptions {
   readonly group?: string;
 }
 
-<<<<<<< HEAD
-/** What is to be done with one instance: its main object, and the connection to it. */
-=======
 /** What a call does with the instance that was chosen for it. */
->>>>>>> work-package
 export type Use<T extends RpcTarget, R> = (main: RpcStub<T>, connection: Connection<T>) => PromiseLike<R>;
 
 /** How one instance is doing, for metrics and for people. */

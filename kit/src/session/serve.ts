@@ -101,11 +101,7 @@ const paths = { session: "/rpc", batch: "/rpc/batch", health: "/healthz", ready:
 /**
  * Serves one service: HTTP batch at `POST /rpc/batch`, WebSocket at `/rpc`, `/healthz` and `/readyz`.
  *
-<<<<<<< HEAD
  * @throws FlotillaError `unavailable`, reason `cannot_listen`, or `port_in_use`: the port or the Unix socket is taken.
-=======
- * @throws FlotillaError `unavailable`, reason `port_in_use` when port or Unix socket is taken, or `cannot_listen`.
->>>>>>> work-package
  */
 export async function serve(options: ServeOptions): Promise<Server> {
   const { host = "127.0.0.1", clock = systemClock, receiveMsMax = receiveMsDefault } = options;

@@ -7,11 +7,7 @@ export interface Address {
   readonly socketPath?: string | undefined;
 }
 
-<<<<<<< HEAD
-/** How the sessions of the service at `url` are reached. @throws TypeError for what is no address of a service. */
-=======
 /** Where the sessions of the service at `url` are. @throws TypeError for what is no address of a service. */
->>>>>>> work-package
 export function addressOf(url: string): Address {
   const parsed = URL.parse(url);
   if (!parsed || !/^(https?|wss?|unix):$/.test(parsed.protocol) || hasMore(parsed)) {
