@@ -9,7 +9,10 @@ const untyped = existsSync(new URL("bench/node_modules", import.meta.url)) ? [] 
 export default [
   { ignores: ["**/node_modules/**", ...untyped] },
   {
-    files: ["kit/src/**/*.ts", "shop/**/*.ts", "tests/**/*.ts", "bench/**/*.ts"],
+    files: [
+      ...["kit/src/**/*.ts", "kit/package/*.ts", "shop/**/*.ts", "examples/**/*.ts"],
+      ...["scripts/**/*.ts", "tests/**/*.ts", "bench/**/*.ts"],
+    ],
     languageOptions: { parser: tseslint.parser, parserOptions: { projectService: true } },
     plugins: { "@typescript-eslint": tseslint.plugin },
     rules: { "@typescript-eslint/no-floating-promises": ["error", { checkThenables: true }] },

@@ -2,10 +2,16 @@ import { defineConfig } from "vitest/config";
 
 export default defineConfig({
   test: {
-    include: ["kit/src/**/*.test.ts", "shop/**/*.test.ts", "tests/**/*.test.ts", "bench/*.test.ts"],
+    include: [
+      "kit/src/**/*.test.ts",
+      "shop/**/*.test.ts",
+      "examples/*.test.ts",
+      "tests/**/*.test.ts",
+      "bench/*.test.ts",
+    ],
     pool: "forks",
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
+    testTimeout: 60_000,
+    hookTimeout: 120_000,
     dangerouslyIgnoreUnhandledErrors: false,
   },
 });

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { withContext } from "@flotilla/kit";
 import { makeMemoryOrderStore } from "../shop/orders/store-memory.ts";
-import { openSqliteOrderStore } from "../shop/orders/store-sqlite.ts";
+import { openSqliteOrderStore } from "../shop/orders/store-sql.ts";
 import { median } from "./results.ts";
 import {
   BareDesk,

@@ -21,9 +21,9 @@ export const mutants: readonly Mutant[] = [
   },
   {
     promise: "I2 a key that was used gives the same order again",
-    file: "shop/orders/store-sqlite.ts",
-    cut: "if (!record) return undefined;",
-    put: "if (!record || record) return undefined;",
+    file: "shop/orders/add-order.ts",
+    cut: "if (earlier) return {",
+    put: "if (earlier === null) return {",
     test: "shop/orders/store.test.ts",
   },
   {

@@ -7,7 +7,7 @@ import { describe, expect, test } from "vitest";
 const root = fileURLToPath(new URL("..", import.meta.url));
 
 /** The kit's layers: a file imports its own folder or an earlier one. */
-const layers = ["base", "transport", "session", "capability", "introduction", "discovery", "testing"];
+const layers = ["base", "transport", "session", "browser", "capability", "introduction", "discovery", "testing"];
 /** See nothing but `base` (and themselves). */
 const asideOfBase = ["resilience", "telemetry"];
 /** What a service's folder may import beside itself and packages. */
@@ -123,7 +123,7 @@ describe("the shop", () => {
   });
 
   test("reads the environment only where a process starts", () => {
-    const entries = /^shop\/(\w+\/main|start|cli\/(demo|keys))\.ts$/;
+    const entries = /^shop\/(\w+\/main|start|cli\/(demo|flotilla|keys))\.ts$/;
     const wrong = sources.filter(
       (source) => /^(shop|kit\/src)\//.test(source.path) && !isTest(source) && !entries.test(source.path),
     );
@@ -131,12 +131,24 @@ describe("the shop", () => {
   });
 });
 
+test("the examples are programs of a user's: of ours they import the kit by its name, and their own folder", () => {
+  const programs = sources.filter((source) => source.path.startsWith("examples/") && !isTest(source));
+  const wrong = programs.flatMap(({ path, imports, packages }) => [
+    ...imports.filter((to) => dirname(to) !== dirname(path)).map((to) => `${path} -> ${to}`),
+    ...packages.filter((name) => name === "@flotilla/kit/testing").map((name) => `${path} -> ${name}`),
+  ]);
+  expect(programs.length).toBeGreaterThan(5);
+  expect(wrong).toEqual([]);
+});
+
 const isTestHelper = (from: string, to: string) => from.endsWith(".test.ts") && to.startsWith("tests/");
 
 test("other packages are imported by their name, not by a path inside them", () => {
   const wrong = sources.flatMap(({ path, packages, imports }) => [
     ...packages
-      .filter((name) => /^@flotilla\/kit\//.test(name) && name !== "@flotilla/kit/testing")
+      .filter(
+        (name) => /^@flotilla\/kit\//.test(name) && !["@flotilla/kit/testing", "@flotilla/kit/browser"].includes(name),
+      )
       .map((name) => `${path} -> ${name}`),
     ...imports.filter((to) => !path.startsWith("kit/") && to.startsWith("kit/src/")).map((to) => `${path} -> ${to}`),
   ]);

@@ -7,7 +7,7 @@ prepareShop();
 if (process.env.BENCH_STORE === "memory") {
   registerHooks({
     resolve: (specifier, context, next) =>
-      next(specifier === "./store-sqlite.ts" ? new URL("store.ts", import.meta.url).href : specifier, context),
+      next(specifier === "./store-sql.ts" ? new URL("store.ts", import.meta.url).href : specifier, context),
   });
 }
 await import("../../shop/orders/main.ts");

@@ -2,6 +2,7 @@
 export { type Cancel, type Clock, systemClock } from "./base/clock.ts";
 export { type CallContext, type ContextRequest, currentContext, withContext, withOwnDeadline } from "./base/context.ts";
 export { type ErrorCode, type ErrorDetail, errorCodes, FlotillaError, hasCode, reasonOf } from "./base/errors.ts";
+export { newIdempotencyKey } from "./base/ids.ts";
 export { edgeLimits, type Limits, linkLimits } from "./base/limits.ts";
 export type { AnsweredCall, OnAnswered } from "./base/observer.ts";
 export { type AnonymousPeer, anonymous, type Peer, type ServicePeer } from "./base/peer.ts";
@@ -28,7 +29,15 @@ export { fileDirectory } from "./discovery/file-directory.ts";
 export { listDirectory } from "./discovery/list-directory.ts";
 export type { DirectoryOptions } from "./discovery/lookup.ts";
 export { etcdPlaceOf, openDirectory } from "./discovery/open-directory.ts";
-export { type Home, type HomeOptions, type Introducible, introducible, makeHome } from "./introduction/home.ts";
+export {
+  deposited,
+  type HearsOfDeposits,
+  type Home,
+  type HomeOptions,
+  type Introducible,
+  introducible,
+  makeHome,
+} from "./introduction/home.ts";
 export {
   accept,
   type Gift,
@@ -40,7 +49,7 @@ export {
 export { type Introduction, introductionTo } from "./introduction/introduction.ts";
 export { type Loan, type Loans, type LoansOptions, makeLoans } from "./introduction/loans.ts";
 export type { BreakerState } from "./session/breaker.ts";
-export { type Connection, type ConnectOptions, connect } from "./session/connect.ts";
+export { type ConnectOptions, connect } from "./session/connect.ts";
 export { type Directory, instancesMax } from "./session/directory.ts";
 export type { Busyness } from "./session/health.ts";
 export { type Identity, openIdentity } from "./session/identity.ts";
@@ -54,6 +63,8 @@ export {
 } from "./session/instances.ts";
 export { type KeysCommand, runKeys } from "./session/keys.ts";
 export { type OpsOptions, type OpsServer, serveOps } from "./session/ops.ts";
+export { isAddressRange } from "./session/proxies.ts";
+export type { Connection } from "./session/reconnect.ts";
 export { type ServeOptions, type Server, serve } from "./session/serve.ts";
 export { addressOf } from "./session/service-url.ts";
 export { openSession, type Session, type SessionOptions } from "./session/session.ts";

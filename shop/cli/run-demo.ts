@@ -1,13 +1,14 @@
 import { once } from "node:events";
 import type { Environment } from "../service/placement.ts";
 import type { Output } from "../supervisor/screen.ts";
-import { onStopSignals, type StopSignal } from "../supervisor/stop-signals.ts";
+import { onStopSignals } from "../supervisor/stop-signals.ts";
 import type { SystemOptions } from "../supervisor/system.ts";
 import { gatewayUrlDefault } from "../topology.ts";
 import { isGateway } from "./find-gateway.ts";
 import { failure, messageOf } from "./format.ts";
 import { makeGatewayClient } from "./gateway-client.ts";
 import { type PrivateSystem, startPrivateSystem } from "./private-system.ts";
+import { stopExitCodes } from "./stop-exit-codes.ts";
 import { runTenSteps } from "./ten-steps.ts";
 
 export interface DemoOptions extends Pick<SystemOptions, "entryOf"> {
@@ -18,9 +19,6 @@ export interface DemoOptions extends Pick<SystemOptions, "entryOf"> {
   readonly exit: (code: number) => void;
 }
 
-/** 128 and the number of the signal, as shells have it. */
-const exitCodes: Readonly<Record<StopSignal, number>> = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 };
-
 /** The whole of `npm run demo`. Resolves with the exit code when nothing of it is left running. */
 export async function runDemo({ env, out, err, exit, entryOf }: DemoOptions): Promise<number> {
   const interrupted = new AbortController();
@@ -28,12 +26,12 @@ export async function runDemo({ env, out, err, exit, entryOf }: DemoOptions): Pr
   let exitCode = 0;
   const off = onStopSignals({
     first(signal) {
-      exitCode = exitCodes[signal];
+      exitCode = stopExitCodes[signal];
       interrupted.abort();
     },
     again(signal) {
       void own?.kill();
-      exit(exitCodes[signal]);
+      exit(stopExitCodes[signal]);
     },
   });
   try {

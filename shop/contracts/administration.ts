@@ -1,6 +1,7 @@
 import { arg, contract, optional } from "@flotilla/kit";
 import type { RpcTarget } from "capnweb";
 import { Type } from "typebox";
+import { type AuditPage, AuditQuery } from "./audit.ts";
 
 /** An account as an administrator sees it. */
 export interface UserRecord {
@@ -26,30 +27,10 @@ export interface Role {
   readonly permissions: readonly string[];
 }
 
-/** Who did what to whom. `docs/glossary.md` says what the words mean. */
-export interface AuditRecord {
-  readonly number: number;
-  /** Milliseconds since the epoch. */
-  readonly at: number;
-  readonly event: string;
-  readonly actorId?: string;
-  readonly subjectId?: string;
-  readonly sessionId?: string;
-  readonly requestId?: string;
-  readonly detail?: string;
-  /** How often within one minute. */
-  readonly count: number;
-}
-
 /** `next` is what to ask the following page `after`; absent on the last one. */
 export interface UserPage {
   readonly users: readonly UserRecord[];
   readonly next?: string;
-}
-
-export interface AuditPage {
-  readonly entries: readonly AuditRecord[];
-  readonly next?: number;
 }
 
 /**
@@ -78,7 +59,7 @@ export interface Administration extends RpcTarget {
   deleteRole(name: string): void;
   setRolePermissions(name: string, permissions: string[]): Role;
   /** Newest first, in pages of at most 100, of one account or of all. */
-  audit(page?: { after?: number; limit?: number; subjectId?: string }): AuditPage;
+  audit(page?: AuditQuery): AuditPage;
 }
 
 const closed = { additionalProperties: false } as const;
@@ -114,21 +95,5 @@ export const AdministrationContract = contract<Administration>("Administration",
   createRole: { params: [roleName, grants] },
   deleteRole: { params: [roleName] },
   setRolePermissions: { params: [roleName, grants] },
-  audit: {
-    params: [
-      optional(
-        arg(
-          "page",
-          Type.Object(
-            {
-              after: Type.Optional(Type.Integer({ minimum: 1 })),
-              limit,
-              subjectId: Type.Optional(UserId),
-            },
-            closed,
-          ),
-        ),
-      ),
-    ],
-  },
+  audit: { params: [optional(AuditQuery)] },
 });

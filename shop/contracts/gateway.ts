@@ -2,6 +2,7 @@ import { arg, contract, optional } from "@flotilla/kit";
 import type { RpcTarget } from "capnweb";
 import { Type } from "typebox";
 import { type Administration, AdministrationContract, NewUser, type Role, type UserRecord } from "./administration.ts";
+import { type AuditPage, AuditQuery } from "./audit.ts";
 import {
   type CancelledOrder,
   type CreatedOrder,
@@ -76,6 +77,8 @@ export interface MyAccount extends RpcTarget {
   logout(): Ended;
   logoutEverywhere(): Ended;
   administration(): Administration;
+  /** Needs `system.admin`. What was done to orders; what was done to accounts, `administration` has. */
+  orderAudit(page?: AuditQuery): AuditPage;
 }
 
 const UserId = arg("userId", Type.String({ maxLength: 32 }));
@@ -95,6 +98,7 @@ export const MyAccountContract = contract<MyAccount>("Account", {
   logout: { params: [] },
   logoutEverywhere: { params: [] },
   administration: { params: [], returns: AdministrationContract },
+  orderAudit: { params: [optional(AuditQuery)] },
 });
 
 export const GatewayContract = contract<Gateway>("ApiGateway", {

@@ -1,6 +1,7 @@
 import { arg, contract, type Introduction, introductionTo, optional } from "@flotilla/kit";
 import type { RpcTarget } from "capnweb";
 import { Type } from "typebox";
+import { type AuditPage, AuditQuery } from "./audit.ts";
 import type { User } from "./users.ts";
 
 export interface Item {
@@ -65,6 +66,8 @@ export interface OrderService extends RpcTarget {
   cancelOrder(id: string, user: Introduction<User>): CancelledOrder;
   /** Throws `not_found`. */
   getOrder(id: string): Order;
+  /** Needs `system.admin`. Who cancelled or looked at whose order, and who was refused; newest first. */
+  audit(user: Introduction<User>, page?: AuditQuery): AuditPage;
 }
 
 export const Items = arg(
@@ -110,4 +113,5 @@ export const OrderServiceContract = contract<OrderService>("OrderService", {
   viewOrder: { params: [OrderId, Buyer] },
   cancelOrder: { params: [OrderId, Buyer] },
   getOrder: { params: [OrderId], returns: OrderContract },
+  audit: { params: [Buyer, optional(AuditQuery)] },
 });

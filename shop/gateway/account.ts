@@ -1,4 +1,5 @@
 import type { Implementation, Instances, Introduction } from "@flotilla/kit";
+import type { AuditPage, AuditQuery } from "../contracts/audit.ts";
 import type { MyAccount } from "../contracts/gateway.ts";
 import type {
   CancelledOrder,
@@ -103,6 +104,10 @@ export class AccountTarget implements Implementation<MyAccount> {
   /** Stays with the instance that hosts it: when that is gone, it is had of the account again. */
   administration() {
     return this.#account.read((account) => account.administration());
+  }
+
+  orderAudit(page?: AuditQuery): Promise<AuditPage> {
+    return this.#introduced((user) => this.#deps.orders.call((main) => main.audit(user, page), reads));
   }
 
   [Symbol.dispose](): void {

@@ -27,6 +27,7 @@ await runService("gateway", process.env, async (own) => {
     host,
     port: ports.gateway,
     origins: settings.origins,
+    trustedProxies: settings.trustedProxies,
     main: (peer) =>
       expose(GatewayContract, gate.open(peer), {
         peer,

@@ -66,6 +66,7 @@ export const accountCosts: Readonly<Record<AccountMethod, Cost>> = {
   logout: writing,
   logoutEverywhere: writing,
   administration: reading,
+  orderAudit: listing,
 };
 
 export const administrationCosts: Readonly<Record<AdministrationMethod, Cost>> = {

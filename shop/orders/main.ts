@@ -4,12 +4,13 @@ import { systemClock as clock, makeLoans, serve } from "@flotilla/kit";
 import type { UserServiceForPeers } from "../contracts/users.ts";
 import { runService } from "../service/run-service.ts";
 import { orderServiceFor } from "./service.ts";
-import { openSqliteOrderStore } from "./store-sqlite.ts";
+import { openOrderStore } from "./store-sql.ts";
 
 await runService("orders", process.env, async (own) => {
-  const { placement, socketPath, identity, home, log, metrics, onAnswered, placeOf, connectTo } = own;
-  const { host, ports, dataDir } = placement;
-  const store = openSqliteOrderStore(join(dataDir, "orders.db"));
+  const { settings, socketPath, identity, home, log, metrics, onAnswered, placeOf, connectTo } = own;
+  const { host, ports, dataDir } = settings.placement;
+  const store = await openOrderStore(settings.store ?? join(dataDir, "orders.db"));
+  await store.purgeAudit(clock.now());
   const users = connectTo<UserServiceForPeers>("users");
   const loans = makeLoans({ from: users, clock });
   const server = await serve({
@@ -43,7 +44,7 @@ await runService("orders", process.env, async (own) => {
       await server.drain();
       loans[Symbol.dispose]();
       users.close();
-      store.close();
+      await store.close();
     },
   };
 });

@@ -52,7 +52,7 @@ export function priceOrder(items: readonly NewItem[]): { lines: OrderLine[]; tot
 
 function toLine({ name, quantity, price }: NewItem, index: number): OrderLine {
   const field = `items[${index}]`;
-  if (name.length < 1 || name.length > nameCharsMax || !name.isWellFormed()) {
+  if (name.length < 1 || name.length > nameCharsMax || !name.isWellFormed() || name.includes("\0")) {
     throw refusal(`${field}.name`, `is text of 1 to ${nameCharsMax} characters`);
   }
   if (!Number.isInteger(quantity) || quantity < 1 || quantity > quantityMax) {

@@ -9,6 +9,7 @@ import {
   type Peer,
 } from "@flotilla/kit";
 import type { RpcTarget } from "capnweb";
+import type { AuditPage, AuditQuery } from "../contracts/audit.ts";
 import {
   type CancelledOrder,
   type CreatedOrder,
@@ -21,6 +22,7 @@ import {
   type ViewedOrder,
 } from "../contracts/orders.ts";
 import type { User } from "../contracts/users.ts";
+import { actorNow, auditPage } from "../service/audit.ts";
 import { toMajor } from "./money.ts";
 import { type Order, type OrderLine, type OrderSummary, priceOrder } from "./order.ts";
 import type { OrderStore } from "./store.ts";
@@ -48,10 +50,10 @@ class OrderServiceTarget implements Implementation<OrderService> {
   }
 
   async createOrder(user: Introduction<User>, items: Item[], idempotencyKey?: string): Promise<CreatedOrder> {
-    const { clock, store, users } = this.#deps;
+    const { clock, store } = this.#deps;
     // Before anything is asked of anybody: what is wrong with the items is wrong for everyone.
     const { lines, totalMinor } = priceOrder(items);
-    const userId = await authorise(user, users, {
+    const userId = await authorise(user, this.#deps, {
       permission: "order.create",
       refusal: "You don't have permission to create orders",
     });
@@ -70,16 +72,12 @@ class OrderServiceTarget implements Implementation<OrderService> {
   }
 
   async listOrders(user: Introduction<User>, page?: OrderPage): Promise<OrderEntry[]> {
-    const { store, users } = this.#deps;
-    const userId = await authorise(user, users, {
-      permission: "order.view",
-      refusal: viewRefusal,
-    });
-    return (await store.listByUser(userId, page)).map(toEntry);
+    const userId = await authorise(user, this.#deps, { permission: "order.view", refusal: viewRefusal });
+    return (await this.#deps.store.listByUser(userId, page)).map(toEntry);
   }
 
   async viewOrder(id: string, user: Introduction<User>): Promise<ViewedOrder> {
-    const { store, users } = this.#deps;
+    const { clock, store, users } = this.#deps;
     const [viewerId, mayView, mayCancel] = await users.with(user, (viewer) =>
       Promise.all([
         viewer.constant("getId"),
@@ -87,10 +85,24 @@ class OrderServiceTarget implements Implementation<OrderService> {
         viewer.capability.hasPermission("order.cancel"),
       ]),
     );
-    if (!mayView) throw new FlotillaError("permission_denied", viewRefusal);
+    const by = actorNow(clock, { accountId: viewerId });
+    if (!mayView) {
+      await store.refuse("order.view", by);
+      throw new FlotillaError("permission_denied", viewRefusal);
+    }
     const order = await store.byId(id);
     if (!order || (order.userId !== viewerId && !mayCancel)) throw notFound();
+    if (order.userId !== viewerId) await store.noteView(order, by);
     return { ...toEntry(order), items: order.lines.map(toItem), userId: order.userId };
+  }
+
+  async audit(user: Introduction<User>, query: AuditQuery = {}): Promise<AuditPage> {
+    const { clock, store } = this.#deps;
+    await authorise(user, this.#deps, {
+      permission: "system.admin",
+      refusal: "You don't have permission to read the audit trail",
+    });
+    return await auditPage(store, query, clock);
   }
 
   cancelOrder(id: string, user: Introduction<User>): Promise<CancelledOrder> {
@@ -138,12 +150,13 @@ class OrderTarget implements Implementation<OrderCapability> {
 }
 
 /** The permission comes first, so that nobody learns by it which orders exist. */
-async function cancelOrder(id: string, user: Introduction<User>, { store, users }: OrderDeps): Promise<CancelledOrder> {
-  await authorise(user, users, {
+async function cancelOrder(id: string, user: Introduction<User>, deps: OrderDeps): Promise<CancelledOrder> {
+  const { clock, store } = deps;
+  const accountId = await authorise(user, deps, {
     permission: "order.cancel",
     refusal: "You don't have permission to cancel orders",
   });
-  const order = await store.cancel(id);
+  const order = await store.cancel(id, actorNow(clock, { accountId }));
   if (!order) throw notFound();
   return { orderId: order.id, status: order.status };
 }
@@ -154,13 +167,16 @@ async function cancelOrder(id: string, user: Introduction<User>, { store, users 
  */
 async function authorise(
   user: Introduction<User>,
-  users: Loans,
+  { clock, store, users }: OrderDeps,
   { permission, refusal }: { readonly permission: string; readonly refusal: string },
 ): Promise<string> {
   const [id, isAllowed] = await users.with(user, (buyer) =>
     Promise.all([buyer.constant("getId"), buyer.capability.hasPermission(permission)]),
   );
-  if (!isAllowed) throw new FlotillaError("permission_denied", refusal);
+  if (!isAllowed) {
+    await store.refuse(permission, actorNow(clock, { accountId: id }));
+    throw new FlotillaError("permission_denied", refusal);
+  }
   return id;
 }
 

@@ -1,5 +1,5 @@
 import { writeSync } from "node:fs";
-import { openSqliteOrderStore } from "./store-sqlite.ts";
+import { openSqliteOrderStore } from "./store-sql.ts";
 
 // Run by store-kill.test.ts: places orders until it is killed, and says of each that it was acknowledged.
 const [, , file, first] = process.argv;

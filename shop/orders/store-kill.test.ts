@@ -7,7 +7,7 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { reasonOf } from "@flotilla/kit";
 import { afterEach, beforeEach, expect, it } from "vitest";
-import { openSqliteOrderStore } from "./store-sqlite.ts";
+import { openSqliteOrderStore } from "./store-sql.ts";
 
 const child = fileURLToPath(new URL("./store-kill.child.ts", import.meta.url));
 const rounds = 5;

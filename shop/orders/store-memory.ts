@@ -1,4 +1,5 @@
 import { cancel, type Order, orderId, orderNumber } from "./order.ts";
+import { makeMemoryTrail } from "./memory-trail.ts";
 import { type Idempotency, idempotencyMsMin, listMax, type OrderStore, recordsPurgedMax, refusals } from "./store.ts";
 
 interface Acknowledged {
@@ -7,11 +8,12 @@ interface Acknowledged {
 }
 
 /** An `OrderStore` for tests: it forgets everything with the process. */
-export function makeMemoryOrderStore(): OrderStore {
+export function makeMemoryOrderStore(): OrderStore & { close(): void } {
   const orders = new Map<string, Order>();
   /** The numbers of each user's orders, ascending. */
   const numbersOf = new Map<string, number[]>();
   const acknowledged = new Map<string, Acknowledged>();
+  const trail = makeMemoryTrail();
 
   function purge(nowMs: number): void {
     let left = recordsPurgedMax;
@@ -52,13 +54,22 @@ export function makeMemoryOrderStore(): OrderStore {
         return summary;
       });
     },
-    async cancel(id) {
+    async cancel(id, by) {
       const order = orders.get(id);
       if (!order) return undefined;
       const cancelled = cancel(order);
       orders.set(id, cancelled);
+      if (order.status !== cancelled.status) {
+        trail.record("order_cancelled", { by, subjectId: order.userId, detail: id });
+      }
       return cancelled;
     },
+    async noteView({ id, userId }, by) {
+      trail.record("order_viewed", { by, subjectId: userId, detail: id });
+    },
+    refuse: async (permission, by) => trail.refuse(permission, by),
+    audit: (page) => trail.audit(page),
+    purgeAudit: (nowMs) => trail.purgeAudit(nowMs),
     count: async () => orders.size,
     close() {},
   };

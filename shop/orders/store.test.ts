@@ -2,15 +2,17 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { type PostgresServer, startPostgres, whyNoPostgres } from "../../tests/postgres.ts";
+import { auditKeptMs } from "../service/audit.ts";
 import { linesMax, type OrderLine } from "./order.ts";
 import { idempotencyMsMin, listMax, type NewOrder, type OrderStore } from "./store.ts";
 import { makeMemoryOrderStore } from "./store-memory.ts";
-import { openSqliteOrderStore } from "./store-sqlite.ts";
+import { openOrderStore, openSqliteOrderStore } from "./store-sql.ts";
 
 const lines: OrderLine[] = [
   { name: "Laptop", quantity: 1, priceMinor: 99_999 },
-  { name: "Mouse \u{1f42d}\0'\"", quantity: 2, priceMinor: 2_999 },
+  { name: "Mouse \u{1f42d}\t\\{}'\"", quantity: 2, priceMinor: 2_999 },
 ];
 
 /** An order of bob's under `key`, whose request hash is the key's unless said otherwise. */
@@ -18,6 +20,8 @@ function orderOf(key: string, change: Partial<NewOrder> = {}, requestHash = `has
   const idempotency = { key, scope: change.userId ?? "user2", requestHash };
   return { userId: "user2", lines, totalMinor: 105_997, createdAtMs: 1_000, idempotency, ...change };
 }
+
+const byAlice = { accountId: "user1", requestId: "0123456789abcdef0123456789abcdef", nowMs: 120_000 };
 
 const placedAs = (id: string) => ({
   id,
@@ -36,17 +40,25 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(directory, { recursive: true }));
 
-const kinds: Record<string, () => OrderStore> = {
+let postgres: PostgresServer | undefined;
+beforeAll(async () => {
+  if (!whyNoPostgres) postgres = await startPostgres();
+});
+afterAll(() => postgres?.[Symbol.asyncDispose]());
+
+const kinds: Record<string, () => OrderStore | Promise<OrderStore>> = {
   memory: makeMemoryOrderStore,
   sqlite: () => openSqliteOrderStore(file),
+  postgres: () => openOrderStore(postgres!.place()),
 };
 
-describe.each(Object.entries(kinds))("an order store in %s", (_, open) => {
+describe.each(Object.entries(kinds))("an order store in %s", (kind, open) => {
   let store: OrderStore;
-  beforeEach(() => {
-    store = open();
+  beforeEach(async ({ skip }) => {
+    if (kind === "postgres" && whyNoPostgres) skip(whyNoPostgres);
+    store = await open();
   });
-  afterEach(() => store.close());
+  afterEach(() => store?.close());
 
   const ids = async (userId: string, options?: { limit?: number; before?: string }) =>
     (await store.listByUser(userId, options)).map((order) => order.id);
@@ -77,13 +89,13 @@ describe.each(Object.entries(kinds))("an order store in %s", (_, open) => {
     await store.place(orderOf("a"));
     for (const id of ["order0", "order2", "order01", "1", ""]) {
       expect(await store.byId(id)).toBeUndefined();
-      expect(await store.cancel(id)).toBeUndefined();
+      expect(await store.cancel(id, byAlice)).toBeUndefined();
     }
   });
 
   it("places one order for fifty equal requests at once, and all get the same answer", async () => {
     const answers = await Promise.all(Array.from({ length: 50 }, () => store.place(orderOf("a"))));
-    expect(new Set(answers.map((answer) => answer.order.id))).toEqual(new Set(["order1"]));
+    expect(new Set(answers.map((answer) => answer.order.id)).size).toBe(1);
     expect(answers.filter((answer) => !answer.replayed)).toHaveLength(1);
     expect(await store.count()).toBe(1);
   });
@@ -107,7 +119,7 @@ describe.each(Object.entries(kinds))("an order store in %s", (_, open) => {
 
   it("answers a repetition as it did first, though the order was cancelled meanwhile", async () => {
     await store.place(orderOf("a"));
-    await store.cancel("order1");
+    await store.cancel("order1", byAlice);
     const again = await store.place(orderOf("a", { createdAtMs: 2_000 }));
     expect(again).toEqual({ order: placedAs("order1"), replayed: true });
     expect((await store.byId("order1"))?.status).toBe("cancelled");
@@ -125,10 +137,50 @@ describe.each(Object.entries(kinds))("an order store in %s", (_, open) => {
   it("cancels an order once; again changes nothing", async () => {
     await store.place(orderOf("a"));
     const cancelled = { ...placedAs("order1"), status: "cancelled" };
-    expect(await store.cancel("order1")).toEqual(cancelled);
-    expect(await store.cancel("order1")).toEqual(cancelled);
+    expect(await store.cancel("order1", byAlice)).toEqual(cancelled);
+    expect(await store.cancel("order1", byAlice)).toEqual(cancelled);
     expect(await store.byId("order1")).toEqual(cancelled);
     expect(await store.listByUser("user2")).toMatchObject([{ id: "order1", status: "cancelled" }]);
+  });
+
+  it("keeps a trail of who cancelled or looked at whose order, and of nothing that changed nothing", async () => {
+    const trail = (page = {}) => store.audit({ limit: 100, nowMs: byAlice.nowMs, ...page });
+    await store.place(orderOf("a"));
+    expect(await trail()).toEqual([]);
+    const order = (await store.byId("order1"))!;
+    await store.noteView(order, byAlice);
+    await Promise.all(Array.from({ length: 5 }, () => store.cancel("order1", byAlice)));
+    const { requestId, nowMs: atMs } = byAlice;
+    const entry = { actorId: "user1", subjectId: "user2", requestId, atMs, detail: "order1", count: 1 };
+    const both = [
+      { ...entry, number: 2, event: "order_cancelled" },
+      { ...entry, number: 1, event: "order_viewed" },
+    ];
+    expect(await trail()).toEqual(both);
+    expect(await trail({ limit: 1 })).toEqual([both[0]]);
+    expect(await trail({ limit: 1, after: 2 })).toEqual([both[1]]);
+    expect(await trail({ subjectId: "user1" })).toEqual([]);
+    expect(await store.purgeAudit(byAlice.nowMs + auditKeptMs + 1)).toBe(0);
+    const later = { ...byAlice, nowMs: byAlice.nowMs + auditKeptMs + 1 };
+    await store.noteView(order, later);
+    expect(await store.purgeAudit(later.nowMs)).toBe(2);
+    expect((await trail({ nowMs: later.nowMs })).map(({ number }) => number)).toEqual([3]);
+  });
+
+  it("counts refusals by user, permission and minute, and has them when the minute is over", async () => {
+    for (let n = 0; n < 30; n++) await store.refuse("order.cancel", { accountId: "user2", nowMs: 60_000 + n });
+    await store.refuse("order.create", { accountId: "user2", nowMs: 60_100 });
+    await store.refuse("order.cancel", { accountId: "user3", nowMs: 60_100 });
+    expect(await store.audit({ limit: 100, nowMs: 119_999 })).toEqual([]);
+    const refused = await store.audit({ limit: 100, nowMs: 120_000 });
+    expect(refused.map(({ subjectId, detail, count }) => [subjectId, detail, count]).sort()).toEqual([
+      ["user2", "order.cancel", 30],
+      ["user2", "order.create", 1],
+      ["user3", "order.cancel", 1],
+    ]);
+    expect(new Set(refused.map(({ event, atMs }) => `${event} ${atMs}`))).toEqual(
+      new Set(["permission_refused 60000"]),
+    );
   });
 
   it("lists a user's own orders, newest last, without their lines", async () => {
@@ -161,12 +213,57 @@ describe.each(Object.entries(kinds))("an order store in %s", (_, open) => {
   });
 });
 
+describe.skipIf(whyNoPostgres)("an order store in postgres", () => {
+  it("of two instances places one order for fifty equal requests, half of them at each, in each of many rounds", async () => {
+    const place = postgres!.place();
+    const [one, other] = await Promise.all([openOrderStore(place), openOrderStore(place)]);
+    for (let round = 1; round <= 5; round++) {
+      const key = `key ${round}`;
+      const asked = Array.from({ length: 50 }, (_, n) => (n % 2 ? one : other).place(orderOf(key)));
+      const answers = await Promise.all(asked);
+      expect(new Set(answers.map((answer) => answer.order.id)).size).toBe(1);
+      expect(answers.filter((answer) => !answer.replayed)).toHaveLength(1);
+      expect(await one.byId(answers[0]!.order.id)).toMatchObject({ lines });
+      expect(await other.count()).toBe(round);
+    }
+    const cancelled = Array.from({ length: 10 }, (_, n) => (n % 2 ? one : other).cancel("order1", byAlice));
+    expect(new Set((await Promise.all(cancelled)).map((order) => order?.status))).toEqual(new Set(["cancelled"]));
+    await Promise.all([one.close(), other.close()]);
+  });
+
+  it("gives no id twice to many orders at once, of two instances, and forgets old keys meanwhile", async () => {
+    const place = postgres!.place();
+    const stores = await Promise.all([openOrderStore(place), openOrderStore(place)]);
+    const placing = Array.from({ length: 200 }, (_, n) =>
+      stores[n % 2]!.place(orderOf(`${n}`, { createdAtMs: n % 4 === 0 ? 1_000 : 1_001 + idempotencyMsMin })),
+    );
+    const placed = await Promise.all(placing);
+    expect(new Set(placed.map(({ order }) => order.id)).size).toBe(200);
+    expect(await stores[0].listByUser("user2")).toHaveLength(200);
+    await Promise.all(stores.map((store) => store.close()));
+  });
+
+  it.each([
+    ["a user's list", "SELECT * FROM orders WHERE user_id = 'user2' AND number < 9 ORDER BY number DESC LIMIT 5"],
+    ["a key", "SELECT * FROM idempotency_records WHERE scope = 'a' AND key = 'b'"],
+    ["old keys", "SELECT * FROM idempotency_records WHERE created_at_ms < 5 ORDER BY created_at_ms LIMIT 10"],
+    ["an order's lines", "SELECT * FROM order_lines WHERE order_number = 5 ORDER BY position"],
+  ])("finds %s by an index, without sorting", async (_, sql) => {
+    const place = postgres!.place();
+    await (await openOrderStore(place)).close();
+    const toPlan = `SET search_path = ${place.schema}; SET enable_seqscan = off; SET enable_bitmapscan = off; EXPLAIN ${sql}`;
+    const plan = JSON.stringify(await postgres!.sql(toPlan));
+    expect(plan).toContain("Index Scan");
+    expect(plan).not.toMatch(/Sort|Seq Scan/);
+  });
+});
+
 describe("an order store in sqlite", () => {
   it("keeps orders, lines and keys over a restart, and never gives an id twice", async () => {
     const before = openSqliteOrderStore(file);
     await before.place(orderOf("a"));
     await before.place(orderOf("b"));
-    await before.cancel("order2");
+    await before.cancel("order2", byAlice);
     before.close();
     const after = openSqliteOrderStore(file);
     expect(await after.byId("order1")).toEqual(placedAs("order1"));

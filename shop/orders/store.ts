@@ -1,4 +1,5 @@
 import { FlotillaError } from "@flotilla/kit";
+import type { Actor, AuditReader } from "../service/audit.ts";
 import type { Order, OrderLine, OrderSummary } from "./order.ts";
 
 export interface NewOrder {
@@ -43,11 +44,20 @@ export const idempotencyMsMin = 24 * 3_600_000;
 /** Old idempotency records removed by one placing: more than one, so that they dwindle, and few, so nobody waits. */
 export const recordsPurgedMax = 10;
 
+/** What the Order Service's trail records. Who placed an order, and when, the order itself says. */
+export type OrderEvent =
+  /** `detail` is the order. */
+  | "order_cancelled"
+  /** By somebody whose order it is not. */
+  | "order_viewed"
+  /** `count` of them within one minute; `detail` is the permission that was missing. */
+  | "permission_refused";
+
 /**
- * Orders. Each method is one whole unit of work: it happens at once or not at all, and is kept when its promise
+ * Orders, and the trail of what was done to them. Each method is one whole unit of work: it happens at once or not at all, and is kept when its promise
  * resolves. All reject with `unavailable` when the store cannot be used now.
  */
-export interface OrderStore {
+export interface OrderStore extends AuditReader<OrderEvent> {
   /**
    * Places an order, once per scope and key: a repetition gets the first answer again. Rejects with
    * `already_exists`, reason `idempotency_mismatch`, when the key was used for another request.
@@ -56,11 +66,15 @@ export interface OrderStore {
   byId(id: string): Promise<Order | undefined>;
   /** The newest `limit` of a user's orders, newest last. Rejects with `invalid_argument` for options out of range. */
   listByUser(userId: string, options?: ListOptions): Promise<OrderSummary[]>;
-  /** The order, cancelled; undefined if there is none. Cancelling again is no error. */
-  cancel(id: string): Promise<Order | undefined>;
+  /** The order, cancelled; undefined if there is none. Cancelling again is no error, and leaves no trace. */
+  cancel(id: string, by: Actor): Promise<Order | undefined>;
+  /** Somebody else's order is looked at. */
+  noteView(order: OrderSummary, by: Actor): Promise<void>;
+  /** Somebody asked for what `permission` would have allowed. */
+  refuse(permission: string, by: Actor): Promise<void>;
   /** How many orders there are. */
   count(): Promise<number>;
-  close(): void;
+  close(): void | Promise<void>;
 }
 
 /** The refusals of every `OrderStore`. */

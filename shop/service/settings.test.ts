@@ -7,6 +7,7 @@ test("without a word of the environment a service listens where the specificatio
     logLevel: "info",
     opsPort: undefined,
     origins: [],
+    trustedProxies: [],
     rates: { networkPoints: 10_000, userPoints: 5_000, networkLogins: 100 },
   });
 });
@@ -27,6 +28,31 @@ test("each rate is set by a variable of its own", () => {
   expect(readSettings("gateway", env).rates).toEqual({ networkPoints: 1, userPoints: 2, networkLogins: 3 });
 });
 
+test("who is reached is one address, several, or a directory", () => {
+  const defaults = { users: "http://127.0.0.1:8081", orders: "http://127.0.0.1:8082" };
+  expect(readSettings("gateway", {}).places).toEqual(defaults);
+  expect(readSettings("orders", {}).places).toEqual({ users: defaults.users });
+  const env = {
+    FLOTILLA_USERS_URL: "http://a:1,http://b:1",
+    FLOTILLA_ORDERS_URL: "dns+srv://_rpc._tcp.orders.example",
+  };
+  expect(readSettings("gateway", env).places).toEqual({
+    users: env.FLOTILLA_USERS_URL,
+    orders: env.FLOTILLA_ORDERS_URL,
+  });
+  expect(readSettings("users", { FLOTILLA_ORDERS_URL: "nonsense" }).places).toEqual({});
+});
+
+test("where an instance writes itself down is a place in etcd, by the name of its service", () => {
+  const env = { FLOTILLA_REGISTER: "etcd+http://etcd:2379/shop", FLOTILLA_ADDRESS: "http://10.0.0.1:8081" };
+  expect(readSettings("users", env).registration).toEqual({
+    place: { url: "http://etcd:2379", prefix: "shop/users/" },
+    address: "http://10.0.0.1:8081",
+  });
+  expect(readSettings("users", {}).registration).toBeUndefined();
+  expect(() => readSettings("users", { FLOTILLA_ADDRESS: "http://10.0.0.1:8081" })).toThrow("FLOTILLA_REGISTER");
+});
+
 test("everything that is wrong is named at once", () => {
   const env = {
     FLOTILLA_MODE: "debug",
@@ -34,6 +60,11 @@ test("everything that is wrong is named at once", () => {
     FLOTILLA_LOG_LEVEL: "loud",
     FLOTILLA_GATEWAY_OPS_PORT: "-1",
     FLOTILLA_ORIGINS: "https://shop.example/path,*",
+    FLOTILLA_USERS_URL: "http://a:1,,http://b:1",
+    FLOTILLA_ORDERS_URL: "etcd+http://etcd:2379",
+    FLOTILLA_REGISTER: "file:/etc/instances",
+    FLOTILLA_ADDRESS: "nowhere",
+    FLOTILLA_TRUSTED_PROXIES: "10.0.0.0/8,proxy.example",
     FLOTILLA_RATE_NETWORK: "0",
     FLOTILLA_RATE_USER: "Infinity",
     FLOTILLA_RATE_LOGINS: "1e3",
@@ -46,9 +77,18 @@ test("everything that is wrong is named at once", () => {
     "FLOTILLA_GATEWAY_OPS_PORT",
     "/path",
     '"*"',
+    'FLOTILLA_TRUSTED_PROXIES: expected IP addresses or ranges such as 10.0.0.0/8, got "proxy.example"',
     'FLOTILLA_RATE_NETWORK: expected a whole number from 1 to 999999999, got "0"',
     "FLOTILLA_RATE_USER",
     "FLOTILLA_RATE_LOGINS",
   ];
   for (const name of named) expect(read).toThrow(name);
+  const placed = () => readSettings("gateway", { ...env, FLOTILLA_MODE: "", FLOTILLA_USERS_PORT: "" });
+  for (const name of [
+    "FLOTILLA_USERS_URL: url is no address",
+    "FLOTILLA_ORDERS_URL: expected a prefix of keys",
+    "FLOTILLA_REGISTER: expected etcd+http://host:port/prefix",
+    "FLOTILLA_ADDRESS: url is no address",
+  ])
+    expect(placed).toThrow(name);
 });

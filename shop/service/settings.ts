@@ -1,8 +1,11 @@
+import { isAddressRange } from "@flotilla/kit";
 import type { Placement, ServiceName } from "../topology.ts";
 import { type Environment, readPlacement } from "./placement.ts";
 import { type Places, type RegistrationSettings, readPlaces, readRegistration } from "./places.ts";
+import type { PostgresPlace } from "./postgres-place.ts";
 import { type RateSettings, readRates } from "./rate-settings.ts";
 import { StartError } from "./start-error.ts";
+import { readStore } from "./store-setting.ts";
 
 /** Everything a service reads of its environment. */
 export interface Settings {
@@ -16,8 +19,12 @@ export interface Settings {
   readonly opsPort: number | undefined;
   /** Web pages that may call the gateway. */
   readonly origins: readonly string[];
+  /** Who may say, by `X-Forwarded-For`, where a client of the gateway is. */
+  readonly trustedProxies: readonly string[];
   /** What the gateway lets one network and one user do. */
   readonly rates: RateSettings;
+  /** The service's database of PostgreSQL; undefined for a file in the data directory. It prints without its password. */
+  readonly store: PostgresPlace | undefined;
 }
 
 const logLevels = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
@@ -30,11 +37,13 @@ export function readSettings(name: ServiceName, env: Environment): Settings {
   const logLevel = readLogLevel(env.FLOTILLA_LOG_LEVEL || "info", problems);
   const opsPort = readOpsPort(name, env, problems);
   const origins = readOrigins(env.FLOTILLA_ORIGINS || "", problems);
+  const trustedProxies = readProxies(env.FLOTILLA_TRUSTED_PROXIES || "", problems);
   const rates = readRates(env, problems);
+  const store = attempt(() => readStore(name, env), problems);
   const places = placement ? readPlaces(name, env, placement, problems) : {};
   const registration = readRegistration(name, env, problems);
   if (!placement || problems.length > 0) throw new StartError("bad_settings", problems.join("\n"));
-  return { placement, places, registration, logLevel, opsPort, origins, rates };
+  return { placement, places, registration, logLevel, opsPort, origins, trustedProxies, rates, store };
 }
 
 function attempt<T>(read: () => T, problems: string[]): T | undefined {
@@ -67,11 +76,26 @@ function readOpsPort(name: ServiceName, env: Environment, problems: string[]): n
 }
 
 function readOrigins(text: string, problems: string[]): string[] {
-  const origins = text.split(",").map((origin) => origin.trim());
-  return origins.filter((origin) => {
-    if (origin === "") return false;
+  return listOf(text).filter((origin) => {
     if (URL.canParse(origin) && new URL(origin).origin === origin) return true;
     problems.push(`FLOTILLA_ORIGINS: expected origins such as https://shop.example, got ${JSON.stringify(origin)}`);
     return false;
   });
+}
+
+function readProxies(text: string, problems: string[]): string[] {
+  return listOf(text).filter((proxy) => {
+    if (isAddressRange(proxy)) return true;
+    const expected = "IP addresses or ranges such as 10.0.0.0/8";
+    problems.push(`FLOTILLA_TRUSTED_PROXIES: expected ${expected}, got ${JSON.stringify(proxy)}`);
+    return false;
+  });
+}
+
+/** What stands between commas. */
+function listOf(text: string): string[] {
+  return text
+    .split(",")
+    .map((entry) => entry.trim())
+    .filter((entry) => entry !== "");
 }

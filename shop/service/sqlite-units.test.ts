@@ -5,15 +5,17 @@ import { join } from "node:path";
 import { FlotillaError } from "@flotilla/kit";
 import type { Generated } from "kysely";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { run } from "./database.ts";
 import { openSqlite, type Sqlite } from "./sqlite.ts";
 
 interface Tables {
   notes: { id: Generated<number>; text: string };
 }
 
-const notes = { name: "notes", sql: "CREATE TABLE notes (id INTEGER PRIMARY KEY, text TEXT NOT NULL) STRICT" };
+const table = "CREATE TABLE notes (id INTEGER PRIMARY KEY, text TEXT NOT NULL) STRICT";
+const notes = { name: "notes", sqlite: table, postgres: "" };
 /** SQLite's default page is 4 KiB; with the schema there is room for some ten of them. */
-const small = { name: "small", sql: "PRAGMA max_page_count = 12" };
+const small = { name: "small", sqlite: "PRAGMA max_page_count = 12", postgres: "" };
 
 let directory = "";
 beforeEach(() => {
@@ -23,9 +25,13 @@ afterEach(() => rmSync(directory, { recursive: true }));
 
 const open = (name = "notes") => openSqlite<Tables>(join(directory, name), [notes, small]);
 const add = (db: Sqlite<Tables>, text: string) =>
-  db.unit((run) => void run(db.build.insertInto("notes").values({ text })));
+  db.unit(function* () {
+    yield* run(db.build.insertInto("notes").values({ text }));
+  });
 const texts = (db: Sqlite<Tables>) =>
-  db.unit((run) => run(db.build.selectFrom("notes").select("text").orderBy("id")).map((row) => row.text));
+  db.unit(function* () {
+    return (yield* run(db.build.selectFrom("notes").select("text").orderBy("id"))).map((row) => row.text);
+  });
 const walBytes = (name: string) => statSync(join(directory, `${name}-wal`)).size;
 
 test("units of one turn share a commit: each page is written once for all of them", async () => {
@@ -42,8 +48,8 @@ test("units of one turn share a commit: each page is written once for all of the
 
 test("a unit that throws is undone alone, and those beside it are kept", async () => {
   const db = open();
-  const refused = db.unit((run) => {
-    run(db.build.insertInto("notes").values({ text: "undone" }));
+  const refused = db.unit(function* () {
+    yield* run(db.build.insertInto("notes").values({ text: "undone" }));
     throw new FlotillaError("aborted", "changed its mind");
   });
   const outcomes = await Promise.allSettled([add(db, "before"), refused, add(db, "after")]);
@@ -54,7 +60,8 @@ test("a unit that throws is undone alone, and those beside it are kept", async (
 
 test("nobody is told of a result before it is kept: when the commit fails, all of it failed, a refusal included", async () => {
   const db = open();
-  const refused = db.unit(() => {
+  const refused = db.unit(function* () {
+    yield* run(db.build.selectFrom("notes").selectAll());
     throw new FlotillaError("not_found", "no such note");
   });
   const group = [add(db, "small"), refused, texts(db), add(db, "x".repeat(100_000))];
@@ -83,11 +90,12 @@ test("what was asked for before the store is closed is done", async () => {
 test("each unit runs in the context of who asked for it", async () => {
   const db = open();
   const who = new AsyncLocalStorage<string>();
-  const ask = (name: string) => who.run(name, () => db.unit(() => who.getStore()));
-  expect(await Promise.all([ask("bob"), ask("alice"), db.unit(() => who.getStore())])).toEqual([
-    "bob",
-    "alice",
-    undefined,
-  ]);
+  const whose = () =>
+    db.unit(function* () {
+      yield* run(db.build.selectFrom("notes").selectAll());
+      return who.getStore();
+    });
+  const ask = (name: string) => who.run(name, whose);
+  expect(await Promise.all([ask("bob"), ask("alice"), whose()])).toEqual(["bob", "alice", undefined]);
   db.close();
 });

@@ -4,19 +4,18 @@ import { join } from "node:path";
 import { FlotillaError, hasCode, reasonOf } from "@flotilla/kit";
 import type { Generated } from "kysely";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { openSqlite, prepared, type Sqlite } from "./sqlite.ts";
+import { prepared, run } from "./database.ts";
+import type { Migration } from "./migration.ts";
+import { openSqlite, type Sqlite } from "./sqlite.ts";
 import { openError, storeError } from "./sqlite-error.ts";
-import type { Migration } from "./sqlite-migration.ts";
 
 interface Tables {
   notes: { id: Generated<number>; text: string };
 }
 
-const first: Migration = {
-  name: "notes",
-  sql: "CREATE TABLE notes (id INTEGER PRIMARY KEY, text TEXT NOT NULL) STRICT",
-};
-const second: Migration = { name: "first note", sql: "INSERT INTO notes (text) VALUES ('first')" };
+const step = (name: string, sqlite: string): Migration => ({ name, sqlite, postgres: "" });
+const first = step("notes", "CREATE TABLE notes (id INTEGER PRIMARY KEY, text TEXT NOT NULL) STRICT");
+const second = step("first note", "INSERT INTO notes (text) VALUES ('first')");
 
 let directory = "";
 let file = "";
@@ -28,12 +27,16 @@ afterEach(() => rmSync(directory, { recursive: true }));
 
 const open = (migrations: readonly Migration[] = [first]) => openSqlite<Tables>(file, migrations);
 const add = (db: Sqlite<Tables>, text: string) =>
-  db.unit((run) => run(db.build.insertInto("notes").values({ text }).returning("id"))[0]?.id);
+  db.unit(function* () {
+    return (yield* run(db.build.insertInto("notes").values({ text }).returning("id")))[0]?.id;
+  });
 const texts = (db: Sqlite<Tables>) =>
-  db.unit((run) => run(db.build.selectFrom("notes").select("text").orderBy("id")).map((row) => row.text));
+  db.unit(function* () {
+    return (yield* run(db.build.selectFrom("notes").select("text").orderBy("id"))).map((row) => row.text);
+  });
 
-const seen = (db: Sqlite<Tables>) =>
-  db.read((run) => run(db.build.selectFrom("notes").select("text").orderBy("id")).map((row) => row.text));
+const seen = async (db: Sqlite<Tables>) =>
+  (await db.read(db.build.selectFrom("notes").select("text").orderBy("id"))).map((row) => row.text);
 
 function refusalOf(run: () => unknown): FlotillaError {
   try {
@@ -49,8 +52,8 @@ describe("a unit of work", () => {
   it("is kept when it returns and undone when it throws", async () => {
     const db = open();
     await add(db, "kept");
-    const undone = db.unit((run) => {
-      run(db.build.insertInto("notes").values({ text: "undone" }));
+    const undone = db.unit(function* () {
+      yield* run(db.build.insertInto("notes").values({ text: "undone" }));
       throw new FlotillaError("aborted", "changed its mind");
     });
     await expect(undone).rejects.toMatchObject({ code: "aborted" });
@@ -61,9 +64,10 @@ describe("a unit of work", () => {
   it("is not interleaved with others that were started with it", async () => {
     const db = open();
     const increment = () =>
-      db.unit((run) => {
-        const { n } = run(db.build.selectFrom("notes").select((eb) => eb.fn.countAll<number>().as("n")))[0]!;
-        run(db.build.insertInto("notes").values({ text: `${n}` }));
+      db.unit(function* () {
+        const count = db.build.selectFrom("notes").select((eb) => eb.fn.countAll<number>().as("n"));
+        const { n } = (yield* run(count))[0]!;
+        yield* run(db.build.insertInto("notes").values({ text: `${n}` }));
       });
     await Promise.all(Array.from({ length: 20 }, increment));
     expect(await texts(db)).toEqual(Array.from({ length: 20 }, (_, n) => `${n}`));
@@ -72,16 +76,9 @@ describe("a unit of work", () => {
 
   it("cannot await", () => {
     const db = open();
-    // @ts-expect-error A unit is one synchronous function.
-    const typed = () => db.unit(async (run) => run(db.build.selectFrom("notes").selectAll()));
+    // @ts-expect-error A unit yields and is done: SQLite would commit before what was awaited.
+    const typed = () => db.unit(async function* () {});
     expect(typed).toBeTypeOf("function");
-    db.close();
-  });
-
-  it("keeps its runner from being used after it has ended", async () => {
-    const db = open();
-    const run = await db.unit((run) => ({ run }));
-    expect(() => run.run(db.build.selectFrom("notes").selectAll())).toThrow("outside its unit");
     db.close();
   });
 
@@ -99,7 +96,7 @@ describe("a unit of work", () => {
   });
 
   it("is unavailable when there is no room, without the driver's words, and reads go on", async () => {
-    const small: Migration = { name: "small", sql: "PRAGMA max_page_count = 6" };
+    const small = step("small", "PRAGMA max_page_count = 6");
     const db = open([first, small]);
     await add(db, "before");
     const full = await add(db, "x".repeat(100_000)).catch((error: unknown) => error);
@@ -125,7 +122,7 @@ describe("what only reads", () => {
 
   it("cannot write", async () => {
     const db = open();
-    const writing = db.read((run) => run(db.build.insertInto("notes").values({ text: "x" })));
+    const writing = db.read(db.build.insertInto("notes").values({ text: "x" }));
     await expect(writing).rejects.toThrow("only reads");
     expect(await seen(db)).toEqual([]);
     db.close();
@@ -139,7 +136,7 @@ describe("what only reads", () => {
       built += 1;
       return db.build.selectFrom("notes").select("text").where("id", ">", id).where("text", "<>", text).orderBy("id");
     });
-    const textsAfter = (id: number, text: string) => db.read((run) => run(after({ id, text })).map((row) => row.text));
+    const textsAfter = async (id: number, text: string) => (await db.read(after({ id, text }))).map((row) => row.text);
     expect(await textsAfter(0, "two")).toEqual(["one", "three"]);
     expect(await textsAfter(1, "three")).toEqual(["two"]);
     expect(built).toBe(1);
@@ -170,7 +167,7 @@ describe("opening a store", () => {
 
   it("leaves no half of a migration that failed", async () => {
     open().close();
-    const broken: Migration = { name: "broken", sql: "INSERT INTO notes (text) VALUES ('half'); SELECT nothing" };
+    const broken = step("broken", "INSERT INTO notes (text) VALUES ('half'); SELECT nothing");
     expect(refusalOf(() => open([first, broken]))).toMatchObject({ code: "internal" });
     const db = open([first]);
     expect(await texts(db)).toEqual([]);
@@ -186,7 +183,7 @@ describe("opening a store", () => {
 
   it("refuses another service's store", () => {
     open().close();
-    expect(refusalOf(() => open([{ name: "orders", sql: "" }])).reason).toBe("store_foreign");
+    expect(refusalOf(() => open([step("orders", "")])).reason).toBe("store_foreign");
   });
 
   it("refuses a file that another holder has, by name, and opens it when that one is done", () => {

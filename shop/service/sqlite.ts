@@ -1,17 +1,11 @@
 import { chmodSync, closeSync, openSync, statSync } from "node:fs";
 import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
 import { FlotillaError } from "@flotilla/kit";
-import {
-  type Compilable,
-  type Dialect,
-  DummyDriver,
-  Kysely,
-  SqliteAdapter,
-  SqliteIntrospector,
-  SqliteQueryCompiler,
-} from "kysely";
+import type { Compilable } from "kysely";
+import { assertReads, type Database, makeBuilder, type Work } from "./database.ts";
+import type { Migration } from "./migration.ts";
 import { closedError, damageError, openError, storeError } from "./sqlite-error.ts";
-import { type Migration, migrate } from "./sqlite-migration.ts";
+import { migrate } from "./sqlite-migration.ts";
 import { makeUnits } from "./sqlite-units.ts";
 
 /** How long opening waits for a predecessor that is closing. It blocks the event loop, so it is short. Milliseconds. */
@@ -39,32 +33,16 @@ const pragmas = `
   PRAGMA trusted_schema = OFF;
   PRAGMA cell_size_check = ON;`;
 
-/** Runs one query within the work it was given to, and returns its rows. It is of no use once that has ended. */
-export type Run = <Row>(query: Compilable<Row>) => Row[];
-
 /**
  * One SQLite file, owned by this process.
  *
- * Kysely builds and types the queries; it does not run them. `DatabaseSync` blocks, so a unit of work is one
- * synchronous function within a transaction: there is no await inside it at which another unit could run on the same
- * connection. The units of one turn of the event loop share a commit (`makeUnits`).
+ * `DatabaseSync` blocks, so a unit of work runs to its end within a transaction: there is no await inside it at which
+ * another unit could run on the same connection. The units of one turn of the event loop share a commit (`makeUnits`);
+ * a read runs at once.
  */
-export interface Sqlite<Tables> {
-  /** For building queries; executing one of them throws. */
-  readonly build: Kysely<Tables>;
-  /**
-   * Runs `work`, soon, and resolves when it is on disk. If it throws, nothing of it happened and the promise is rejected
-   * with that; `unavailable` when the file is locked, or the disk is full or failing.
-   */
-  unit<T>(work: (run: Run) => Settled<T>): Promise<T>;
-  /** Runs `work`, which only reads, at once: it sees what is committed, and nothing that is not. Rejects as `unit` does. */
-  read<T>(work: (run: Run) => Settled<T>): Promise<T>;
-  /** Frees the file, after what was asked for before. Later units are rejected with `unavailable`. */
+export interface Sqlite<Tables> extends Database<Tables> {
   close(): void;
 }
-
-/** What is not a promise: a unit that awaited would commit before it was done. */
-type Settled<T> = T extends PromiseLike<unknown> ? never : T;
 
 /**
  * Opens or makes `file`, readable by its owner only, and brings its schema up to the last of `migrations`. Throws
@@ -121,32 +99,26 @@ function makeSqlite<Tables>(db: DatabaseSync): Sqlite<Tables> {
     return statement;
   }
 
-  /** Which kind of work runs now; it is synchronous, so there is one at a time. */
-  let running: "unit" | "read" | undefined;
-
-  const run: Run = <Row>(query: Compilable<Row>): Row[] => {
+  function rowsOf<Row>(query: Compilable<Row>, check?: (sql: string) => void): Row[] {
     const { sql, parameters } = query.compile();
-    if (running === undefined) throw new Error("a query ran outside its unit of work");
-    if (running === "read" && !sql.startsWith("select")) throw new Error("what only reads would have written");
+    check?.(sql);
     return prepare(sql).all(...(parameters as SQLInputValue[])) as Row[];
-  };
+  }
 
-  function runAs<T>(kind: "unit" | "read", work: (run: Run) => T): T {
-    running = kind;
-    try {
-      return work(run);
-    } finally {
-      running = undefined;
-    }
+  function runAll<T>(work: Work<T>): T {
+    let step = work.next();
+    while (!step.done) step = work.next(rowsOf(step.value));
+    return step.value;
   }
 
   return {
-    build: new Kysely<Tables>({ dialect: buildOnlyDialect }),
-    unit: (work) => units.add(() => runAs("unit", work)),
-    async read(work) {
+    dialect: "sqlite",
+    build: makeBuilder<Tables>("sqlite"),
+    unit: (work) => units.add(() => runAll(work())),
+    async read(query) {
       if (!db.isOpen) throw closedError();
       try {
-        return runAs("read", work);
+        return rowsOf(query, assertReads);
       } catch (error) {
         throw storeError(error);
       }
@@ -158,42 +130,3 @@ function makeSqlite<Tables>(db: DatabaseSync): Sqlite<Tables> {
     },
   };
 }
-
-/**
- * A query that is built and compiled once, for what runs often: Kysely spends more on a query than SQLite (measured 68 µs
- * of 129 for an order). `make` gets stand-ins for the values of `Values`, to be compared with or inserted only.
- */
-export function prepared<Values extends object, Row>(
-  make: (values: Values) => Compilable<Row>,
-): (values: Values) => Compilable<Row> {
-  const slots = new Proxy({}, { get: (_target, name) => new Slot(name as string) }) as Values;
-  const compiled = make(slots).compile();
-  const { parameters } = compiled;
-  return (values) => ({
-    compile: () => ({
-      ...compiled,
-      parameters: parameters.map((it) => (it instanceof Slot ? values[it.name as keyof Values] : it)),
-    }),
-  });
-}
-
-class Slot {
-  readonly name: string;
-
-  constructor(name: string) {
-    this.name = name;
-  }
-}
-
-class BuildOnlyDriver extends DummyDriver {
-  override async acquireConnection(): Promise<never> {
-    throw new Error("this query builder does not execute: give the query to the unit's run");
-  }
-}
-
-const buildOnlyDialect: Dialect = {
-  createAdapter: () => new SqliteAdapter(),
-  createDriver: () => new BuildOnlyDriver(),
-  createIntrospector: (db) => new SqliteIntrospector(db),
-  createQueryCompiler: () => new SqliteQueryCompiler(),
-};

@@ -1,6 +1,6 @@
-import type { Clock } from "@flotilla/kit";
+import { type Clock, FlotillaError } from "@flotilla/kit";
 import { type JWTVerifyResult, jwtVerify, SignJWT } from "jose";
-import type { TokenKeys } from "./token-keys.ts";
+import type { TokenKey } from "./token-keys.ts";
 
 /**
  * An access token outlives the end of its login by nothing (the login is looked up at each use); its life only bounds how
@@ -26,13 +26,22 @@ export interface AccessClaims {
 export interface AccessTokens {
   /** @returns a token and when it ends, in milliseconds since the epoch. */
   issue(claims: AccessClaims): Promise<{ token: string; expiresAtMs: number }>;
-  /** Undefined for whatever is no token of ours that holds now. */
+  /** Undefined for whatever is no token of ours that holds now. Rejects with `unavailable` when the store of keys is. */
   verify(token: string): Promise<(AccessClaims & { readonly expiresAtMs: number }) | undefined>;
 }
 
+/** What tokens are signed with, and what they are verified by. */
+export interface AccessTokenKeys {
+  current(): TokenKey | Promise<TokenKey>;
+  /** SECURITY: `kid` is looked up and nothing else: it is a stranger's text. */
+  byId(kid: string): Verifier | undefined | Promise<Verifier | undefined>;
+}
+
+type Verifier = Pick<TokenKey, "publicKey">;
+
 export interface AccessTokensOptions {
   readonly clock: Clock;
-  readonly keys: TokenKeys;
+  readonly keys: AccessTokenKeys;
   /** Milliseconds; whole seconds, and at most `tokenLifetimeMsDefault`, so that keys are kept long enough. */
   readonly lifetimeMs?: number;
 }
@@ -43,7 +52,7 @@ export function makeAccessTokens(options: AccessTokensOptions): AccessTokens {
   if (lifetimeMs > tokenLifetimeMsDefault) throw new TypeError("An access token lives 15 minutes at most");
   return {
     async issue({ accountId, sid }) {
-      const { kid, privateKey } = keys.current();
+      const { kid, privateKey } = await keys.current();
       const iat = Math.floor(clock.now() / 1_000);
       const exp = iat + Math.floor(lifetimeMs / 1_000);
       const token = await new SignJWT({ iss: issuer, aud: issuer, sub: accountId, sid, iat, exp })
@@ -73,14 +82,16 @@ export function makeAccessTokens(options: AccessTokensOptions): AccessTokens {
         // Also refuses one that was issued in the future.
         maxTokenAge: lifetimeMs / 1_000,
       });
-    } catch {
+    } catch (error) {
+      // The store cannot say whether there is such a key: that is no verdict on the token.
+      if (error instanceof FlotillaError) throw error;
       // Why is nobody's business but an attacker's.
       return undefined;
     }
   }
 
-  function publicKeyOf(kid: string | undefined) {
-    const key = kid === undefined ? undefined : keys.byId(kid);
+  async function publicKeyOf(kid: string | undefined) {
+    const key = kid === undefined ? undefined : await keys.byId(kid);
     if (!key) throw new Error("no such key");
     return key.publicKey;
   }

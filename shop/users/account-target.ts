@@ -1,9 +1,11 @@
 import { FlotillaError, type Implementation, revocable } from "@flotilla/kit";
 import type { Account, Ended, Login, LoginSession, Profile } from "../contracts/users.ts";
+import { actorNow } from "../service/audit.ts";
 import { AdministrationTarget } from "./administration.ts";
-import { actorNow, type Found, issue, newLogin, type UserDeps } from "./authentication.ts";
+import { type Found, issue, newLogin, type UserDeps } from "./authentication.ts";
 import { assertEmail } from "./email.ts";
 import { assertAcceptablePassword } from "./password-policy.ts";
+import type { Hold } from "./revokers.ts";
 import { type Ask, allows, standing, UserTarget } from "./user.ts";
 
 /**
@@ -27,8 +29,7 @@ export class AccountTarget implements Implementation<Account>, Disposable {
   }
 
   user(): UserTarget {
-    const { account, hold } = this.#found;
-    return new UserTarget(account, this.#ask, hold.again());
+    return userOf(this.#deps, this.#found, this.#found.hold.again());
   }
 
   administration(): AdministrationTarget {
@@ -43,6 +44,7 @@ export class AccountTarget implements Implementation<Account>, Disposable {
   async editProfile({ email }: { email?: string }): Promise<Profile> {
     const now = await standing(this.#ask);
     if (!allows(now, "profile.edit")) {
+      await this.#deps.store.refuse("profile.edit", this.#actor());
       throw new FlotillaError("permission_denied", "You don't have permission to edit your profile");
     }
     if (email === undefined || email === now.account.email) return toProfile(now.account);
@@ -97,8 +99,8 @@ export class AccountTarget implements Implementation<Account>, Disposable {
 
   async logoutEverywhere(): Promise<Ended> {
     const { store, revokers } = this.#deps;
-    const { accountId } = this.#found.login;
     await standing(this.#ask);
+    const { accountId } = this.#found.login;
     const ended = await store.endLogins(accountId, this.#actor());
     revokers.endAccount(accountId);
     return { ended };
@@ -109,8 +111,17 @@ export class AccountTarget implements Implementation<Account>, Disposable {
   }
 
   #actor() {
-    return actorNow(this.#deps, this.#found.login);
+    return actorNow(this.#deps.clock, this.#found.login);
   }
+}
+
+/** The User of a login, which owns `hold`; the trail says to whom it is introduced. */
+export function userOf(deps: UserDeps, { account, login }: Pick<Found, "account" | "login">, hold: Hold): UserTarget {
+  const { store, clock } = deps;
+  return new UserTarget(account, askFor(deps, { login }), {
+    hold,
+    introduced: (introduction) => store.noteIntroduction(introduction, actorNow(clock, login)),
+  });
 }
 
 /** How the holder of a login stands now. */

@@ -1,16 +1,10 @@
 import { FlotillaError, type Implementation, revocable } from "@flotilla/kit";
-import type {
-  Administration,
-  AuditPage,
-  NewUser,
-  Role as RoleRecord,
-  UserPage,
-  UserRecord,
-} from "../contracts/administration.ts";
+import type { Administration, NewUser, Role as RoleRecord, UserPage, UserRecord } from "../contracts/administration.ts";
+import type { AuditPage, AuditQuery } from "../contracts/audit.ts";
 import { canonicalUsername } from "../contracts/users.ts";
+import { type Actor, actorNow, auditPage } from "../service/audit.ts";
 import { type Account, isAcceptableUsername } from "./account.ts";
-import type { Actor, AuditEntry } from "./audit.ts";
-import { actorNow, type UserDeps } from "./authentication.ts";
+import type { UserDeps } from "./authentication.ts";
 import { assertEmail } from "./email.ts";
 import type { LoginSession } from "./login.ts";
 import { assertAcceptablePassword } from "./password-policy.ts";
@@ -112,13 +106,10 @@ export class AdministrationTarget implements Implementation<Administration>, Dis
     return await this.#deps.store.setRolePermissions(name, toPermissions(words), this.#actor());
   }
 
-  async audit(page: { after?: number; limit?: number; subjectId?: string } = {}): Promise<AuditPage> {
+  async audit(query: AuditQuery = {}): Promise<AuditPage> {
     await this.#require("system.admin");
-    const { after, limit = pageMax, subjectId } = page;
-    const nowMs = this.#deps.clock.now();
-    const entries = (await this.#deps.store.audit({ after, limit, subjectId, nowMs })).map(toAuditRecord);
-    const last = entries.at(-1);
-    return { entries, ...(last && entries.length === limit && { next: last.number }) };
+    const { store, clock } = this.#deps;
+    return await auditPage(store, query, clock);
   }
 
   [Symbol.dispose](): void {
@@ -129,6 +120,7 @@ export class AdministrationTarget implements Implementation<Administration>, Dis
     const now = await standing(this.#own.ask);
     const missing = permissions.find((permission) => !allows(now, permission));
     if (missing) {
+      await this.#deps.store.refuse(missing, this.#actor());
       const message = `You don't have the permission ${missing}`;
       throw new FlotillaError("permission_denied", message, { reason: "permission_missing" });
     }
@@ -145,7 +137,7 @@ export class AdministrationTarget implements Implementation<Administration>, Dis
   }
 
   #actor(): Actor {
-    return actorNow(this.#deps, this.#own.login);
+    return actorNow(this.#deps.clock, this.#own.login);
   }
 }
 
@@ -160,8 +152,4 @@ function toPermissions(words: readonly string[]): Permission[] {
 
 function toRecord({ id, username, email, role, isEnabled, createdAtMs: createdAt }: Account): UserRecord {
   return { id, username, email, role, isEnabled, createdAt };
-}
-
-function toAuditRecord({ atMs: at, sid, ...entry }: AuditEntry) {
-  return { ...entry, at, ...(sid !== undefined && { sessionId: sid }) };
 }

@@ -2,13 +2,13 @@ import { createHmac, randomBytes } from "node:crypto";
 import { type Clock, currentContext, FlotillaError, hasCode } from "@flotilla/kit";
 import type { Login } from "../contracts/users.ts";
 import { canonicalUsername } from "../contracts/users.ts";
+import { actorNow } from "../service/audit.ts";
 import type { AccessTokens } from "./access-token.ts";
 import type { Account } from "./account.ts";
-import type { Actor } from "./audit.ts";
 import type { LoginSession } from "./login.ts";
 import { isWeakHash, type Passwords } from "./password.ts";
 import { hashesOf, newRefreshToken, newSalt, successorOf } from "./refresh-token.ts";
-import type { Hold, LoginName, Revokers } from "./revokers.ts";
+import type { Hold, Revokers } from "./revokers.ts";
 import type { NewLogin, UserStore } from "./store.ts";
 
 export interface UserDeps {
@@ -39,7 +39,7 @@ export async function authenticate(deps: UserDeps, username: string, password: s
   const isRight = await passwords.verify(account?.passwordHash, password);
   const login = account && isRight ? await openLogin(deps, account, password) : undefined;
   if (login) return login;
-  await store.refuseLogin(account?.id ?? strangerOf(name), actorNow(deps));
+  await store.refuseLogin(account?.id ?? strangerOf(name), actorNow(deps.clock));
   throw new FlotillaError("unauthenticated", "Invalid username or password");
 }
 
@@ -48,7 +48,7 @@ async function openLogin(deps: UserDeps, account: Account, password: string): Pr
   const replacementHash = account.isEnabled ? await stronger(deps, account.passwordHash, password) : undefined;
   const { refreshToken, ...login } = newLogin(account.id);
   const asked = { ...login, verifiedHash: account.passwordHash, replacementHash };
-  const opened = await store.openLogin(asked, actorNow(deps));
+  const opened = await store.openLogin(asked, actorNow(deps.clock));
   if (!opened) return undefined;
   for (const ended of opened.ended) revokers.endLogin(ended);
   return await issue(deps, { account, login: opened.login, refreshToken });
@@ -112,12 +112,6 @@ export async function issue(
     ...{ token, userId, username, role, expiresAt: expiresAtMs },
     ...{ refreshToken, refreshExpiresAt: login.idleEndsAtMs },
   };
-}
-
-/** Who does what is done now: the holder of `login`, or nobody who is known yet. */
-export function actorNow({ clock }: Pick<UserDeps, "clock">, login?: LoginName): Actor {
-  const requestId = currentContext()?.traceId;
-  return { accountId: login?.accountId, sid: login?.sid, requestId, nowMs: clock.now() };
 }
 
 function strangerOf(name: string): string {

@@ -8,16 +8,19 @@ import { assertNoDemoUsers } from "./production.ts";
 import { makeRevokers } from "./revokers.ts";
 import { seedUsers } from "./seed.ts";
 import { userServiceFor } from "./service.ts";
-import { openSqliteUserStore } from "./store-sqlite.ts";
+import { shareTokenKeys } from "./shared-keys.ts";
+import { openUserStore } from "./store-sql.ts";
 import { openTokenKeys } from "./token-keys.ts";
 
-await runService("users", process.env, async ({ placement, socketPath, identity, home, log, notify, ...own }) => {
-  const { mode, host, ports, dataDir } = placement;
-  const store = openSqliteUserStore(join(dataDir, "users.db"));
+await runService("users", process.env, async ({ settings, socketPath, identity, home, log, notify, ...own }) => {
+  const { mode, host, ports, dataDir } = settings.placement;
+  const store = await openUserStore(settings.store ?? join(dataDir, "users.db"));
   const passwords = makePasswords();
   if (mode === "production") await assertNoDemoUsers(store, passwords);
   const revokers = makeRevokers();
-  const tokens = makeAccessTokens({ clock, keys: openTokenKeys(join(dataDir, "token-keys"), clock) });
+  const keys = shareTokenKeys({ own: openTokenKeys(join(dataDir, "token-keys"), clock), store, clock });
+  await keys.current();
+  const tokens = makeAccessTokens({ clock, keys });
   const deps = { clock, store, passwords, tokens, revokers };
   let isSeeded = false;
   const server = await serve({
@@ -55,7 +58,7 @@ await runService("users", process.env, async ({ placement, socketPath, identity,
     checks: () => ({}),
     async stop() {
       await server.drain();
-      store.close();
+      await store.close();
     },
   };
 });

@@ -7,7 +7,7 @@ import {
   UserServiceForPeersContract,
   type UserSummary,
 } from "../contracts/users.ts";
-import { AccountTarget, askFor } from "./account-target.ts";
+import { AccountTarget, userOf } from "./account-target.ts";
 import { authenticate, loginOf, refresh, type UserDeps } from "./authentication.ts";
 import { UserTarget } from "./user.ts";
 
@@ -45,7 +45,7 @@ class UserServiceTarget implements Implementation<UserService> {
 
   async getUserByToken(token: string): Promise<UserTarget> {
     const found = await loginOf(this.#deps, token);
-    const user = new UserTarget(found.account, askFor(this.#deps, found), found.hold);
+    const user = userOf(this.#deps, found, found.hold);
     return expiring(user, Math.min(found.tokenEndsAtMs, found.login.endsAtMs));
   }
 

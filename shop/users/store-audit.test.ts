@@ -1,9 +1,11 @@
 import { DatabaseSync } from "node:sqlite";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { auditKeptMs, strangersPerMinuteMax } from "./audit.ts";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { type PostgresServer, startPostgres, whyNoPostgres } from "../../tests/postgres.ts";
+import { auditKeptMs } from "../service/audit.ts";
+import { strangersPerMinuteMax } from "./audit.ts";
 import { alice, bob, loginOf, makeStoreFile, type StoreFile, startMs, storeKinds } from "./fixtures/stores.ts";
 import type { UserStore } from "./store.ts";
-import { openSqliteUserStore } from "./store-sqlite.ts";
+import { openSqliteUserStore } from "./store-sql.ts";
 
 let directory: StoreFile;
 beforeEach(() => {
@@ -15,14 +17,21 @@ const minuteMs = 60_000;
 const requestId = "0123456789abcdef0123456789abcdef";
 const byAlice = { accountId: "user1", sid: "a-login", requestId, nowMs: startMs };
 
-describe.each(storeKinds)("the audit trail of a store in %s", (_, open) => {
+let postgres: PostgresServer | undefined;
+beforeAll(async () => {
+  if (!whyNoPostgres) postgres = await startPostgres();
+});
+afterAll(() => postgres?.[Symbol.asyncDispose]());
+
+describe.each(storeKinds)("the audit trail of a store in %s", (kind, open) => {
   let store: UserStore;
-  beforeEach(async () => {
-    store = open(directory.file);
+  beforeEach(async ({ skip }) => {
+    if (kind === "postgres" && whyNoPostgres) skip(whyNoPostgres);
+    store = await open({ file: directory.file, postgres });
     await store.addAccount(alice);
     await store.addAccount(bob);
   });
-  afterEach(() => store.close());
+  afterEach(() => store?.close());
 
   const trail = (nowMs = startMs) => store.audit({ limit: 1_000, nowMs });
 
@@ -63,6 +72,25 @@ describe.each(storeKinds)("the audit trail of a store in %s", (_, open) => {
       ["stranger:x", 1],
     ]);
     expect(refused[1]).toMatchObject({ requestId });
+  });
+
+  it("counts what somebody was refused for want of a permission, by permission and minute", async () => {
+    for (let n = 0; n < 20; n++) await store.refuse("user.delete", { accountId: "user2", nowMs: startMs, requestId });
+    await store.refuse("system.admin", { accountId: "user2", nowMs: startMs });
+    const refused = (await trail(startMs + minuteMs)).filter(({ event }) => event === "permission_refused");
+    expect(refused.map(({ subjectId, detail, count }) => [subjectId, detail, count]).sort()).toEqual([
+      ["user2", "system.admin", 1],
+      ["user2", "user.delete", 20],
+    ]);
+  });
+
+  it("says who was introduced, by whom, and to which service", async () => {
+    await store.noteIntroduction(
+      { gifter: "gateway", recipient: "orders" },
+      { accountId: "user2", sid: "b", nowMs: startMs },
+    );
+    const entry = { event: "introduced", actorId: "user2", subjectId: "user2", sid: "b", detail: "gateway to orders" };
+    expect((await trail())[0]).toMatchObject(entry);
   });
 
   it("grows by a bounded number of lines a minute, however many names a flood makes up", async () => {

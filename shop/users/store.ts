@@ -1,6 +1,7 @@
 import { FlotillaError } from "@flotilla/kit";
 import type { Account } from "./account.ts";
-import type { Actor, AuditEntry, AuditEvent } from "./audit.ts";
+import type { Actor, AuditReader } from "../service/audit.ts";
+import type { AuditEvent } from "./audit.ts";
 import type { LoginSession, Standing } from "./login.ts";
 import type { RefreshHashes } from "./refresh-token.ts";
 import type { Permission, Role } from "./role.ts";
@@ -53,7 +54,7 @@ export interface AccountStore {
   accountByName(username: string): Promise<Account | undefined>;
   accountById(id: string): Promise<Account | undefined>;
   /** In the order of their making, without the deleted. */
-  listAccounts(page?: PageOf<string>): Promise<Account[]>;
+  listAccounts(page?: Partial<PageOf<string>>): Promise<Account[]>;
   /** How many accounts there are, without the deleted. */
   count(): Promise<number>;
   /** Undefined unless the account is enabled and, when `sid` is given, that login of its is alive. */
@@ -104,22 +105,35 @@ export interface RoleStore {
   setRolePermissions(name: string, permissions: readonly Permission[], by: Actor): Promise<Role>;
 }
 
-export interface AuditStore {
-  /** Newest first. */
-  audit(
-    page: PageOf<number> & { readonly subjectId?: string | undefined; readonly nowMs: number },
-  ): Promise<AuditEntry[]>;
-  /** Removes what is older than `auditKeptMs`, some at a time. @returns how many. */
-  purgeAudit(nowMs: number): Promise<number>;
+export interface AuditStore extends AuditReader<AuditEvent> {
+  /** Somebody asked for what `permission` would have allowed. */
+  refuse(permission: string, by: Actor): Promise<void>;
+  /** The user who acts was introduced to a service. */
+  noteIntroduction(introduction: { readonly gifter: string; readonly recipient: string }, by: Actor): Promise<void>;
+}
+
+export interface PublishedKey {
+  readonly kid: string;
+  /** DER of its SPKI, as base64url. */
+  readonly publicKey: string;
+}
+
+/** The public halves of the keys that the instances of the service sign with, so that each believes the others. */
+export interface KeyStore {
+  /** Says that the key signs now, or still; forgets those of which nobody has said so since `forgetBeforeMs`. */
+  publishKey(key: PublishedKey, at: { readonly nowMs: number; readonly forgetBeforeMs: number }): Promise<void>;
+  withdrawKey(kid: string): Promise<void>;
+  /** Those that were published since. */
+  publishedKeys(sinceMs: number): Promise<PublishedKey[]>;
 }
 
 /**
- * Accounts, their logins, roles, and the trail of what happened to them. Each method is one whole unit of work: it happens
+ * Accounts, their logins, roles, keys, and the trail of what happened to them. Each method is one whole unit of work: it happens
  * at once or not at all, with its entry in the trail, and is kept when its promise resolves. All reject with
  * `unavailable` when the store cannot be used now.
  */
-export interface UserStore extends AccountStore, LoginStore, RoleStore, AuditStore {
-  close(): void;
+export interface UserStore extends AccountStore, LoginStore, RoleStore, AuditStore, KeyStore {
+  close(): void | Promise<void>;
 }
 
 const refusal = (reason: string, message: string) => new FlotillaError("failed_precondition", message, { reason });

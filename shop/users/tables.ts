@@ -1,7 +1,7 @@
 import type { Generated, Kysely, Selectable } from "kysely";
-import type { Run, Sqlite } from "../service/sqlite.ts";
+import type { AuditTables } from "../service/audit-trail.ts";
+import type { Database } from "../service/database.ts";
 import { type Account, type AccountState, accountId, accountNumber } from "./account.ts";
-import type { AuditEvent } from "./audit.ts";
 import type { LoginSession } from "./login.ts";
 
 export interface AccountTable {
@@ -26,45 +26,20 @@ export interface LoginTable {
   ends_at_ms: number;
 }
 
-export interface AuditTable {
-  number: Generated<number>;
-  at_ms: number;
-  event: AuditEvent;
-  actor_id: string | null;
-  subject_id: string | null;
-  sid: string | null;
-  request_id: string | null;
-  detail: string | null;
-  count: number;
-}
-
 /** The store's tables, as the migrations leave them. */
-export interface Tables {
+export interface Tables extends AuditTables {
   accounts: AccountTable;
   roles: { name: string };
   role_permissions: { role: string; permission: string };
   logins: LoginTable;
   rotations: { login_number: number; refresh_hash: string; salt: string; rotated_at_ms: number };
-  audit: AuditTable;
-  refused_logins: { minute: number; who: string; request_id: string | null; count: number };
+  token_keys: { kid: string; public_key: string; seen_at_ms: number };
 }
 
-export type Db = Sqlite<Tables>;
+export type Db = Database<Tables>;
 
-/** What a step within a unit of work needs: queries are built with one and run with the other. */
-export interface Unit {
-  readonly build: Kysely<Tables>;
-  readonly run: Run;
-}
-
-export function unitOf<T>(db: Db, work: (unit: Unit) => T extends PromiseLike<unknown> ? never : T): Promise<T> {
-  return db.unit((run) => work({ build: db.build, run }));
-}
-
-/** The same for what only reads. */
-export function readOf<T>(db: Db, work: (unit: Unit) => T extends PromiseLike<unknown> ? never : T): Promise<T> {
-  return db.read((run) => work({ build: db.build, run }));
-}
+/** What builds the queries of a unit of work. */
+export type Build = Kysely<Tables>;
 
 /** Of an id that is nobody's: 0, which is no account's number. */
 export function numberOf(id: string): number {
@@ -83,7 +58,7 @@ export function toAccount(row: Selectable<AccountTable>): Account {
   };
 }
 
-export function toLogin(row: Selectable<LoginTable>): LoginSession {
+export function toLogin(row: Omit<Selectable<LoginTable>, "family_hash" | "refresh_hash">): LoginSession {
   return {
     sid: row.sid,
     accountId: accountId(row.account_number),

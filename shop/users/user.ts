@@ -1,4 +1,4 @@
-import { FlotillaError, type Implementation, revocable } from "@flotilla/kit";
+import { deposited, FlotillaError, type HearsOfDeposits, type Implementation, revocable } from "@flotilla/kit";
 import type { User } from "../contracts/users.ts";
 import type { Account } from "./account.ts";
 import type { Standing } from "./login.ts";
@@ -8,20 +8,27 @@ import { isPermission } from "./role.ts";
 /** Asks the store how somebody stands now: what may change is read anew at each call and counts from the next one on. */
 export type Ask = () => Promise<Standing | undefined>;
 
+/** Of what somebody logged in to. */
+export interface OfLogin {
+  readonly hold: Hold;
+  /** Hears to whom the user is introduced. */
+  introduced(introduction: { readonly gifter: string; readonly recipient: string }): Promise<void>;
+}
+
 /** The User capability. */
-export class UserTarget implements Implementation<User>, Disposable {
+export class UserTarget implements Implementation<User>, HearsOfDeposits, Disposable {
   readonly #id: string;
   readonly #username: string;
   readonly #ask: Ask;
-  readonly #hold: Hold | undefined;
+  readonly #login: OfLogin | undefined;
 
-  /** With `hold`, it ends with that login; without, it is for reading only and ends with nothing. */
-  constructor({ id, username }: Pick<Account, "id" | "username">, ask: Ask, hold?: Hold) {
+  /** With `login`, whose hold it owns, it ends with that; without, it is for reading only and ends with nothing. */
+  constructor({ id, username }: Pick<Account, "id" | "username">, ask: Ask, login?: OfLogin) {
     this.#id = id;
     this.#username = username;
     this.#ask = ask;
-    this.#hold = hold;
-    if (hold) revocable(this, hold.revocation);
+    this.#login = login;
+    if (login) revocable(this, login.hold.revocation);
   }
 
   getId(): string {
@@ -44,8 +51,12 @@ export class UserTarget implements Implementation<User>, Disposable {
     return allows(await standing(this.#ask), permission);
   }
 
+  async [deposited](introduction: { readonly gifter: string; readonly recipient: string }): Promise<void> {
+    await this.#login?.introduced(introduction);
+  }
+
   [Symbol.dispose](): void {
-    this.#hold?.[Symbol.dispose]();
+    this.#login?.hold[Symbol.dispose]();
   }
 }
 

@@ -2,7 +2,7 @@ import { type Defence, edit, noSchema } from "./defence.ts";
 
 const file = "accounts.test.ts";
 const tokens = "shop/users/access-token.ts";
-const logins = "shop/users/sqlite-logins.ts";
+const logins = "shop/users/sql-logins.ts";
 const account = "shop/users/account-target.ts";
 const office = "shop/users/administration.ts";
 const users = "shop/users/authentication.ts";
@@ -23,7 +23,7 @@ const believing = (condition: string) =>
 const neverRevoked = [
   edit(account, "    revocable(this, found.hold.revocation);\n"),
   edit(office, "    revocable(this, own.hold.revocation);\n"),
-  edit("shop/users/user.ts", "    if (hold) revocable(this, hold.revocation);\n"),
+  edit("shop/users/user.ts", "    if (login) revocable(this, login.hold.revocation);\n"),
   edit(
     account,
     "return () => store.standing(login.accountId, { sid: login.sid, nowMs: clock.now() });",
@@ -134,7 +134,7 @@ export const defencesOfAccounts: readonly Defence[] = [
     file,
     off: "a token that was rotated before is only refused",
     edits: [
-      edit(logins, '    run(build.deleteFrom("logins").where("number", "=", row.number));\n'),
+      edit(logins, '    yield* run(build.deleteFrom("logins").where("number", "=", row.number));\n'),
       edit(users, '  if (rotated.kind === "reused") revokers.endLogin(rotated.login);\n'),
     ],
   },
@@ -157,8 +157,8 @@ export const defencesOfAccounts: readonly Defence[] = [
     edits: [
       edit(
         logins,
-        'return run(build.deleteFrom("logins").where("account_number", "=", numberOf(id)).returning("number")).length;',
-        'return run(build.selectFrom("logins").where("account_number", "=", numberOf(id)).select("number")).length;',
+        'const ofAccount = build.deleteFrom("logins").where("account_number", "=", numberOf(id));\n  return (yield* run(ofAccount.returning("number"))).length;',
+        'const ofAccount = build.selectFrom("logins").where("account_number", "=", numberOf(id));\n  return (yield* run(ofAccount.select("number"))).length;',
       ),
     ],
   },

@@ -3,7 +3,7 @@ import { boundary, type Defence, edit, noSchema } from "./defence.ts";
 const file = "business.test.ts";
 const orders = "shop/orders/service.ts";
 const prices = "shop/orders/order.ts";
-const store = "shop/orders/store-sqlite.ts";
+const store = "shop/orders/store-sql.ts";
 const office = "shop/users/administration.ts";
 
 /** What the schema of `items` refuses, and then the domain. */
@@ -48,8 +48,8 @@ export const defencesOfBusiness: readonly Defence[] = [
     edits: [
       edit(
         orders,
-        "{ store, users }: OrderDeps): Promise<CancelledOrder> {\n",
-        "{ store, users }: OrderDeps): Promise<CancelledOrder> {\n  if (!(await store.byId(id))) throw notFound();\n",
+        "  const accountId = await authorise(user, deps, {\n",
+        "  if (!(await store.byId(id))) throw notFound();\n  const accountId = await authorise(user, deps, {\n",
       ),
     ],
   },
@@ -59,7 +59,7 @@ export const defencesOfBusiness: readonly Defence[] = [
     off: "a session is ended by its id, whosever it is",
     edits: [
       edit(
-        "shop/users/sqlite-logins.ts",
+        "shop/users/sql-logins.ts",
         '.where("sid", "=", sid).where("account_number", "=", numberOf(id));',
         '.where("sid", "=", sid);',
       ),
@@ -88,11 +88,10 @@ export const defencesOfBusiness: readonly Defence[] = [
     file,
     off: "a key is not remembered",
     edits: [
-      edit(store, "        if (earlier) return earlier;\n"),
       edit(
-        store,
-        "const { scope, key, requestHash } = idempotency;\n    run(",
-        "const { scope, requestHash } = idempotency;\n    const key = crypto.randomUUID();\n    run(",
+        "shop/orders/add-order.ts",
+        "const { scope, key, requestHash } = idempotency;",
+        "const { scope, requestHash } = idempotency;\n    const key = crypto.randomUUID();",
       ),
     ],
   },
@@ -100,7 +99,7 @@ export const defencesOfBusiness: readonly Defence[] = [
     row: "B6",
     file,
     off: "a key stands for whatever was asked with it first",
-    edits: [edit(store, "    if (record.request_hash !== requestHash) throw refusals.keyUsed();\n")],
+    edits: [edit(store, "    if (earlierHash !== order.idempotency.requestHash) throw refusals.keyUsed();\n")],
   },
   {
     row: "B6",

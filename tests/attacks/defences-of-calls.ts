@@ -168,9 +168,9 @@ export const defencesOfCalls: readonly Defence[] = [
     off: "a username is looked up by LIKE",
     edits: [
       edit(
-        "shop/users/sqlite-accounts.ts",
-        'unit.run(present(unit).where("username", "=", username))',
-        'unit.run(present(unit).where("username", "like", username))',
+        "shop/users/sql-accounts.ts",
+        'db.read(present(build).where("username", "=", username))',
+        'db.read(present(build).where("username", "like", username))',
       ),
     ],
   },

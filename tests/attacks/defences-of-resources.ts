@@ -242,7 +242,7 @@ export const defencesOfResources: readonly Defence[] = [
     edits: [
       edit(
         "kit/src/session/address.ts",
-        'networkOf(request.socket.remoteAddress ?? "")',
+        "networkOf(addressOf(request))",
         'networkOf(String(request.headers["x-forwarded-for"]))',
       ),
     ],

@@ -8,17 +8,20 @@ export interface Clock {
   after(delayMs: number, run: () => void): Cancel;
 }
 
+/** Takes back what was set to run. Idempotent. */
 export type Cancel = () => void;
 
 /** setTimeout takes 32 bits; a longer delay would fire at once. */
 const delayMsMax = 2 ** 31 - 1;
 
+/** The clock of this machine. */
 export const systemClock: Clock = {
   now: () => Date.now(),
   monotonicMs: () => performance.now(),
   after(delayMs, run) {
     const timer = setTimeout(run, Math.min(Math.max(delayMs, 0), delayMsMax));
-    timer.unref();
+    // A browser's is a number.
+    if (typeof timer === "object") timer.unref();
     return () => clearTimeout(timer);
   },
 };

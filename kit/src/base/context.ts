@@ -1,7 +1,7 @@
-import { AsyncLocalStorage } from "node:async_hooks";
 import { type Clock, systemClock } from "./clock.ts";
 import { isServiceName, isTraceId, newSpanId, newTraceId } from "./ids.ts";
 import { callersMax, deadlineMsDefault, deadlineMsMax } from "./limits.ts";
+import { makeStorage } from "./platform.ts";
 
 /**
  * What travels with every call without being an argument: the trace, the time that is left, and who called on the way.
@@ -28,7 +28,7 @@ export interface ContextRequest {
   readonly callers?: readonly string[];
 }
 
-const storage = new AsyncLocalStorage<CallContext | undefined>();
+const storage = makeStorage<CallContext | undefined>();
 
 /** The context of the call that is running, or undefined outside any. */
 export function currentContext(): CallContext | undefined {

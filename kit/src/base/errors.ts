@@ -17,6 +17,7 @@ export const errorCodes = {
   internal: "a fault on the other side; quote the requestId",
 } as const;
 
+/** One of `errorCodes`. */
 export type ErrorCode = keyof typeof errorCodes;
 
 const retryableByDefault: ReadonlySet<ErrorCode> = new Set(["unavailable", "aborted", "resource_exhausted"]);
@@ -25,6 +26,7 @@ const retryableByDefault: ReadonlySet<ErrorCode> = new Set(["unavailable", "abor
 const messageCharsMax = 1_000;
 const reasonCharsMax = 100;
 
+/** What an error may say beside its code and its message. */
 export interface ErrorDetail {
   /** A domain word beside the code, such as `introduction_refused`: `[a-z0-9_]`, at most 100 characters. */
   readonly reason?: string | undefined;

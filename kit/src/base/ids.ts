@@ -1,37 +1,28 @@
-import { randomBytes, randomFillSync } from "node:crypto";
+import { randomBase64url, randomHex } from "./platform.ts";
 
 /** 144 bits: what an introduction is known by. Unguessable, 24 characters of base64url. */
 export function newNonce(): string {
-  return randomBytes(18).toString("base64url");
+  return randomBase64url(18);
+}
+
+/** For a call that must have its effect once, however often it is sent: 144 bits, 24 characters of base64url. */
+export function newIdempotencyKey(): string {
+  return randomBase64url(18);
 }
 
 /** Names one run of one service, so that what an earlier run handed out is recognised as gone. 96 bits. */
 export function newInstanceId(): string {
-  return randomBytes(12).toString("base64url");
+  return randomBase64url(12);
 }
 
 /** W3C trace context: 16 random bytes in hex. */
 export function newTraceId(): string {
-  return pooledHex(16);
+  return randomHex(16);
 }
 
 /** W3C trace context: 8 random bytes in hex. */
 export function newSpanId(): string {
-  return pooledHex(8);
-}
-
-/** Bytes fetched at once: one system call for 250 calls, and not for each of them. */
-const pool = Buffer.alloc(4_096);
-let poolUsed = pool.length;
-
-/** For what is unique and no secret: the bytes stay in memory. */
-function pooledHex(bytes: number): string {
-  if (poolUsed + bytes > pool.length) {
-    randomFillSync(pool);
-    poolUsed = 0;
-  }
-  poolUsed += bytes;
-  return pool.toString("hex", poolUsed - bytes, poolUsed);
+  return randomHex(8);
 }
 
 const traceId = /^(?!0+$)[0-9a-f]{32}$/;

@@ -47,6 +47,7 @@ export interface Limits {
   readonly sessionsBurstMax: number;
 }
 
+/** For peers that prove nothing: clients, web pages, anybody. */
 export const edgeLimits: Limits = {
   frameBytesMax: 256 * 1024,
   sendBufferBytesMax: 4 * 1024 * 1024,
@@ -129,6 +130,10 @@ export const callersMax = 16;
 /** A peer that answers no ping within `pongMsMax` is gone; with the interval it is noticed within 7 s. Milliseconds. */
 export const pingIntervalMs = 5_000;
 export const pongMsMax = 2_000;
+
+/** The same of a page, which asks in place of a ping: each costs the radio of a telephone. Milliseconds. */
+export const askIntervalMs = 15_000;
+export const answerMsMax = 5_000;
 
 /** From the TCP connection to the authenticated session. Milliseconds. */
 export const handshakeMsMax = 5_000;

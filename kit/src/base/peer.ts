@@ -4,6 +4,7 @@
  */
 export type Peer = ServicePeer | AnonymousPeer;
 
+/** A service that proved its name by its key when its session opened. */
 export interface ServicePeer {
   readonly kind: "service";
   readonly name: string;
@@ -11,6 +12,7 @@ export interface ServicePeer {
   readonly instance: string;
 }
 
+/** Whoever proved nothing: a client, a web page, a service without a key. */
 export interface AnonymousPeer {
   readonly kind: "anonymous";
   /**
@@ -23,6 +25,7 @@ export interface AnonymousPeer {
   readonly isBatch?: boolean;
 }
 
+/** A peer that proved nothing and came over no network; for tests and for code of this process. */
 export const anonymous: AnonymousPeer = { kind: "anonymous" };
 
 /** A name for logs and for the caller chain. */

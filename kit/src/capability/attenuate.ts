@@ -27,8 +27,9 @@ export interface Attenuation<I> {
 }
 
 /**
- * A caretaker: an implementation that lets through to `target` what `attenuation` leaves, to be exposed under the same
- * contract. `target` is an object of this process or a stub; attenuating what is attenuated only ever narrows it.
+ * Hands out less: returns a caretaker, an implementation that lets through to `target` what `attenuation` leaves, to be
+ * exposed or returned under the same contract. `target` is an object of this process or a stub; attenuating what is
+ * attenuated only ever narrows it.
  *
  * With `revoker` or `until` it is a membrane: a capability that a call through it returns ends with it too (`only`,
  * `times` and `rate` count for `target` alone). Arguments pass as they are: what `target` hands to a caller's callback

@@ -15,12 +15,13 @@ import { hold, isDisposable, isHeld, letGo } from "./holders.ts";
 type BoundaryClass = new (contract: Contract<RpcTarget>, implementation: object, env: Env) => RpcTarget & Disposable;
 const classes = new WeakMap<Contract<RpcTarget>, BoundaryClass>();
 
-/** What a boundary is made for. Without a clock it follows the system's. */
+/** For whom something is exposed: `{ peer }` is enough. Without a clock it follows the system's. */
 export type ExposeOptions = Omit<Env, "clock"> & Partial<Pick<Env, "clock">>;
 
 /**
- * Wraps `implementation` for one peer: what the contract lists can be called, with arguments that passed its schemas,
- * within the call's deadline; errors leave as coded errors. Nothing else of the object is reachable.
+ * Makes of `implementation` what one peer may call: what the contract lists, with arguments that passed its schemas,
+ * within the call's deadline; errors leave as coded errors. Nothing else of the object is reachable. For `serve`'s
+ * `main`, and for an object that is passed to a peer as a callback; what methods return is exposed by itself.
  *
  * When the last boundary around `implementation` is released (by its peer, or because the session ended) its
  * `[Symbol.dispose]` is called, if it has one.

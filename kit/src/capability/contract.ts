@@ -96,7 +96,11 @@ type HasCapability<T, Levels extends unknown[] = [1, 2, 3, 4, 5, 6]> = Levels ex
   : false;
 type Methods<I> = { readonly [K in MethodName<I>]: MethodSpec<I[K]> };
 
-/** A class that does what interface `I` says, on this side of the boundary. It extends nothing and knows no RPC. */
+/**
+ * What does the work of interface `I`: an object or a class with its methods, sync or async. It extends nothing and
+ * knows no RPC. Where `I` returns a capability, it returns an implementation of that. With a `[Symbol.dispose]` it
+ * hears when nobody holds it any more.
+ */
 export type Implementation<I> = {
   readonly [K in MethodName<I>]: I[K] extends (...args: infer P) => infer R
     ? (...args: P) => Returned<Awaited<R>> | Promise<Returned<Awaited<R>>>
@@ -105,8 +109,10 @@ export type Implementation<I> = {
 type Returned<R> = [R] extends [RpcTarget] ? Implementation<R> : R;
 
 /**
- * Writes down what interface `I` grants. The type checker holds it against `I`: a missing method, a parameter whose
- * schema lets more through than `I` takes, or a capability without its contract do not compile.
+ * Writes down what interface `I` grants: for each method its parameters and, if it returns a capability, the contract
+ * of that. Whatever is not in it does not exist for a peer. The type checker holds it against `I`: a missing method, a
+ * parameter whose schema lets more through than `I` takes, or a capability without its contract do not compile.
+ * `contract<Shelf>("Shelf", { count: { params: [] }, book: { params: [arg("title", Title)], returns: BookContract } })`.
  *
  * @param name for error messages and logs.
  * @throws TypeError for a method name that is reserved, or an object schema that would let unknown keys through.
@@ -134,9 +140,11 @@ export function withBuiltIns(
  * A parameter that is data, checked by `schema` before the method runs; anything else is `invalid_argument` and the
  * message names the field. No stub ever passes, because every schema asks for a concrete shape.
  *
+ * (`NoInfer`: else the type checker asks which schemas would give the type that is wanted, which takes it seconds.)
+ *
  * @throws TypeError for a schema that would let unknown keys or anything at all through.
  */
-export function arg<S extends TSchema>(name: string, schema: S): Param<Static<S>> {
+export function arg<S extends TSchema>(name: string, schema: S): Param<NoInfer<Static<S>>> {
   const check = makeDataCheck(name, schema);
   return {
     name,
@@ -148,7 +156,7 @@ export function arg<S extends TSchema>(name: string, schema: S): Param<Static<S>
   };
 }
 
-/** The same, for a trailing parameter that may be left out; the method then gets undefined. */
+/** `param` as one that may be left out; the method then gets undefined. Only parameters after it may be optional too. */
 export function optional<T>(param: Param<T>): Param<T> {
   return {
     name: param.name,

@@ -6,7 +6,7 @@ import { introductionMsMax } from "../base/limits.ts";
 import type { Peer } from "../base/peer.ts";
 import { onlyWhile } from "../capability/attenuate.ts";
 import { expose } from "../capability/boundary.ts";
-import { assertHolds, endsAt } from "../capability/conditions.ts";
+import { assertHolds, caretakerOf, endsAt } from "../capability/conditions.ts";
 import {
   arg,
   type BuiltInCall,
@@ -25,6 +25,17 @@ export interface Introducible extends RpcTarget {
   deposit(nonce: string, recipient: string, lifetimeMs: number): DepositReceipt;
 }
 
+/** The name of the method by which an implementation hears of its deposits. */
+export const deposited: unique symbol = Symbol("flotilla.deposited");
+
+/**
+ * An implementation that wants to know to whom it is introduced, for an audit trail, say. A caretaker passes it on. What
+ * the method throws is a fault of its own, and undoes nothing.
+ */
+export interface HearsOfDeposits {
+  [deposited](introduction: { readonly gifter: string; readonly recipient: string }): void | Promise<void>;
+}
+
 export interface DepositReceipt {
   /** Released, it ends the deposit. */
   readonly deposit: RpcTarget;
@@ -39,6 +50,7 @@ export interface HomeMain extends RpcTarget {
   cancelDeposit(nonce: string, recipient: string): void;
 }
 
+/** What `makeHome` takes. */
 export interface HomeOptions {
   /** The service's name, as its key says it. */
   readonly name: string;
@@ -57,6 +69,7 @@ export interface Home {
   counts(): { deposits: number; parked: number };
 }
 
+/** A new run of the service `name`, with nothing deposited. Serve with its `instance`: introductions name that. */
 export function makeHome({ name, clock = systemClock, limits, onFault }: HomeOptions): Home {
   const deposits = makeDeposits(clock, limits);
   const port: HomePort = {
@@ -108,7 +121,7 @@ export function introducible<I extends RpcTarget>(base: Contract<I>): Contract<I
         arg("lifetimeMs", Type.Integer({ minimum: 1, maximum: introductionMsMax })),
       ],
       builtIn({ contract, implementation, env }: BuiltInCall, nonce: string, recipient: string, lifetimeMs: number) {
-        return homeOf(env).deposit({
+        const receipt = homeOf(env).deposit({
           nonce,
           recipient,
           lifetimeMs,
@@ -120,9 +133,23 @@ export function introducible<I extends RpcTarget>(base: Contract<I>): Contract<I
             return expose(contract, lent as Implementation<RpcTarget>, { ...env, peer });
           },
         });
+        void tell(implementation, recipient, env);
+        return receipt;
       },
     },
   }) as unknown as Contract<I & Introducible>;
+}
+
+/** The implementation, or what it stands for, hears who introduced it to whom. */
+async function tell(implementation: object, recipient: string, { peer, onFault }: Env): Promise<void> {
+  let hearer = implementation;
+  for (let next = caretakerOf(hearer); next; next = caretakerOf(hearer)) hearer = next.target;
+  if (peer.kind !== "service" || !(deposited in hearer)) return;
+  try {
+    await (hearer as HearsOfDeposits)[deposited]({ gifter: peer.name, recipient });
+  } catch (fault) {
+    onFault?.(fault);
+  }
 }
 
 function withHomeMethods(base: Contract<RpcTarget>): Contract<RpcTarget> {

@@ -4,7 +4,7 @@ import { withOwnDeadline } from "../base/context.ts";
 import { FlotillaError } from "../base/errors.ts";
 import { newNonce } from "../base/ids.ts";
 import { introductionMsDefault } from "../base/limits.ts";
-import type { Connection } from "../session/connect.ts";
+import type { Connection } from "../session/reconnect.ts";
 import type { HomeMain, Introducible } from "./home.ts";
 import { gifterOf, type Introduction, refused } from "./introduction.ts";
 
@@ -26,6 +26,7 @@ export interface Homes {
 /** A capability of type `T` that may be introduced, or the promise of one that nobody waited for. */
 export type Gift<T extends RpcTarget> = RpcPromise<T & Introducible> | RpcStub<T & Introducible>;
 
+/** From where a capability is introduced, to whom, and for how long. */
 export interface IntroduceOptions {
   /** The link to the capability's home. */
   readonly from: HomeLink;

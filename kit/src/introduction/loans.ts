@@ -7,6 +7,7 @@ import { stoppingReason } from "../session/stopping.ts";
 import { gifterAt, type HomeLink, type Homes, homeOf, type Withdrawal, withdraw } from "./introduce.ts";
 import type { Introduction } from "./introduction.ts";
 
+/** What `makeLoans` takes. */
 export interface LoansOptions {
   /** The home of what is introduced. */
   readonly from: Homes;
@@ -64,6 +65,7 @@ interface Entry {
 const entriesMaxDefault = 10_000;
 const idleMsDefault = 10_000;
 
+/** Withdraws from the one home `from`, which it borrows. Disposing it gives back all that it keeps. */
 export function makeLoans(options: LoansOptions): Loans {
   const { from, clock = systemClock, entriesMax = entriesMaxDefault, idleMs = idleMsDefault } = options;
   /** By gifter and nonce, the most recently used last. */

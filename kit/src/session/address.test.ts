@@ -3,13 +3,17 @@ import { expect, test } from "vitest";
 import { edgeLimits, type Limits } from "../base/limits.ts";
 import { makeVirtualClock } from "../testing/virtual-clock.ts";
 import { makeAddressBudget, networkOf } from "./address.ts";
+import { makeAddressOf } from "./proxies.ts";
 
 const from = (remoteAddress: string) =>
   ({ socket: { remoteAddress }, headers: { "x-forwarded-for": "198.51.100.1" } }) as unknown as IncomingMessage;
 
 function makeBudget(limits: Partial<Limits>) {
   const clock = makeVirtualClock();
-  return { clock, budget: makeAddressBudget({ ...edgeLimits, ...limits }, clock) };
+  return {
+    clock,
+    budget: makeAddressBudget({ limits: { ...edgeLimits, ...limits }, clock, addressOf: makeAddressOf() }),
+  };
 }
 
 test("an address has so many places and no more, and gets back what it gives back", () => {

@@ -5,6 +5,7 @@ import type { Limits } from "../base/limits.ts";
 import type { Load } from "../base/load.ts";
 import { makeTokenBucket, type TokenBucket } from "../base/token-bucket.ts";
 import { makeTurns, type SessionTurns, type Turns } from "../base/turns.ts";
+import type { AddressOf } from "./proxies.ts";
 
 /** Counts what each network address has under way. */
 export interface AddressBudget {
@@ -36,14 +37,21 @@ interface Address {
 /** An address that has nothing under way is remembered until its rate has long recovered. Milliseconds. */
 const forgetMs = 10_000;
 
-/** SECURITY: by the address of the socket. A forwarding header is anybody's word and is not read. */
-export function makeAddressBudget(limits: Limits, clock: Clock, load?: Load): AddressBudget {
+export interface AddressBudgetOptions {
+  readonly limits: Limits;
+  readonly clock: Clock;
+  readonly addressOf: AddressOf;
+  /** Of the process; without it nothing is refused for having waited. */
+  readonly load?: Load;
+}
+
+export function makeAddressBudget({ limits, clock, addressOf, load }: AddressBudgetOptions): AddressBudget {
   const addresses = new Map<string, Address>();
   let sweptAtMs = clock.monotonicMs();
 
   return {
     enter(request) {
-      const network = networkOf(request.socket.remoteAddress ?? "");
+      const network = networkOf(addressOf(request));
       const address = entryOf(network);
       if (address.count >= limits.sessionsPerAddressMax) throw refused("Too many sessions", "session_limit");
       const waitMs = address.begun.waitMs(clock.monotonicMs());

@@ -11,6 +11,7 @@ import type { CallerPolicy } from "../transport/envelope.ts";
 import { makePace, type Pace } from "../transport/pace.ts";
 import { makeAddressBudget } from "./address.ts";
 import { type AcceptedHello, helloHeader, makeHelloGuard, type Self } from "./hello.ts";
+import { makeAddressOf } from "./proxies.ts";
 
 export interface AdmissionOptions {
   readonly name: string;
@@ -23,6 +24,7 @@ export interface AdmissionOptions {
   readonly onAnswered?: OnAnswered | undefined;
   main(peer: Peer): RpcTarget | undefined;
   readonly origins?: readonly string[] | undefined;
+  readonly trustedProxies?: readonly string[] | undefined;
   readonly edge?: Limits | undefined;
   readonly link?: Limits | undefined;
 }
@@ -59,8 +61,9 @@ export interface Admission {
 export function makeAdmission(options: AdmissionOptions): Admission {
   const { self, clock, load, onAnswered, origins = [], edge = edgeLimits, link = linkLimits } = options;
   const helloGuard = self && makeHelloGuard(self);
-  const edgeAddresses = makeAddressBudget(edge, clock, load);
-  const linkAddresses = makeAddressBudget(link, clock, load);
+  const addressOf = makeAddressOf(options.trustedProxies);
+  const edgeAddresses = makeAddressBudget({ limits: edge, clock, addressOf, load });
+  const linkAddresses = makeAddressBudget({ limits: link, clock, addressOf, load });
   const edgePace = makePace(edge.messagesPerTurnMax, () => load.messages.emptied(clock.monotonicMs()));
   const linkPace = makePace(link.messagesPerTurnMax);
   const observe = (peer: Peer) => onAnswered && observeCalls(peer, onAnswered);

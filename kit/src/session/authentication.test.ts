@@ -14,9 +14,9 @@ import { type Desk, makeDesk, type TestDesk } from "../testing/desk.ts";
 import { ask, sendRaw } from "../testing/http.ts";
 import { makeRig, type Rig } from "../testing/rig.ts";
 import { outcome, until } from "../testing/until.ts";
-import type { Connection } from "./connect.ts";
 import { helloHeader, makeHelloGuard, replyHeader, replyTo, type Self, sayHello } from "./hello.ts";
 import { type Identity, openIdentity } from "./identity.ts";
+import type { Connection } from "./reconnect.ts";
 import type { Server } from "./serve.ts";
 
 const peerUnproven = { code: "unavailable", reason: "peer_unproven" };

@@ -19,8 +19,8 @@ export interface Identity {
 const hasModes = process.platform !== "win32";
 
 /**
- * The identity of service `name` from `directory`, made there on first use: `NAME.key` (mode 0600), and a line in the
- * trust file. Safe when several processes start at once: the key that was there first wins.
+ * The identity by which service `name` proves its name, from `directory`, made there on first use: `NAME.key` (mode
+ * 0600), and a line in the trust file. Safe when several processes start at once: the key that was there first wins.
  *
  * @throws FlotillaError `failed_precondition`: the private key is readable by other users, or was revoked (reason
  *   `key_revoked`), or the trust file is none (reason `trust_file`).

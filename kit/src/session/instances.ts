@@ -4,14 +4,16 @@ import { currentContext } from "../base/context.ts";
 import { hasCode, reasonOf } from "../base/errors.ts";
 import { deadlineMsDefault } from "../base/limits.ts";
 import type { BreakerState } from "./breaker.ts";
-import { type Connection, type ConnectOptions, connect } from "./connect.ts";
+import { type ConnectOptions, connect } from "./connect.ts";
 import { type Directory, instancesMax } from "./directory.ts";
 import { type Member, makeMember, makeMembers } from "./members.ts";
+import type { Connection } from "./reconnect.ts";
 import { makeRetryBudget } from "./retry-budget.ts";
 import { addressOf } from "./service-url.ts";
 import { stoppingReason } from "./stopping.ts";
 import { unreachable } from "./unreachable.ts";
 
+/** What `connectAll` takes: `ConnectOptions` with several addresses, or who knows them. */
 export type ConnectAllOptions = Omit<ConnectOptions, "url" | "onStopping"> &
   (
     | {
@@ -24,6 +26,7 @@ export type ConnectAllOptions = Omit<ConnectOptions, "url" | "onStopping"> &
       }
   );
 
+/** How one call of `Instances.call` may be treated. */
 export interface CallOptions {
   /**
    * Whether the call may be sent again although nobody knows whether it was carried out: it only reads, or carries an
@@ -62,6 +65,8 @@ export interface InstanceReport {
   readonly underWay: number;
   /** Calls that failed so that they count for its breakers, since it was first known. */
   readonly failures: number;
+  /** Calls that it was sent although they had been sent before, there or elsewhere. */
+  readonly repeated: number;
   /** By group of calls. */
   readonly breakers: Readonly<Record<string, BreakerState>>;
 }
@@ -70,7 +75,8 @@ export interface InstanceReport {
 export interface Instances<T extends RpcTarget> extends Disposable {
   readonly name: string;
   /**
-   * Runs `use` with the main object of an instance, and the connection to it: of two at random, the one with fewer calls under way. What an
+   * Runs `use` with the main object of an instance, and the connection to it: of two at random, the one with fewer calls
+   * under way. What an
    * instance refuses because it is stopping is sent to another, for it was not begun; so of several calls that `use`
    * makes, one after the other, only the last may change anything.
    *
@@ -84,7 +90,7 @@ export interface Instances<T extends RpcTarget> extends Disposable {
    * @throws FlotillaError `unavailable`, reason `directory_unknown`; after `opened` it does not.
    */
   pick(except?: string): Connection<T>;
-  /** The connection to that run of the service, if there is one. */
+  /** The connection to that run of the service, if there is one. Borrowed, as what `pick` returns is. */
   at(instance: string): Connection<T> | undefined;
   /** Whether at least one can be asked now. */
   readonly isOpen: boolean;
@@ -94,9 +100,11 @@ export interface Instances<T extends RpcTarget> extends Disposable {
   opened(): Promise<void>;
   /** Whether connections were made without `as`. */
   readonly isAnonymous: boolean;
-  /** Calls that were sent once more are counted since the start; the rest is as it is now. */
-  stats(): { imports: number; exports: number; open: number; underWay: number; repeated: number };
+  /** Entries in the tables of all open sessions, 1 and 1 for each when nothing is held; how many are open; calls under way. */
+  stats(): { imports: number; exports: number; open: number; underWay: number };
+  /** How each instance stands. */
   report(): InstanceReport[];
+  /** Ends all sessions, and with them what was obtained over them; calls reject with `unavailable` from then on. */
   close(): void;
 }
 
@@ -105,7 +113,7 @@ const retryMsMin = 20;
 const retryMsMax = 500;
 
 /**
- * Connects to all instances of a service. Calls go to the less busy of two (Mitzenmacher's "power of two choices"), and
+ * Connects to all instances of a service, lazily; the caller owns what is returned, and closes it. Calls go to the less busy of two (Mitzenmacher's "power of two choices"), and
  * past those that are away, stopping, or failing; a capability stays with the instance that hosts it. An instance that
  * the directory names is asked once it has proven who it is; one that it names no more gets no new calls, and is let go
  * of when nothing is held there.
@@ -117,7 +125,6 @@ export function connectAll<T extends RpcTarget>(options: ConnectAllOptions): Ins
   const directory = "directory" in options ? options.directory : listed(options.urls);
   const budget = makeRetryBudget(clock);
   let isClosed = false;
-  let repeated = 0;
   const members = makeMembers<T>({
     name,
     directory,
@@ -151,7 +158,7 @@ export function connectAll<T extends RpcTarget>(options: ConnectAllOptions): Ins
       const all = members.all.map((member) => ({ ...member.connection.stats(), underWay: member.underWay }));
       const sum = (of: "imports" | "exports" | "underWay") => all.reduce((total, it) => total + it[of], 0);
       const held = { imports: sum("imports"), exports: sum("exports") };
-      return { ...held, open: openMembers().length, underWay: sum("underWay"), repeated };
+      return { ...held, open: openMembers().length, underWay: sum("underWay") };
     },
     report: () => members.all.map(reportOf),
     close,
@@ -164,10 +171,10 @@ export function connectAll<T extends RpcTarget>(options: ConnectAllOptions): Ins
   }
 
   function reportOf(member: Member<T>): InstanceReport {
-    const { url, connection, underWay, failures } = member;
+    const { url, connection, underWay, failures, repeated } = member;
     const { instance, isOpen } = connection;
     const isLeaving = member.isLeaving || !members.current.includes(member);
-    return { name, url, instance, isOpen, isLeaving, underWay, failures, breakers: member.breakers() };
+    return { name, url, instance, isOpen, isLeaving, underWay, failures, repeated, breakers: member.breakers() };
   }
 
   /** @param refusedBy those that have refused this call. */
@@ -193,14 +200,16 @@ export function connectAll<T extends RpcTarget>(options: ConnectAllOptions): Ins
     return b.underWay < a.underWay ? b : a;
   }
 
-  function begin<R>(use: Use<T, R>, options: CallOptions): Promise<R> {
-    return members.current.length > 0 ? callOnce(use, options) : members.known().then(() => callOnce(use, options));
+  function begin<R>(use: Use<T, R>, options: CallOptions, isAgain = false): Promise<R> {
+    const callNow = () => callOnce(use, options, isAgain);
+    return members.current.length > 0 ? callNow() : members.known().then(callNow);
   }
 
-  async function callOnce<R>(use: Use<T, R>, { group = "", except }: CallOptions): Promise<R> {
+  async function callOnce<R>(use: Use<T, R>, { group = "", except }: CallOptions, isAgain: boolean): Promise<R> {
     const refusedBy = new Set<Member<T>>();
     for (;;) {
       const member = choose(group, refusedBy, except);
+      if (isAgain || refusedBy.size > 0) member.sentAgain();
       try {
         return await ask(member, use, group);
       } catch (error) {
@@ -240,7 +249,7 @@ export function connectAll<T extends RpcTarget>(options: ConnectAllOptions): Ins
     budget.earn();
     for (let attempt = 0; ; attempt += 1) {
       try {
-        return await begin(use, options);
+        return await begin(use, options, attempt > 0);
       } catch (error) {
         const waitMs = Math.min(retryMsMin * 2 ** attempt, retryMsMax) * (0.5 + random() / 2);
         const nextMs = clock.monotonicMs() + waitMs;
@@ -250,7 +259,6 @@ export function connectAll<T extends RpcTarget>(options: ConnectAllOptions): Ins
         if (isClosed) throw unreachable(name, { text: "the connection was closed" });
         // One that is away costs nobody anything: only what is sent counts.
         if (openMembers().length > 0 && !budget.take()) throw error;
-        repeated += 1;
       }
     }
   }

@@ -96,6 +96,7 @@ const usage = `keys COMMAND
   revoke NAME [KEY]    ends trust in KEY; without it, in all keys of NAME but the one it signs with
   --json               for programs`;
 
+/** What `runKeys` takes: the arguments of a command line, and what it may touch. */
 export interface KeysCommand {
   readonly directory: string;
   readonly args: readonly string[];
@@ -103,7 +104,11 @@ export interface KeysCommand {
   readonly err: (text: string) => void;
 }
 
-/** The command line of the functions above. @returns the exit code: 0, 1 when it could not be done, 2 for a wrong word. */
+/**
+ * The command line for a directory of keys: list, create, show, trust, rotate and revoke; `--help` says what each does.
+ *
+ * @returns the exit code: 0, 1 when it could not be done, 2 for a wrong word.
+ */
 export function runKeys({ directory, args, out, err }: KeysCommand): 0 | 1 | 2 {
   try {
     const options = { json: { type: "boolean" }, help: { type: "boolean", short: "h" } } as const;

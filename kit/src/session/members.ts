@@ -2,8 +2,8 @@ import type { RpcTarget } from "capnweb";
 import type { Cancel, Clock } from "../base/clock.ts";
 import { FlotillaError } from "../base/errors.ts";
 import { type Breaker, type BreakerState, makeBreaker } from "./breaker.ts";
-import type { Connection } from "./connect.ts";
 import type { Directory } from "./directory.ts";
+import type { Connection } from "./reconnect.ts";
 
 /** One instance of a service, at one address. */
 export interface Member<T extends RpcTarget> {
@@ -15,6 +15,8 @@ export interface Member<T extends RpcTarget> {
   readonly isLeaving: boolean;
   /** Calls that failed so that they count for its breakers. */
   readonly failures: number;
+  /** Calls that it was sent although they had been sent before. */
+  readonly repeated: number;
   breakerOf(group: string): Breaker;
   breakers(): Record<string, BreakerState>;
   /** It has refused a call because it is stopping. */
@@ -22,6 +24,7 @@ export interface Member<T extends RpcTarget> {
   /** A call begins. @returns it has ended. */
   enter(): () => void;
   failed(): void;
+  sentAgain(): void;
   /** Resolves when no call is under way. */
   idle(): Promise<void>;
 }
@@ -35,6 +38,7 @@ export function makeMember<T extends RpcTarget>(
   const breakers = new Map<string, Breaker>();
   let underWay = 0;
   let failures = 0;
+  let repeated = 0;
   let sessionNumber = 0;
   let hasRefused = false;
   let onIdle: (() => void)[] = [];
@@ -53,6 +57,9 @@ export function makeMember<T extends RpcTarget>(
     },
     get failures() {
       return failures;
+    },
+    get repeated() {
+      return repeated;
     },
     breakerOf(group) {
       renew();
@@ -73,6 +80,9 @@ export function makeMember<T extends RpcTarget>(
     },
     failed() {
       failures += 1;
+    },
+    sentAgain() {
+      repeated += 1;
     },
     idle,
   };

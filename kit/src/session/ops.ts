@@ -2,6 +2,7 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { answer, answerJson, listen, pathOf } from "./http.ts";
 
+/** What `serveOps` takes. */
 export interface OpsOptions {
   /** Loopback by default: this is for those who run the service, not for those who call it. */
   readonly host?: string;
@@ -12,9 +13,11 @@ export interface OpsOptions {
   about?(): Readonly<Record<string, unknown>>;
   /** The text of `/metrics`. */
   metrics(): Promise<string>;
+  /** Its content type. */
   readonly metricsType: string;
 }
 
+/** A listener for operators. */
 export interface OpsServer {
   readonly url: string;
   close(): Promise<void>;

@@ -10,7 +10,7 @@ import { ask, sendRaw, upgradeRequest } from "../testing/http.ts";
 import { makeRig } from "../testing/rig.ts";
 import { until } from "../testing/until.ts";
 import { makeVirtualClock } from "../testing/virtual-clock.ts";
-import { subprotocol } from "../transport/websocket.ts";
+import { subprotocol } from "../transport/channel.ts";
 
 const wsUrl = (url: string) => `${url.replace("http", "ws")}/rpc`;
 const get = (url: string) => ask(url, { method: "GET" });

@@ -6,6 +6,7 @@ import { type Clock, systemClock } from "../base/clock.ts";
 import { FlotillaError, toFlotillaError } from "../base/errors.ts";
 import { newInstanceId } from "../base/ids.ts";
 import { edgeLimits, type Limits, linkLimits } from "../base/limits.ts";
+import { makeLoad } from "../base/load.ts";
 import type { OnAnswered } from "../base/observer.ts";
 import type { Peer } from "../base/peer.ts";
 import { makeWebSocketChannel } from "../transport/websocket.ts";
@@ -30,6 +31,7 @@ import { type OnHiddenError, tellHidden } from "./redact.ts";
 import { openSession, type Session } from "./session.ts";
 import { makeUpgrader } from "./upgrader.ts";
 
+/** What `serve` takes. `edge` limits anonymous peers, `link` services that proved a key: default `edgeLimits`, `linkLimits`. */
 export interface ServeOptions {
   /** The service's name; with `identity`, the one its key stands for. */
   readonly name: string;
@@ -39,18 +41,20 @@ export interface ServeOptions {
   main(peer: Peer): RpcTarget | undefined;
   /** With it, peers that prove a service's key are told apart; without it everybody is anonymous. */
   readonly identity?: Identity | undefined;
+  /** Default 127.0.0.1: this machine alone. A `port` of 0 takes any free one. */
   readonly host?: string;
-  /** 0 takes any free port. */
   readonly port: number;
   /** A Unix socket to listen at too, for peers on the same machine: an absolute path of at most 103 bytes. */
   readonly socketPath?: string | undefined;
-  /** Asked by `/readyz`; a throw counts as no. It is no either while the event loop is late by more than 2 s. */
+  /** Asked by `/readyz`; a throw counts as no, and so does an event loop that is late by more than 2 s. */
   isReady?(): boolean;
   /**
    * Web pages that may call, by the `Origin` that browsers send, such as `https://shop.example`. SECURITY: default none,
    * because a browser connects anywhere for any page; programs that are no browser send no `Origin` and are not meant.
    */
   readonly origins?: readonly string[] | undefined;
+  /** Addresses or ranges of proxies whose `X-Forwarded-For` counts; else a TypeError. SECURITY: they may name anybody. */
+  readonly trustedProxies?: readonly string[] | undefined;
   /** Time for a client to send a whole request, headers and body. Milliseconds, default 8 s. */
   readonly receiveMsMax?: number | undefined;
   readonly edge?: Limits;
@@ -60,28 +64,27 @@ export interface ServeOptions {
   readonly onHiddenError?: OnHiddenError | undefined;
   /** Hears of requests and messages that were refused before any method ran; for counting. */
   readonly onRefused?: ((reason: FlotillaError) => void) | undefined;
-  /** Hears of each call that was answered, or refused where it could have begun; for counting. */
+  /** Hears of each call that was answered; for counting. */
   readonly onAnswered?: OnAnswered | undefined;
   /** Hears every frame of every WebSocket session; for recordings in tests. */
   readonly onFrame?: ((peer: Peer, direction: "in" | "out", frame: string) => void) | undefined;
 }
 
+/** A service that listens. */
 export interface Server {
   /** `http://host:port`, with the port that was really taken. */
   readonly url: string;
-  /** Entries in the tables of the sessions that are open. */
+  /** Entries in the tables of the sessions that are open: when nothing is held, as many of each as there are sessions. */
   stats(): { sessions: number; imports: number; exports: number };
   busyness(): Busyness;
   /**
-   * Graceful: turns unready, takes no new connections, tells peers of ours that it is stopping, refuses new calls when
-   * they have turned to other instances, answers the calls that are under way, then closes.
-   * @param graceMs what is not answered by then is cut.
+   * Graceful: turns unready, tells peers of ours, takes nothing new, answers the calls that are under way, then closes.
+   * @param graceMs what is not answered by then is cut. Milliseconds, default 5 s.
    */
   drain(graceMs?: number): Promise<void>;
 }
 
-const drainMsDefault = 5_000;
-/** After a drain, for the peers that do not take their leave. Milliseconds. */
+const drainMsDefault = 5_000; /** After a drain, for the peers that do not take their leave. Milliseconds. */
 const partingMsMax = 1_000;
 /** With Node's checks every tenth of it, a connection that trickles is cut within 10 s. */
 const receiveMsDefault = 8_000;
@@ -109,8 +112,8 @@ export async function serve(options: ServeOptions): Promise<Server> {
     instance: options.instance ?? newInstanceId(),
     clock,
   };
-  const health = makeHealth({ ...options, clock, report });
-  const admission = makeAdmission({ ...options, self, clock, load: health.load });
+  const load = makeLoad(clock);
+  const admission = makeAdmission({ ...options, self, clock, load });
   const sessions = new Set<Session>();
   const batches = new Set<Batch>();
   const stopped = new FlotillaError("unavailable", "The service is stopping");
@@ -133,19 +136,13 @@ export async function serve(options: ServeOptions): Promise<Server> {
   const edge = makeUpgrader(options.edge ?? edgeLimits);
   const link = makeUpgrader(options.link ?? linkLimits);
   http.on("upgrade", onUpgrade);
-  const closeSocket = await listenAll(http, { ...options, host }).catch((error: unknown) => {
-    health.stop();
-    throw error;
-  });
+  const closeSocket = await listenAll(http, { ...options, host });
+  const health = makeHealth({ ...options, load, report });
   // Such as too many open files when a connection is accepted: the next one may go well.
   http.on("error", report);
   const { port } = http.address() as AddressInfo;
-  return {
-    url: `http://${host.includes(":") ? `[${host}]` : host}:${port}`,
-    stats,
-    busyness: health.busyness,
-    drain,
-  };
+  const url = `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
+  return { url, stats, busyness: health.busyness, drain };
 
   function onRequest(request: IncomingMessage, response: ServerResponse): void {
     const path = pathOf(request);
@@ -271,8 +268,7 @@ export async function serve(options: ServeOptions): Promise<Server> {
 
   /** Each ends when its own calls are answered: a peer need not wait for the slowest of the others. */
   async function endSession(session: Session): Promise<void> {
-    await session.announceStop();
-    await session.drain().catch(() => {});
+    await session.part();
     session.close(stopped);
   }
 

@@ -3,6 +3,7 @@ import { systemClock } from "../base/clock.ts";
 import { outsideContext } from "../base/context.ts";
 import type { FlotillaError } from "../base/errors.ts";
 import { edgeLimits } from "../base/limits.ts";
+import { afterTurn } from "../base/platform.ts";
 import type { Channel } from "../transport/channel.ts";
 import { makeTransport, type Transport, type TransportOptions } from "../transport/transport.ts";
 import { makeRedact, type OnHiddenError, redactMessage } from "./redact.ts";
@@ -12,6 +13,8 @@ import { refuseCalls } from "./stopping.ts";
 export interface Session {
   /** The peer's main object. Borrowed: disposing it would end the session. */
   readonly remoteMain: RpcStub<RpcTarget>;
+  /** Whether the peer has said that it is stopping. */
+  readonly isPeerStopping: boolean;
   /** Entries in capnweb's tables; 1 and 1 when nothing is held in either direction. */
   stats(): { imports: number; exports: number };
   /**
@@ -24,11 +27,14 @@ export interface Session {
    * answered, rejects when the session ends before.
    */
   drain(): Promise<void>;
+  /** `announceStop`, then `drain`; resolves also when the session ends before. */
+  part(): Promise<void>;
   close(reason: FlotillaError): void;
   /** Resolves with the reason when the session is over, however that came. */
   readonly closed: Promise<FlotillaError>;
 }
 
+/** What `openSession` takes. Default: as strict as for a stranger. */
 export interface SessionOptions extends Partial<TransportOptions> {
   /** What the peer may call. Owned by the session: disposed when it ends. */
   readonly localMain?: RpcTarget | undefined;
@@ -40,7 +46,7 @@ export interface SessionOptions extends Partial<TransportOptions> {
 /** For a peer that hears that we are stopping, to finish what takes several calls. Milliseconds. */
 const noticeMsMax = 500;
 
-/** Starts capnweb on `channel`, which it owns from now on. */
+/** Starts a session on `channel`, which it owns from now on: what `serve` and `connect` do when a WebSocket has opened. */
 export function openSession(channel: Channel, options: SessionOptions = {}): Session {
   const { clock = systemClock } = options;
   const over = Promise.withResolvers<FlotillaError>();
@@ -78,8 +84,11 @@ export function openSession(channel: Channel, options: SessionOptions = {}): Ses
   const rpc = outsideContext(
     () => new RpcSession<RpcTarget>(redacted, localMain, { onSendError: makeRedact(onHiddenError) }),
   );
-  return {
+  const session: Session = {
     remoteMain: rpc.getRemoteMain(),
+    get isPeerStopping() {
+      return isPeerStopping;
+    },
     stats: () => rpc.getStats(),
     announceStop() {
       if (channel.framing === "capnweb") return Promise.resolve();
@@ -101,23 +110,37 @@ export function openSession(channel: Channel, options: SessionOptions = {}): Ses
         .then(() => rpc.drain());
       return drained;
     },
+    async part() {
+      await session.announceStop();
+      await session.drain().catch(() => {});
+    },
     close(reason) {
       transport.close(reason.code === "unavailable" ? 1001 : 1008, reason);
       over.resolve(reason);
     },
     closed: over.promise,
   };
+  return session;
 
   /** The peer's notice, or its answer to ours. */
   function onStopping(): void {
     announced?.resolve();
     // Once, however often it is said.
-    if (isPeerStopping || !options.onPeerStopping) return;
+    if (isPeerStopping) return;
     isPeerStopping = true;
-    void Promise.try(options.onPeerStopping).then(transport.sayStopping, transport.sayStopping);
+    void answerNotice(options.onPeerStopping);
+  }
+
+  async function answerNotice(hear: SessionOptions["onPeerStopping"]): Promise<void> {
+    if (!hear) return;
+    try {
+      await hear();
+    } finally {
+      transport.sayStopping();
+    }
   }
 }
 
 function nextTurn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
+  return new Promise((resolve) => afterTurn(resolve));
 }

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from "node:http";
 import { WebSocketServer } from "ws";
 import type { Limits } from "../base/limits.ts";
-import { subprotocol } from "../transport/websocket.ts";
+import { subprotocol } from "../transport/channel.ts";
 import { replyHeader } from "./hello.ts";
 
 export interface Upgrader {

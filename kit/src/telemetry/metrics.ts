@@ -21,6 +21,7 @@ export interface Metrics {
 /** More reasons than the code has; beyond it they count as `other`, so that no bug of ours makes endless labels. */
 const reasonsMax = 50;
 
+/** Figures of `service`, which labels all of them; those of the process are there from the start. */
 export function makeMetrics(service: string): Metrics {
   const registry = new Registry();
   registry.setDefaultLabels({ service });

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 
+/** A process of its own, and what it says. */
 export interface Child extends AsyncDisposable {
   readonly process: ChildProcess;
   /** What it has written so far. */

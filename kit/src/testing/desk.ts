@@ -17,10 +17,12 @@ export interface Desk extends RpcTarget {
   tell(visitor: RpcStub<Visitor>): string;
 }
 
+/** A capability of a desk's. */
 export interface Ticket extends RpcTarget {
   getNumber(): number;
 }
 
+/** A caller's own capability, which a desk calls back. */
 export interface Visitor extends RpcTarget {
   answer(): string;
 }
@@ -35,6 +37,7 @@ const DeskContract = contract<Desk>("Desk", {
   tell: { params: [callback<Visitor>("visitor")] },
 });
 
+/** A desk, and what a test sees and decides of it. */
 export interface TestDesk {
   /** A desk of its own for each session; for `ServeOptions.main`. */
   mainFor(peer: Peer): RpcTarget;
@@ -48,6 +51,7 @@ export interface TestDesk {
   answerAll(): void;
 }
 
+/** A desk behind its contract, with calls that end on `clock`. */
 export function makeDesk(clock: Clock = systemClock): TestDesk {
   const calls: string[] = [];
   let live = 0;

@@ -1,12 +1,14 @@
 import { type IncomingHttpHeaders, request } from "node:http";
 import { connect } from "node:net";
 
+/** An HTTP answer, whole. */
 export interface Answer {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
   readonly text: string;
 }
 
+/** What is sent. Default: an empty POST. */
 export interface Sent {
   readonly method?: string;
   readonly headers?: Record<string, string | number>;

@@ -2,6 +2,7 @@ import { deepStrictEqual } from "node:assert/strict";
 import type { Home } from "../introduction/home.ts";
 import type { TestLink } from "./test-link.ts";
 
+/** What is to be at rest. */
 export interface LeakCheck {
   readonly links: readonly TestLink[];
   readonly homes?: readonly Home[];

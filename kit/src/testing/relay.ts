@@ -14,7 +14,7 @@ export interface Relay extends AsyncDisposable {
   cut(): void;
 }
 
-/** @param target `http://host:port` that it leads to; without it everything that comes is swallowed. */
+/** A relay that leads to `target`, `http://host:port`; without it everything that comes is swallowed. */
 export async function makeRelay(target?: string): Promise<Relay> {
   const sockets = new Set<Socket>();
   let isFrozen = target === undefined;

@@ -1,9 +1,11 @@
 import { deepStrictEqual } from "node:assert/strict";
 import type { RpcTarget } from "capnweb";
-import { type Connection, type ConnectOptions, connect } from "../session/connect.ts";
+import { type ConnectOptions, connect } from "../session/connect.ts";
+import type { Connection } from "../session/reconnect.ts";
 import { type ServeOptions, type Server, serve } from "../session/serve.ts";
 import { until } from "./until.ts";
 
+/** `ServeOptions` of which a rig knows all but `main`. */
 export type RigServe = Partial<ServeOptions> & Pick<ServeOptions, "main">;
 
 /** Servers and connections over real sockets. Disposing it ends them all and asserts that nothing is left behind. */
@@ -22,8 +24,8 @@ function footprint(): Record<string, number> {
 }
 
 /**
- * At its end: capnweb's tables are at rest, sessions and sockets are gone, no listener of the process was left on, and no
- * promise was ever rejected unheard.
+ * Servers and connections for one test: `await using rig = makeRig()`. At its end: capnweb's tables are at rest,
+ * sessions and sockets are gone, no listener of the process was left on, and no promise was ever rejected unheard.
  */
 export function makeRig(): Rig {
   const before = footprint();

@@ -7,6 +7,7 @@ import { openSession, type Session } from "../session/session.ts";
 import type { Framing } from "../transport/channel.ts";
 import { makeMemoryLink } from "../transport/memory.ts";
 
+/** Who is linked to whom, and how slowly. */
 export interface TestLinkOptions {
   readonly clock: Clock;
   readonly delayMs?: number;
@@ -29,6 +30,7 @@ export interface TestLink extends HomeLink {
   cut(): void;
 }
 
+/** Default: our own framing, no delay. */
 export function makeTestLink({
   clock,
   delayMs = 0,

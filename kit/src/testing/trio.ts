@@ -6,6 +6,7 @@ import { expectNoLeaks } from "./leaks.ts";
 import { makeTestLink, type TestLink } from "./test-link.ts";
 import { makeVirtualClock, type VirtualClock } from "./virtual-clock.ts";
 
+/** What the home and the recipient of a trio serve. */
 export interface TrioOptions {
   /** One way, of each link. */
   readonly delayMs?: number;
@@ -28,7 +29,10 @@ export interface Trio extends AsyncDisposable {
 /** Names of the three; ours in the shop are `users`, `orders` and `gateway`. */
 export const trioNames = { home: "home", recipient: "recipient", gifter: "gifter" } as const;
 
-/** Disposing it asserts that nothing leaked: tables at their start, no deposit, nothing parked. */
+/**
+ * Three services in this process on one virtual clock, for tests of an introduction: `await using trio = makeTrio(…)`.
+ * Disposing it asserts that nothing leaked: tables at their start, no deposit, nothing parked.
+ */
 export function makeTrio({ delayMs = 0, homeMain, recipientMain }: TrioOptions): Trio {
   const clock = makeVirtualClock();
   const home = makeHome({ name: trioNames.home, clock });
@@ -55,6 +59,7 @@ export function makeTrio({ delayMs = 0, homeMain, recipientMain }: TrioOptions):
   };
 }
 
+/** A peer as if it had proved to be `name`, in a run that has a name of its own. */
 export function servicePeer(name: string): ServicePeer {
   return { kind: "service", name, instance: `${name}-instance-0`.padEnd(16, "0").slice(0, 16) };
 }

@@ -22,6 +22,7 @@ interface Due {
 /** Event-loop turns without news after which the processes on the clock count as quiet. */
 const quietTurns = 16;
 
+/** A clock whose wall time stands at `startMs`, in milliseconds since the epoch. */
 export function makeVirtualClock(startMs = 1_700_000_000_000): VirtualClock {
   let nowMs = 0;
   let order = 0;

@@ -2,6 +2,7 @@ import { type Clock, systemClock } from "../base/clock.ts";
 import { FlotillaError } from "../base/errors.ts";
 import type { Channel, ChannelEvents, Framing } from "./channel.ts";
 
+/** What `makeMemoryLink` takes. */
 export interface MemoryLinkOptions {
   readonly framing?: Framing;
   /** One way, on `clock`. */
@@ -17,6 +18,7 @@ export interface MemoryLink {
   cut(): void;
 }
 
+/** Default: our own framing, no delay. */
 export function makeMemoryLink(options: MemoryLinkOptions = {}): MemoryLink {
   const { framing = "flotilla.v1", delayMs = 0, clock = systemClock } = options;
   const left = makeEnd();

@@ -3,6 +3,7 @@ import { type CallContext, currentContext, deriveContext, enterContext } from ".
 import { FlotillaError } from "../base/errors.ts";
 import { newTraceId } from "../base/ids.ts";
 import { deadlineMsDefault, type Limits } from "../base/limits.ts";
+import { afterTurn } from "../base/platform.ts";
 import { makeTokenBucket } from "../base/token-bucket.ts";
 import type { Channel } from "./channel.ts";
 import { checkMessage, countGiven, exhausted, makePeerBudget, violation } from "./check.ts";
@@ -16,7 +17,7 @@ import {
   writeContext,
 } from "./envelope.ts";
 import "./orphans.ts";
-import { isAbort, isOverloaded } from "./outcome.ts";
+import { type Answers, isAbort, isOverloaded } from "./outcome.ts";
 import type { Pace } from "./pace.ts";
 
 export interface TransportOptions {
@@ -30,7 +31,7 @@ export interface TransportOptions {
   /** Hears why this transport ended its session, when the peer was at fault. */
   readonly onRefused?: ((reason: FlotillaError) => void) | undefined;
   /** Hears when answers of our calls are asked for, and when they come. */
-  readonly answers?: { onAsked(): void; onAnswer(isOverloaded: boolean): void } | undefined;
+  readonly answers?: Answers | undefined;
   /** Hears the peer's `sayStopping`, each time. */
   readonly onStopping?: (() => void) | undefined;
   /** Hears every frame in both directions; for recordings in tests and for counting. */
@@ -218,7 +219,7 @@ export function makeTransport(channel: Channel, options: TransportOptions): Tran
     append(text);
     if (!flushing) {
       flushing = true;
-      setImmediate(flush);
+      afterTurn(flush);
     }
     return text.length;
   }

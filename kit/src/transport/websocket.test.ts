@@ -9,7 +9,8 @@ import { edgeLimits, type Limits, pingIntervalMs, pongMsMax } from "../base/limi
 import { openSession, type Session } from "../session/session.ts";
 import { until } from "../testing/until.ts";
 import { makeVirtualClock } from "../testing/virtual-clock.ts";
-import { makeWebSocketChannel, subprotocol } from "./websocket.ts";
+import { subprotocol } from "./channel.ts";
+import { makeWebSocketChannel } from "./websocket.ts";
 
 /** Our end of a WebSocket, and the bare socket of whoever is at the other. */
 interface Pair {

@@ -2,11 +2,8 @@ import type { RawData, WebSocket } from "ws";
 import type { Cancel, Clock } from "../base/clock.ts";
 import { FlotillaError } from "../base/errors.ts";
 import { pingIntervalMs, pongMsMax } from "../base/limits.ts";
-import type { Channel, ChannelEvents, Framing } from "./channel.ts";
+import { type Channel, type ChannelEvents, type Framing, subprotocol } from "./channel.ts";
 import { exhausted, violation } from "./check.ts";
-
-/** The subprotocol by which two of ours recognise each other; a stock Cap'n Web peer offers none. */
-export const subprotocol: Framing = "flotilla.v1";
 
 /** A peer that does not answer our close frame within this is cut. Milliseconds. */
 const closeMsMax = 1_000;

@@ -1,12 +1,13 @@
-import type { Migration } from "../../service/sqlite-migration.ts";
+import { auditTable } from "../../service/audit-tables.ts";
+import type { Migration } from "../../service/migration.ts";
 
 /**
  * Roles as data, accounts with a state, logins with refresh tokens, and the audit trail. Logins of before are over: their
- * tokens were of another kind.
+ * tokens were of another kind. COLLATE "C": what is sorted is sorted as SQLite does it.
  */
 export const logins: Migration = {
   name: "logins",
-  sql: `
+  sqlite: `
     DROP TABLE logins;
 
     CREATE TABLE roles (name TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
@@ -61,26 +62,7 @@ export const logins: Migration = {
       PRIMARY KEY (login_number, refresh_hash)
     ) STRICT, WITHOUT ROWID;
 
-    CREATE TABLE audit (
-      number INTEGER PRIMARY KEY AUTOINCREMENT,
-      at_ms INTEGER NOT NULL,
-      event TEXT NOT NULL,
-      actor_id TEXT,
-      subject_id TEXT,
-      sid TEXT,
-      request_id TEXT,
-      detail TEXT,
-      count INTEGER NOT NULL
-    ) STRICT;
-    CREATE INDEX audit_by_subject ON audit (subject_id, number);
-    CREATE TRIGGER audit_is_never_changed BEFORE UPDATE ON audit
-      BEGIN SELECT RAISE(ABORT, 'the audit trail is append-only'); END;
-    CREATE TRIGGER audit_is_never_replaced BEFORE INSERT ON audit
-      WHEN EXISTS (SELECT 1 FROM audit WHERE number = NEW.number)
-      BEGIN SELECT RAISE(ABORT, 'the audit trail is append-only'); END;
-    CREATE TRIGGER audit_is_kept_for_400_days BEFORE DELETE ON audit
-      WHEN OLD.at_ms > (SELECT at_ms FROM audit ORDER BY number DESC LIMIT 1) - 400 * 86400000
-      BEGIN SELECT RAISE(ABORT, 'the audit trail is kept for 400 days'); END;
+    ${auditTable.sqlite}
 
     CREATE TABLE refused_logins (
       minute INTEGER NOT NULL,
@@ -89,5 +71,64 @@ export const logins: Migration = {
       count INTEGER NOT NULL,
       PRIMARY KEY (minute, who)
     ) STRICT, WITHOUT ROWID;
+  `,
+  postgres: `
+    DROP TABLE logins;
+
+    CREATE TABLE roles (name text COLLATE "C" PRIMARY KEY);
+    CREATE TABLE role_permissions (
+      role text COLLATE "C" NOT NULL REFERENCES roles (name) ON DELETE CASCADE,
+      permission text NOT NULL,
+      PRIMARY KEY (role, permission)
+    );
+    INSERT INTO roles (name) VALUES ('admin'), ('moderator'), ('user');
+    INSERT INTO role_permissions (role, permission) VALUES
+      ('user', 'order.create'), ('user', 'order.view'), ('user', 'profile.edit'),
+      ('moderator', 'order.create'), ('moderator', 'order.view'), ('moderator', 'profile.edit'),
+      ('moderator', 'order.cancel'),
+      ('admin', 'order.create'), ('admin', 'order.view'), ('admin', 'profile.edit'), ('admin', 'user.create'),
+      ('admin', 'user.delete'), ('admin', 'order.cancel'), ('admin', 'system.admin');
+
+    ALTER TABLE accounts DROP CONSTRAINT accounts_role_check;
+    ALTER TABLE accounts ALTER COLUMN role TYPE text COLLATE "C";
+    ALTER TABLE accounts ADD CONSTRAINT accounts_role_fkey FOREIGN KEY (role) REFERENCES roles (name);
+    ALTER TABLE accounts ADD COLUMN state text NOT NULL DEFAULT 'enabled'
+      CONSTRAINT accounts_state_check CHECK (state IN ('enabled', 'disabled', 'deleted'));
+    ALTER TABLE accounts ALTER COLUMN state DROP DEFAULT;
+    ALTER TABLE accounts ADD CONSTRAINT accounts_deleted_check
+      CHECK (state <> 'deleted' OR (email = '' AND password_hash = ''));
+    CREATE INDEX accounts_by_role ON accounts (role);
+
+    CREATE TABLE logins (
+      number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+      sid text NOT NULL UNIQUE,
+      account_number bigint NOT NULL REFERENCES accounts (number),
+      family_hash text NOT NULL UNIQUE,
+      refresh_hash text NOT NULL,
+      created_at_ms bigint NOT NULL,
+      last_used_at_ms bigint NOT NULL,
+      idle_ends_at_ms bigint NOT NULL,
+      ends_at_ms bigint NOT NULL
+    );
+    CREATE INDEX logins_by_account ON logins (account_number, number);
+    CREATE INDEX logins_by_idle_end ON logins (idle_ends_at_ms);
+
+    CREATE TABLE rotations (
+      login_number bigint NOT NULL REFERENCES logins (number) ON DELETE CASCADE,
+      refresh_hash text NOT NULL,
+      salt text NOT NULL,
+      rotated_at_ms bigint NOT NULL,
+      PRIMARY KEY (login_number, refresh_hash)
+    );
+
+    ${auditTable.postgres}
+
+    CREATE TABLE refused_logins (
+      minute bigint NOT NULL,
+      who text NOT NULL,
+      request_id text,
+      count integer NOT NULL,
+      PRIMARY KEY (minute, who)
+    );
   `,
 };

@@ -1,0 +1,60 @@
+import type { Paint } from "./paint.ts";
+
+/**
+ * SECURITY: names and messages come from strangers, whose control characters would command the terminal, and whose
+ * bidirectional marks would make it show another text than there is. They are shown as `\x1b` or `\u202e`.
+ */
+export function shown(text: string): string {
+  return text.replace(/[\p{Cc}\p{Bidi_Control}\u2028\u2029]/gu, (c) => {
+    const hex = c.charCodeAt(0).toString(16);
+    return hex.length > 2 ? `\\u${hex.padStart(4, "0")}` : `\\x${hex.padStart(2, "0")}`;
+  });
+}
+
+/** One line. `JSON.stringify` leaves what it does not have to escape; terminals obey some of that. */
+export function jsonText(value: unknown): string {
+  const text = JSON.stringify(value) ?? "null";
+  return text.replace(/[\x7f-\x9f\p{Bidi_Control}\u2028\u2029]/gu, (c) => {
+    return `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`;
+  });
+}
+
+export interface Column<T> {
+  readonly title: string;
+  readonly align?: "right";
+  of(row: T): string;
+}
+
+/** Aligned columns under their titles; without titles for who wants the rows only. Cells are made safe to show here. */
+export function table<T>(
+  rows: readonly T[],
+  columns: readonly Column<T>[],
+  { paint, titles }: { paint: Paint; titles: boolean },
+): string {
+  const cells = rows.map((row) => columns.map((column) => shown(column.of(row))));
+  const widths = columns.map(({ title }, i) =>
+    Math.max(titles ? title.length : 0, ...cells.map((line) => widthOf(line[i] ?? ""))),
+  );
+  const line = (texts: readonly string[]) =>
+    texts
+      .map((text, i) => {
+        const space = " ".repeat(Math.max((widths[i] ?? 0) - widthOf(text), 0));
+        return columns[i]?.align === "right" ? space + text : text + space;
+      })
+      .join("  ")
+      .trimEnd();
+  const head = titles ? [paint("dim", line(columns.map(({ title }) => title)))] : [];
+  return [...head, ...cells.map(line)].join("\n");
+}
+
+/** `name  value` on lines of their own; what is undefined is left out. */
+export function fields(pairs: Readonly<Record<string, string | undefined>>, paint: Paint): string {
+  const known = Object.entries(pairs).filter(([, value]) => value !== undefined) as [string, string][];
+  const width = Math.max(...known.map(([name]) => name.length));
+  return known.map(([name, value]) => `${paint("dim", name.padEnd(width))}  ${shown(value)}`).join("\n");
+}
+
+/** Of code points: good for the names that are usual here. */
+function widthOf(text: string): number {
+  return [...text].length;
+}

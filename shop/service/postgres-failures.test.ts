@@ -1,0 +1,258 @@
+import { once } from "node:events";
+import { connect, createServer, type Socket } from "node:net";
+import type { Generated } from "kysely";
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { type PostgresServer, startPostgres, whyNoPostgres } from "../../tests/postgres.ts";
+import { run } from "./database.ts";
+import { openPostgres, type Postgres } from "./postgres.ts";
+import type { ConnectionLimits } from "./postgres-connections.ts";
+import { PostgresPlace } from "./postgres-place.ts";
+
+interface Tables {
+  notes: { id: Generated<number>; text: string };
+}
+
+const notes = {
+  name: "notes",
+  sqlite: "",
+  postgres: "CREATE TABLE notes (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, text text NOT NULL UNIQUE)",
+};
+
+describe.skipIf(whyNoPostgres)(
+  `a database of PostgreSQL that fails${whyNoPostgres ? ` (${whyNoPostgres})` : ""}`,
+  () => {
+    let server: PostgresServer;
+    let place: PostgresPlace;
+    beforeAll(async () => {
+      // Circles of units that wait for each other are looked for sooner than after a second.
+      server = await startPostgres({ settings: ["deadlock_timeout=50ms"] });
+    });
+    afterAll(() => server[Symbol.asyncDispose]());
+    beforeEach(() => {
+      place = server.place();
+    });
+
+    const open = async (limits: Partial<ConnectionLimits> = {}, at = place) => {
+      const db = await openPostgres<Tables>(at, [notes], limits);
+      return { ...db, [Symbol.asyncDispose]: () => db.close() };
+    };
+    const add = (db: Postgres<Tables>, text: string, isRepeatable = false) =>
+      db.unit(() => run(db.build.insertInto("notes").values({ text }).returning("id")), { isRepeatable });
+    const texts = async (db: Postgres<Tables>) =>
+      (await db.read(db.build.selectFrom("notes").select("text").orderBy("id"))).map(({ text }) => text);
+    const slowly = (db: Postgres<Tables>, seconds: number) => {
+      const compiled = db.build.selectFrom("notes").selectAll().compile();
+      return db.read({ compile: () => ({ ...compiled, sql: `select pg_sleep(${seconds})` }) });
+    };
+    const through = (...ports: number[]) => {
+      const hosts = ports.map((port) => `127.0.0.1:${port}`).join(",");
+      return new PostgresPlace(`postgres://postgres@${hosts}/postgres?schema=${place.schema}`);
+    };
+    const endAllSessions = () =>
+      server.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'flotilla'");
+
+    it("ends all sessions again and again, and nobody who reads or repeats notices", async () => {
+      await using db = await open();
+      let isOver = false;
+      let done = 0;
+      const caller = async (name: string) => {
+        for (let n = 0; !isOver; n++) {
+          await db.unit(
+            () =>
+              run(
+                db.build
+                  .insertInto("notes")
+                  .values({ text: `${name} ${n}` })
+                  .onConflict((on) => on.doNothing()),
+              ),
+            {
+              isRepeatable: true,
+              writesOnce: n % 2 === 0,
+            },
+          );
+          await texts(db);
+          done += 1;
+        }
+        return name;
+      };
+      const callers = Array.from({ length: 8 }, (_, n) => caller(`${n}`));
+      for (let kills = 0; kills < 10; kills++) {
+        const before = done;
+        await endAllSessions();
+        while (done < before + 20) await texts(db);
+      }
+      isOver = true;
+      await Promise.all(callers);
+      expect(new Set(await texts(db)).size).toBe(done);
+    });
+
+    it("restarts, and what was asked for meanwhile is done when it is back", async () => {
+      await using db = await open();
+      await add(db, "before");
+      await server.stop();
+      const meanwhile = add(db, "meanwhile");
+      const reading = texts(db);
+      await server.start();
+      await meanwhile;
+      expect(await reading).toContain("before");
+      expect(await texts(db)).toEqual(["before", "meanwhile"]);
+    });
+
+    it("is away: who waited long enough is told, who comes later at once, and it goes on by itself", async () => {
+      await using db = await open({ patienceMs: 300 });
+      await server.stop();
+      await expect(add(db, "lost")).rejects.toMatchObject({
+        code: "unavailable",
+        retryable: true,
+        message: "The store cannot be used now",
+      });
+      const startedMs = performance.now();
+      for (let n = 0; n < 100; n++) await expect(texts(db)).rejects.toMatchObject({ code: "unavailable" });
+      // A hundred that waited would have taken thirty seconds.
+      expect(performance.now() - startedMs).toBeLessThan(10_000);
+      await server.start();
+      await expect.poll(() => texts(db).catch(() => "away"), { timeout: 10_000 }).toEqual([]);
+      expect(await add(db, "there again")).toHaveLength(1);
+    });
+
+    it("takes too long over one query, which is ended, while others go on", async () => {
+      await using db = await open({ statementMsMax: 300, connectionsMax: 4 });
+      const slow = slowly(db, 60);
+      const outcome = slow.catch((error: unknown) => error);
+      for (let n = 0; n < 20; n++) await add(db, `${n}`);
+      expect(await outcome).toMatchObject({ code: "unavailable", cause: { code: "57014" } });
+      expect(await texts(db)).toHaveLength(20);
+    });
+
+    it("has all its connections in use: who waits too long is told that it is busy, and the rest is served", async () => {
+      await using db = await open({ connectionsMax: 2, connectMsMax: 200 });
+      const slow = [slowly(db, 1), slowly(db, 1)];
+      await expect(texts(db)).rejects.toMatchObject({ code: "resource_exhausted", reason: "store_busy" });
+      await Promise.all(slow);
+      expect(await texts(db)).toEqual([]);
+    });
+
+    it("has a unit that waits for itself in a circle with another: both are done", async () => {
+      await using db = await open();
+      await Promise.all([add(db, "a"), add(db, "b")]);
+      const touch = (text: string) => run(db.build.updateTable("notes").set({ text }).where("text", "=", text));
+      const crosswise = (one: string, other: string) =>
+        db.unit(function* () {
+          yield* touch(one);
+          yield* touch(other);
+        });
+      const rounds = Array.from({ length: 10 }, () => [crosswise("a", "b"), crosswise("b", "a")]).flat();
+      await Promise.all(rounds);
+    });
+
+    describe("between us and it", () => {
+      it("the answer to a commit is lost: repeated is what may be, and of the rest nobody says more than is known", async () => {
+        await using wire = await makeWire(server.port);
+        await using db = await open({}, through(wire.port));
+        await add(db, "before");
+
+        wire.cutAt("COMMIT");
+        await expect(add(db, "unknown")).rejects.toMatchObject({ code: "unavailable" });
+        expect(await texts(db)).toEqual(["before", "unknown"]);
+
+        wire.cutAt("COMMIT");
+        const repeated = db.unit(
+          function* () {
+            const known = yield* run(db.build.selectFrom("notes").select("id").where("text", "=", "twice"));
+            if (known.length > 0) return "again";
+            yield* run(db.build.insertInto("notes").values({ text: "twice" }));
+            return "first";
+          },
+          { isRepeatable: true },
+        );
+        expect(await repeated).toBe("again");
+        expect(await texts(db)).toEqual(["before", "unknown", "twice"]);
+      });
+
+      it("the connection ends before the commit: the unit is done again though it is not repeatable", async () => {
+        await using wire = await makeWire(server.port);
+        await using db = await open({}, through(wire.port));
+        wire.cutAt("BEGIN");
+        expect(await add(db, "once")).toHaveLength(1);
+        expect(await texts(db)).toEqual(["once"]);
+      });
+
+      it("the only write of a unit without a transaction is lost on the way back: it counts as a commit", async () => {
+        await using wire = await makeWire(server.port);
+        await using db = await open({}, through(wire.port));
+        wire.cutAt("insert into");
+        const once = db.unit(() => run(db.build.insertInto("notes").values({ text: "once" })), { writesOnce: true });
+        await expect(once).rejects.toMatchObject({ code: "unavailable" });
+        expect(await texts(db)).toEqual(["once"]);
+      });
+
+      it("nothing comes back any more: the query ends, and a server that answers is looked for", async () => {
+        await using one = await makeWire(server.port);
+        await using other = await makeWire(server.port);
+        other.mute(true);
+        await using db = await open({ statementMsMax: 200, connectMsMax: 200 }, through(one.port, other.port));
+        await add(db, "before");
+        one.mute(true);
+        other.mute(false);
+        expect(await texts(db)).toEqual(["before"]);
+      });
+    });
+  },
+);
+
+interface Wire extends AsyncDisposable {
+  readonly port: number;
+  /** Passes on what has `word` in it, once, and the connection ends before the answer is back. */
+  cutAt(word: string): void;
+  /** While it is, nothing is passed on in either direction, on any connection. */
+  mute(isMute: boolean): void;
+}
+
+/** Stands between a store and its server. */
+async function makeWire(to: number): Promise<Wire> {
+  let cut: string | undefined;
+  let isMute = false;
+  const sockets = new Set<Socket>();
+  const server = createServer((near) => {
+    const far = connect(to, "127.0.0.1");
+    let isCut = false;
+    for (const socket of [near, far]) {
+      sockets.add(socket);
+      socket.on("error", () => undefined);
+      socket.on("close", () => {
+        near.destroy();
+        far.destroy();
+      });
+    }
+    near.on("data", (bytes) => {
+      if (isMute) return;
+      if (cut !== undefined && bytes.includes(cut)) {
+        cut = undefined;
+        isCut = true;
+      }
+      far.write(bytes);
+    });
+    far.on("data", (bytes) => {
+      if (isMute) return;
+      if (isCut) near.destroy();
+      else near.write(bytes);
+    });
+  }).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const address = server.address();
+  if (typeof address !== "object" || address === null) throw new Error("no port");
+  return {
+    port: address.port,
+    cutAt: (word) => {
+      cut = word;
+    },
+    mute: (is) => {
+      isMute = is;
+    },
+    async [Symbol.asyncDispose]() {
+      for (const socket of sockets) socket.destroy();
+      server.close();
+      await once(server, "close");
+    },
+  };
+}

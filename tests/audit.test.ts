@@ -1,0 +1,73 @@
+import { expect, test } from "vitest";
+import type { AuditPage, AuditQuery } from "../shop/contracts/audit.ts";
+import { makeShop, type Shop, someItems } from "./shop-harness.ts";
+
+const minuteMs = 60_000;
+
+/** What an administrator reads of both trails, oldest first: `event actor subject detail count`. */
+async function trails(shop: Shop, token: string, query?: AuditQuery): Promise<{ orders: string[]; users: string[] }> {
+  using account = shop.client.account(token);
+  using office = account.administration();
+  const [orders, users] = await shop.clock.run(Promise.all([account.orderAudit(query), office.audit(query)]));
+  return { orders: spelled(orders), users: spelled(users) };
+}
+
+function spelled({ entries }: AuditPage): string[] {
+  const words = entries.map((it) => [it.event, it.actorId ?? "-", it.subjectId ?? "-", it.detail ?? "-", it.count]);
+  return words.map((line) => line.join(" ")).reverse();
+}
+
+test("the trails tell who was introduced, cancelled, looked at an order and was refused, over the gateway", async () => {
+  await using shop = await makeShop();
+  const { client, clock } = shop;
+  const bob = await shop.login("bob");
+  const alice = await shop.login("alice");
+  const { orderId } = await clock.run(client.createOrder(bob.token, someItems));
+  for (let n = 0; n < 3; n++) {
+    await expect(clock.run(client.cancelOrder(bob.token, orderId))).rejects.toMatchObject({
+      code: "permission_denied",
+    });
+  }
+  await expect(clock.run(client.listRoles(bob.token))).rejects.toMatchObject({ code: "permission_denied" });
+  // One's own leaves no trace; somebody else's does.
+  await clock.run(client.getOrder(bob.token, orderId));
+  await clock.run(client.getOrder(alice.token, orderId));
+  await clock.run(client.cancelOrder(alice.token, orderId));
+  await clock.run(client.cancelOrder(alice.token, orderId));
+  await clock.advance(minuteMs);
+
+  const { orders, users } = await trails(shop, alice.token);
+  expect(orders.sort()).toEqual([
+    "order_cancelled user1 user2 order1 1",
+    "order_viewed user1 user2 order1 1",
+    "permission_refused - user2 order.cancel 3",
+  ]);
+  expect(users.filter((line) => line.startsWith("introduced"))).toEqual([
+    "introduced user2 user2 gateway to orders 1",
+    "introduced user1 user1 gateway to orders 1",
+    // For the account that is reading now.
+    "introduced user1 user1 gateway to orders 1",
+  ]);
+  expect(users).toContain("permission_refused - user2 system.admin 1");
+  expect((await trails(shop, alice.token, { subjectId: "user2", limit: 1 })).orders).toHaveLength(1);
+});
+
+test("the trail of orders is for those who have system.admin, and asking for it without leaves one", async () => {
+  await using shop = await makeShop();
+  const bob = await shop.login("bob");
+  const alice = await shop.login("alice");
+  {
+    using account = shop.client.account(bob.token);
+    await expect(shop.clock.run(account.orderAudit())).rejects.toMatchObject({
+      code: "permission_denied",
+      message: "You don't have permission to read the audit trail",
+    });
+  }
+  for (const query of [{ limit: 0 }, { limit: 101 }, { after: 0 }, { subject: "user2" }]) {
+    using account = shop.client.account(alice.token);
+    const asked = shop.clock.run(account.orderAudit(query as AuditQuery));
+    await expect(asked, JSON.stringify(query)).rejects.toMatchObject({ code: "invalid_argument" });
+  }
+  await shop.clock.advance(minuteMs);
+  expect((await trails(shop, alice.token)).orders).toEqual(["permission_refused - user2 system.admin 1"]);
+});

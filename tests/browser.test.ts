@@ -1,0 +1,189 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Connection } from "@flotilla/kit/browser";
+import type { Browser, Page } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { packKit } from "../kit/package/pack.ts";
+import type { Gateway } from "../shop/contracts/gateway.ts";
+import { openChromium, type Site, startSite, whyNoChromium } from "./chromium.ts";
+import { makeConsumer } from "./consumer.ts";
+import { type Processes, startProcesses, until } from "./process-harness.ts";
+
+type Kit = typeof import("@flotilla/kit/browser");
+
+/** What a page keeps between the steps of a test. */
+interface Kept {
+  connection: Connection<Gateway>;
+  heard: string[];
+  token: string;
+  key: string;
+}
+declare global {
+  interface Window {
+    readonly kit: Kit;
+    readonly kept: Kept;
+  }
+}
+
+const html = `<!doctype html><title>A page</title>
+  <script type="module">import * as kit from "/kit.js"; window.kit = kit;</script>`;
+
+const worker = `
+  import { connect, reasonOf } from "/kit.js";
+  onmessage = async ({ data: url }) => {
+    const connection = connect({ name: "gateway", url });
+    const { username } = await connection.main.login("bob", "password");
+    const code = await connection.main.account("forged").catch((error) => error.code);
+    connection.close();
+    postMessage([username, code]);
+  };`;
+
+const why = whyNoChromium();
+
+describe.skipIf(why !== undefined)(`a page in Chromium${why ? ` (skipped: ${why})` : ""}`, () => {
+  let listed: Site;
+  let unlisted: Site;
+  let processes: Processes;
+  let browser: Browser;
+
+  beforeAll(async () => {
+    using consumer = makeConsumer();
+    await consumer.install(await packKit());
+    const path = join(consumer.dir, "node_modules", "@flotilla", "kit", "dist", "browser.js");
+    const files = { "/": html, "/kit.js": readFileSync(path, "utf8"), "/worker.js": worker };
+    [listed, unlisted, browser] = await Promise.all([startSite(files), startSite(files), openChromium()]);
+    processes = await startProcesses({ env: { FLOTILLA_ORIGINS: listed.origin } });
+  }, 240_000);
+
+  afterAll(async () => {
+    await browser?.close();
+    await listed?.[Symbol.asyncDispose]();
+    await unlisted?.[Symbol.asyncDispose]();
+    await processes?.[Symbol.asyncDispose]();
+  });
+
+  /** A page of `site` with the build loaded, connected to the gateway, and what it complained of by itself. */
+  async function open(site: Site): Promise<{ page: Page; complaints: string[] }> {
+    const page = await browser.newPage();
+    const complaints: string[] = [];
+    page.on("pageerror", (error) => complaints.push(String(error)));
+    await page.goto(site.origin);
+    await page.evaluate((url) => {
+      const { kit } = window;
+      const heard: string[] = [];
+      const connection = kit.connect<Gateway>({ name: "gateway", url, onStatus: (status) => heard.push(status) });
+      Object.assign(window, { kept: { connection, heard, token: "", key: kit.newIdempotencyKey() } });
+    }, processes.urls.gateway);
+    return { page, complaints };
+  }
+
+  test("logs in, holds its account and places an order, once however often it is sent", async () => {
+    const { page, complaints } = await open(listed);
+    const done = await page.evaluate(async () => {
+      const { connection, key } = window.kept;
+      const { token } = await connection.main.login("bob", "password");
+      const account = await connection.main.account(token);
+      const items = [{ name: "Laptop", quantity: 1, price: 999.99 }];
+      const [first, again] = await Promise.all([account.createOrder(items, key), account.createOrder(items, key)]);
+      const profile = await account.profile();
+      account[Symbol.dispose]();
+      return { order: first, isOne: first.orderId === again.orderId, name: profile.username };
+    });
+    expect(done).toMatchObject({ order: { status: "pending", total: 999.99 }, isOne: true, name: "bob" });
+    expect(complaints).toEqual([]);
+    await page.close();
+  });
+
+  test("gets coded errors, with the request that an operator can look for", async () => {
+    const { page, complaints } = await open(listed);
+    const errors = await page.evaluate(async () => {
+      const { kit } = window;
+      const { connection } = window.kept;
+      const tell = (error: unknown) => {
+        const { code, message, requestId } = error as InstanceType<Kit["FlotillaError"]>;
+        return { code, message, requestId, isTold: kit.hasCode(error, code) };
+      };
+      const wrongPassword = await connection.main.login("bob", "wrong").catch(tell);
+      const { token } = await connection.main.login("bob", "password");
+      const items = [{ name: "Laptop", quantity: -1, price: 1 }];
+      const tooLittle = await connection.main.createOrder(token, items).catch(tell);
+      const tooLate = await kit.withContext({ timeoutMs: 0 }, () => connection.main.listOrders(token)).catch(tell);
+      return { wrongPassword, tooLittle, tooLate };
+    });
+    const requestId = expect.stringMatching(/^[0-9a-f]{32}$/);
+    expect(errors.wrongPassword).toMatchObject({ code: "unauthenticated", isTold: true, requestId });
+    expect(errors.tooLittle).toMatchObject({ code: "invalid_argument", isTold: true, requestId });
+    expect(errors.tooLate).toMatchObject({ code: "deadline_exceeded", isTold: true });
+    expect(complaints).toEqual([]);
+    await page.close();
+  });
+
+  test("is back by itself after a restart of the gateway, and goes on with the login that it has", async () => {
+    const { page, complaints } = await open(listed);
+    const before = await page.evaluate(async () => {
+      const { connection, key } = window.kept;
+      const { token } = await connection.main.login("bob", "password");
+      const account = await connection.main.account(token);
+      const { orderId } = await account.createOrder([{ name: "Mouse", quantity: 2, price: 29.99 }], key);
+      Object.assign(window.kept, { token, account });
+      return { orderId };
+    });
+    await processes.kill("gateway");
+    const whileAway = await page.evaluate(async () => {
+      const { connection } = window.kept;
+      while (connection.isOpen) await new Promise((resolve) => setTimeout(resolve, 10));
+      return await connection.main.listRoles("any").catch((error) => ({ code: error.code, message: error.message }));
+    });
+    expect(whileAway).toMatchObject({
+      code: "unavailable",
+      message: expect.stringContaining("gateway cannot be reached"),
+    });
+    await processes.start("gateway");
+    await until(() => page.evaluate(() => window.kept.connection.isOpen), "the page is back");
+    const after = await page.evaluate(async () => {
+      const { connection, token, key } = window.kept;
+      const { account } = window.kept as unknown as { account: { profile(): Promise<unknown> } };
+      const held = await account.profile().catch((error) => error.code);
+      const renewed = await connection.main.account(token);
+      const { orderId } = await renewed.createOrder([{ name: "Mouse", quantity: 2, price: 29.99 }], key);
+      renewed[Symbol.dispose]();
+      return { held, orderId, sessions: connection.sessionNumber, heard: window.kept.heard };
+    });
+    expect(after).toEqual({
+      held: "unavailable",
+      orderId: before.orderId,
+      sessions: 2,
+      heard: ["opening", "open", "away", "open"],
+    });
+    expect(complaints).toEqual([]);
+    await page.close();
+  });
+
+  test("of an origin that is not listed gets no session", async () => {
+    const { page } = await open(unlisted);
+    const refused = await page.evaluate(async () => {
+      const { connection } = window.kept;
+      const code = await connection.main.login("bob", "password").catch((error) => error.code);
+      return { code, isOpen: connection.isOpen, sessions: connection.sessionNumber };
+    });
+    expect(refused).toEqual({ code: "unavailable", isOpen: false, sessions: 0 });
+    await page.close();
+  });
+
+  test("may connect from a worker", async () => {
+    const { page, complaints } = await open(listed);
+    const said = await page.evaluate(
+      (url) =>
+        new Promise((resolve) => {
+          const started = new Worker("/worker.js", { type: "module" });
+          started.onmessage = ({ data }) => resolve(data);
+          started.onerror = ({ message }) => resolve(message);
+          started.postMessage(url);
+        }),
+      processes.urls.gateway,
+    );
+    expect(said).toEqual(["bob", "unauthenticated"]);
+    expect(complaints).toEqual([]);
+    await page.close();
+  });
+});
