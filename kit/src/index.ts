@@ -62,8 +62,8 @@ export {
   type Use,
 } from "./session/instances.ts";
 export { type KeysCommand, runKeys } from "./session/keys.ts";
-export { type OpsOptions, type OpsServer, serveOps } from "./session/ops.ts";
 export { isAddressRange } from "./session/proxies.ts";
+export { type OpsOptions, type OpsServer, serveOps } from "./session/ops.ts";
 export type { Connection } from "./session/reconnect.ts";
 export { type ServeOptions, type Server, serve } from "./session/serve.ts";
 export { addressOf } from "./session/service-url.ts";

@@ -1,5 +1,5 @@
 import type { CommandSpec, OptionSpec } from "./command.ts";
-import { globalOptions } from "./program.ts";
+import { globalOptions } from "./global-options.ts";
 
 export type Shell = "bash" | "zsh" | "fish";
 

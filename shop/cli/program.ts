@@ -1,7 +1,8 @@
 import { Argument, Command, CommanderError, Option } from "commander";
 import { type CliError, usageError } from "./cli-error.ts";
 import type { CommandSpec, Entry, GlobalOptions, Input, OptionSpec } from "./command.ts";
-import type { Style } from "./paint.ts";
+import { globalOptions } from "./global-options.ts";
+import { type HelpOptions, helpOf, topHelp } from "./help-text.ts";
 
 /** What somebody asked for. */
 export interface Chosen {
@@ -12,25 +13,10 @@ export interface Chosen {
   readonly globals: GlobalOptions;
 }
 
-export const globalOptions: readonly OptionSpec[] = [
-  { flags: "--json", summary: "one JSON document on stdout; errors as JSON on stderr" },
-  { flags: "-q, --quiet", summary: "no notes and no titles; of what is made, only its id" },
-  { flags: "-v, --verbose", summary: "say on stderr how it is done" },
-  { flags: "--no-color", summary: "no colour, as with NO_COLOR or TERM=dumb" },
-  { flags: "--no-input", summary: "never ask; fail instead" },
-  { flags: "-y, --yes", summary: "agree to what would be asked" },
-  { flags: "--timeout <time>", summary: "for all that is asked of the gateway (default: 30s)" },
-  { flags: "--profile <name>", summary: "which login to use (FLOTILLA_PROFILE; default: default)" },
-  { flags: "--gateway <url>", summary: "where the gateway is (FLOTILLA_GATEWAY_URL, or as at the last login)" },
-];
-
-export interface ProgramOptions {
+export interface ProgramOptions extends HelpOptions {
   readonly entries: readonly Entry[];
   /** Help that was asked for. */
   print(text: string): void;
-  paint(style: Style, text: string): string;
-  readonly columns: number | undefined;
-  readonly isColoured: boolean;
 }
 
 /**
@@ -39,31 +25,18 @@ export interface ProgramOptions {
  */
 export async function choose(args: readonly string[], options: ProgramOptions): Promise<Chosen | undefined> {
   let chosen: Chosen | undefined;
+  const helps = new Map<Command, () => string>();
   const program = new Command("flotilla")
-    .description("The command line of the shop: log in, order, manage accounts, look around.")
-    .usage("<command> [options]")
     .helpCommand(false)
-    .helpOption("-h, --help", "show help; at each level")
-    .option("-V, --version", "show the version")
+    .helpOption("-h, --help")
+    .option("-V, --version")
     .exitOverride()
-    .configureOutput({
-      writeOut: options.print,
-      writeErr: () => undefined,
-      outputError: () => undefined,
-      getOutHelpWidth: () => Math.min(options.columns ?? 100, 120),
-      getOutHasColors: () => options.isColoured,
-    })
-    .configureHelp({
-      showGlobalOptions: true,
-      subcommandTerm: (command) => command.name(),
-      styleTitle: (text) => options.paint("bold", text),
-      styleSubcommandText: (text) => options.paint("cyan", text),
-      styleOptionText: (text) => options.paint("cyan", text),
-    })
+    .configureOutput({ writeOut: options.print, writeErr: () => undefined, outputError: () => undefined })
+    .configureHelp({ formatHelp: (command) => `${helps.get(command)?.() ?? ""}\n` })
     .showSuggestionAfterError();
+  helps.set(program, () => topHelp(options.entries, options));
   for (const spec of globalOptions) program.addOption(toOption(spec));
-  for (const { name, summary } of options.entries) program.command(name).description(summary).helpOption("-h, --help");
-  program.addHelpText("after", topHelp);
+  for (const { name } of options.entries) program.command(name);
   program.hook("preSubcommand", async (_program, command) => {
     const spec = await options.entries.find(({ name }) => name === command.name())?.load();
     if (spec) build(command, spec, spec.name);
@@ -78,17 +51,14 @@ export async function choose(args: readonly string[], options: ProgramOptions): 
   return chosen;
 
   function build(command: Command, spec: CommandSpec, path: string): void {
-    command.description(spec.about ? `${spec.summary}.\n\n${spec.about}` : `${spec.summary}.`);
-    command.addHelpText("after", `\n${options.paint("bold", "Examples:")}\n${indented(spec.examples)}`);
+    command.helpCommand(false);
+    helps.set(command, () => helpOf(spec, path, options));
     for (const [term, summary, choices] of spec.args ?? []) {
       const argument = new Argument(term, summary);
       command.addArgument(choices ? argument.choices(choices) : argument);
     }
     for (const option of spec.options ?? []) command.addOption(toOption(option));
-    for (const child of spec.commands ?? []) {
-      build(command.command(child.name).helpOption("-h, --help"), child, `${path} ${child.name}`);
-      command.commands.at(-1)?.summary(child.summary);
-    }
+    for (const child of spec.commands ?? []) build(command.command(child.name), child, `${path} ${child.name}`);
     if (!spec.run) return;
     command.action(() => {
       const input = { args: command.processedArgs as Input["args"], options: command.opts<Input["options"]>() };
@@ -107,23 +77,10 @@ function wordsOf(args: readonly string[], entries: readonly Entry[]): readonly s
 
 const topics: readonly string[] = ["exit-codes"];
 
-const topHelp = `
-Start here:
-  npm start                         starts the shop on this machine, in another terminal
-  flotilla login alice
-  flotilla order create Laptop:1:999.99
-  flotilla order list --json
-
-More: flotilla help <command>, flotilla help exit-codes, docs/cli.md`;
-
 function toOption({ flags, summary, choices, isRequired = false }: OptionSpec): Option {
   const option = new Option(flags, summary);
   if (choices) option.choices(choices);
   return option.makeOptionMandatory(isRequired);
-}
-
-function indented(lines: readonly string[]): string {
-  return lines.map((line) => `  ${line}`).join("\n");
 }
 
 /** How far the words lead into the tree. */

@@ -43,7 +43,6 @@ export async function runCli(options: CliOptions): Promise<number> {
       print: (text) => out.write(text),
       paint: terminal.paint,
       columns: out.columns,
-      isColoured: color && out.isTTY === true,
     });
     if (!chosen) return 0;
     const { json = false, quiet = false, verbose = false } = chosen.globals;

@@ -8,7 +8,7 @@ export interface StatusOf {
   readonly own: Pick<ServiceHost, "build" | "home">;
   readonly busyness: Busyness;
   readonly bulkheads: Bulkheads;
-  readonly destinations: Readonly<Record<Destination, Pick<Instances<RpcTarget>, "report">>>;
+  readonly destinations: Readonly<Record<Destination, Pick<Instances<RpcTarget>, "report" | "stats">>>;
 }
 
 export function statusOf({ own, busyness, bulkheads, destinations }: StatusOf): SystemStatus {
@@ -19,11 +19,12 @@ export function statusOf({ own, busyness, bulkheads, destinations }: StatusOf): 
     instance: own.home.instance,
     uptimeMs: Math.round(uptimeMs()),
     load: { ...busyness, loopLagMs: Math.round(busyness.loopLagMs) },
-    destinations: (["users", "orders"] as const).map((name) => {
-      const instances = destinations[name].report();
-      const repeated = instances.reduce((sum, instance) => sum + instance.repeated, 0);
-      return { name, ...bulkheads.report(name), repeated, instances: instances.map(toStatus) };
-    }),
+    destinations: (["users", "orders"] as const).map((name) => ({
+      name,
+      ...bulkheads.report(name),
+      repeated: destinations[name].stats().repeated,
+      instances: destinations[name].report().map(toStatus),
+    })),
   };
 }
 

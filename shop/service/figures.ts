@@ -6,6 +6,8 @@ export interface FiguresOf {
   busyness(): Busyness;
   /** Every instance of every service that is reached. */
   instances(): readonly InstanceReport[];
+  /** Calls that were sent once more, by destination. */
+  repeated(): Readonly<Record<string, number>>;
   /** Lines of the log that nobody took in time. */
   linesDropped(): number;
 }
@@ -21,9 +23,7 @@ export function watchFigures(metrics: Metrics, of: FiguresOf): void {
   });
   metrics.watch("shed_total", "Calls that were refused for overload", () => of.busyness().shed);
   metrics.watch("log_lines_dropped_total", "Lines of the log that nobody took in time", of.linesDropped);
-  metrics.watch("retries_total", "Calls that were sent although they had been sent before, by instance", () =>
-    byPlace(of.instances(), ({ repeated }) => repeated),
-  );
+  metrics.watch("retries_total", "Calls that were sent once more, by destination", of.repeated);
   metrics.watch("instances_open", "Instances that can be asked, by destination", () => openCounts(of.instances()));
   metrics.watch("calls_under_way", "Calls that an instance has not answered, by instance", () =>
     byPlace(of.instances(), ({ underWay }) => underWay),

@@ -42,7 +42,7 @@ export interface ServiceHost {
   readonly onAnswered: OnAnswered | undefined;
   readonly build: Build;
   /** All that `connectTo` connected to. */
-  readonly destinations: readonly Pick<Instances<RpcTarget>, "report">[];
+  readonly destinations: readonly Pick<Instances<RpcTarget>, "name" | "report" | "stats">[];
   readonly logSink: LogSink;
   /** Ours; made on the first start. */
   readonly identity: Identity;
@@ -153,6 +153,7 @@ async function startOps(host: ServiceHost, service: RunningService): Promise<Ops
     build,
     busyness: () => service.busyness(),
     instances: () => destinations.flatMap((it) => it.report()),
+    repeated: () => Object.fromEntries(destinations.map((it) => [it.name, it.stats().repeated])),
     linesDropped: () => logSink.dropped,
   });
   metrics.watch("held", "What the service holds now, by kind", () => flatten(service.stats()));

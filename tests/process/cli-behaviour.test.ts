@@ -264,7 +264,7 @@ test("help is there at each level, with examples, on stdout; so is the version",
   expect(top?.out).toMatch(/^Usage: flotilla <command> \[options\]\n[\s\S]*^ {2}order +Place, list/m);
   expect(none).toEqual(top);
   expect(group?.out).toMatch(/^Commands:\n {2}create +Place an order[\s\S]*^Examples:\n {2}flotilla order create/m);
-  expect(leaf?.out).toMatch(/--idempotency-key <key>[\s\S]*^Global Options:[\s\S]*--json[\s\S]*^Examples:/m);
+  expect(leaf?.out).toMatch(/--idempotency-key <key>[\s\S]*^Examples:[\s\S]*^Options, for all commands:[\s\S]*--json/m);
   expect(byHelp).toEqual(leaf);
   expect(version?.out).toMatch(/^flotilla \d+\.\d+\.\d+\n$/);
   for (const ran of [top, group, leaf, version]) expect(ran).toMatchObject({ code: 0, err: "" });

@@ -14,7 +14,6 @@ import { openSession } from "../session/session.ts";
 import { hasMore, sessionHref } from "../session/session-url.ts";
 import { unreachable } from "../session/unreachable.ts";
 import { subprotocol } from "../transport/channel.ts";
-import type { Answers } from "../transport/outcome.ts";
 import { makeBrowserChannel } from "./channel.ts";
 import { askAlive, keepAlive } from "./heartbeat.ts";
 import { listenForWakes } from "./wakes.ts";
@@ -73,7 +72,7 @@ export function connect<T extends RpcTarget>(options: ConnectOptions): Connectio
   });
   return connection;
 
-  function dial(answers: Answers): Dialing {
+  function dial(): Dialing {
     const socket = new WebSocket(href, [subprotocol]);
     const { promise, resolve, reject } = Promise.withResolvers<Link>();
     let end = () => socket.close();
@@ -86,8 +85,7 @@ export function connect<T extends RpcTarget>(options: ConnectOptions): Connectio
     socket.onopen = () => {
       const channel = makeBrowserChannel(socket, clock);
       end = channel.terminate;
-      const { limits = linkLimits, onFrame } = options;
-      const session = openSession(channel, { limits, clock, answers, onFrame });
+      const session = openSession(channel, { limits: options.limits ?? linkLimits, clock, onFrame: options.onFrame });
       askAlive(session, clock).then(
         () => {
           askNow = keepAlive(session, channel, clock);

@@ -42,7 +42,7 @@ export interface AddressBudgetOptions {
   readonly clock: Clock;
   readonly addressOf: AddressOf;
   /** Of the process; without it nothing is refused for having waited. */
-  readonly load?: Load;
+  readonly load?: Load | undefined;
 }
 
 export function makeAddressBudget({ limits, clock, addressOf, load }: AddressBudgetOptions): AddressBudget {

@@ -6,6 +6,7 @@ const failuresMax = 5;
 /** How long it then lets nothing through, before it tries one call. Milliseconds. */
 const openMs = 250;
 
+/** Lets everything through, nothing, or one call to see whether it is over. */
 export type BreakerState = "closed" | "open" | "half_open";
 
 /**

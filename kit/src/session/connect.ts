@@ -5,7 +5,6 @@ import { type Clock, systemClock } from "../base/clock.ts";
 import { isInstanceId, newInstanceId } from "../base/ids.ts";
 import { handshakeMsMax, type Limits, linkLimits } from "../base/limits.ts";
 import { subprotocol } from "../transport/channel.ts";
-import type { Answers } from "../transport/outcome.ts";
 import { makeWebSocketChannel } from "../transport/websocket.ts";
 import { checkReply, helloHeader, type Proven, replyHeader, type Self, sayHello } from "./hello.ts";
 import type { Identity } from "./identity.ts";
@@ -13,6 +12,7 @@ import { endWhenRevoked } from "./key-watch.ts";
 import { type Backoff, type Connection, type Dialing, keepConnected, type Link } from "./reconnect.ts";
 import { addressOf } from "./service-url.ts";
 import { openSession } from "./session.ts";
+import { makeThrottle } from "./throttle.ts";
 import { notAnswered, notProven, refused, unreachable } from "./unreachable.ts";
 
 /** What `connect` takes. */
@@ -58,9 +58,11 @@ export function connect<T extends RpcTarget>(options: ConnectOptions): Connectio
   const { name, clock = systemClock, random = Math.random } = options;
   const { href, socketPath } = addressOf(options.url);
   const self = options.as && selfOf(options.as, clock);
-  return keepConnected<T>({ name, isAnonymous: self === undefined, clock, random, backoff, dial }).connection;
+  const throttle = makeThrottle(name, clock, random);
+  const kept = { name, isAnonymous: self === undefined, throttle };
+  return keepConnected<T>({ ...kept, clock, random, backoff, dial }).connection;
 
-  function dial(answers: Answers): Dialing {
+  function dial(): Dialing {
     const hello = self && sayHello(self, name);
     const socket = new WebSocket(href, [subprotocol], {
       ...(socketPath !== undefined && { createConnection: () => connectSocket(socketPath) }),
@@ -97,7 +99,7 @@ export function connect<T extends RpcTarget>(options: ConnectOptions): Connectio
         limits: options.limits ?? linkLimits,
         callers,
         clock,
-        answers,
+        answers: throttle,
         onFrame: options.onFrame,
         onPeerStopping: () => options.onStopping?.(),
       });

@@ -1,6 +1,7 @@
 import type { ServerResponse } from "node:http";
+import type { Clock } from "../base/clock.ts";
 import { loopLagMsMax } from "../base/limits.ts";
-import type { Load } from "../base/load.ts";
+import { type Load, makeLoad } from "../base/load.ts";
 import { watchLoopLag } from "../base/loop-lag.ts";
 import { answerJson } from "./http.ts";
 
@@ -16,6 +17,7 @@ export interface Busyness {
 
 /** What a server says of itself. `/healthz` is answered by whoever has an event loop; `/readyz` is about the service. */
 export interface Health {
+  readonly load: Load;
   busyness(): Busyness;
   answerAlive(response: ServerResponse): void;
   answerReady(response: ServerResponse, isStopping: boolean): void;
@@ -24,16 +26,18 @@ export interface Health {
 
 export interface HealthOptions {
   readonly name: string;
-  readonly load: Load;
+  readonly clock: Clock;
   isReady?(): boolean;
   /** Hears what `isReady` throws. */
   report(thrown: unknown): void;
 }
 
 export function makeHealth(options: HealthOptions): Health {
-  const { name: service, load } = options;
+  const { name: service, clock } = options;
+  const load = makeLoad(clock);
   const lag = watchLoopLag();
   return {
+    load,
     busyness: () => ({ isOverloaded: load.isOverloaded, shed: load.shed, loopLagMs: lag.ms() }),
     answerAlive: (response) => answerJson(response, 200, { status: "ok", service }),
     answerReady(response, isStopping) {

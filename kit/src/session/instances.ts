@@ -50,6 +50,7 @@ export interface CallOptions {
   readonly group?: string;
 }
 
+/** What is to be done with one instance: its main object, and the connection to it. */
 export type Use<T extends RpcTarget, R> = (main: RpcStub<T>, connection: Connection<T>) => PromiseLike<R>;
 
 /** How one instance is doing, for metrics and for people. */
@@ -100,8 +101,8 @@ export interface Instances<T extends RpcTarget> extends Disposable {
   opened(): Promise<void>;
   /** Whether connections were made without `as`. */
   readonly isAnonymous: boolean;
-  /** Entries in the tables of all open sessions, 1 and 1 for each when nothing is held; how many are open; calls under way. */
-  stats(): { imports: number; exports: number; open: number; underWay: number };
+  /** Entries in the tables of all open sessions, 1 and 1 for each when nothing is held; how many are open; calls under way; calls sent again. */
+  stats(): { imports: number; exports: number; open: number; underWay: number; repeated: number };
   /** How each instance stands. */
   report(): InstanceReport[];
   /** Ends all sessions, and with them what was obtained over them; calls reject with `unavailable` from then on. */
@@ -155,10 +156,10 @@ export function connectAll<T extends RpcTarget>(options: ConnectAllOptions): Ins
     },
     isAnonymous: options.as === undefined,
     stats() {
-      const all = members.all.map((member) => ({ ...member.connection.stats(), underWay: member.underWay }));
-      const sum = (of: "imports" | "exports" | "underWay") => all.reduce((total, it) => total + it[of], 0);
+      const all = members.all.map((it) => ({ ...it.connection.stats(), underWay: it.underWay, repeated: it.repeated }));
+      const sum = (of: keyof (typeof all)[number]) => all.reduce((total, it) => total + it[of], 0);
       const held = { imports: sum("imports"), exports: sum("exports") };
-      return { ...held, open: openMembers().length, underWay: sum("underWay") };
+      return { ...held, open: openMembers().length, underWay: sum("underWay"), repeated: sum("repeated") };
     },
     report: () => members.all.map(reportOf),
     close,

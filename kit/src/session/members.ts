@@ -2,8 +2,8 @@ import type { RpcTarget } from "capnweb";
 import type { Cancel, Clock } from "../base/clock.ts";
 import { FlotillaError } from "../base/errors.ts";
 import { type Breaker, type BreakerState, makeBreaker } from "./breaker.ts";
-import type { Directory } from "./directory.ts";
 import type { Connection } from "./reconnect.ts";
+import type { Directory } from "./directory.ts";
 
 /** One instance of a service, at one address. */
 export interface Member<T extends RpcTarget> {

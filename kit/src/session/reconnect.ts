@@ -2,9 +2,7 @@ import { RpcPromise, type RpcStub, type RpcTarget } from "capnweb";
 import type { Cancel, Clock } from "../base/clock.ts";
 import { currentContext, outsideContext } from "../base/context.ts";
 import { FlotillaError, reasonOf } from "../base/errors.ts";
-import type { Answers } from "../transport/outcome.ts";
 import type { Session } from "./session.ts";
-import { makeThrottle } from "./throttle.ts";
 import { unreachable } from "./unreachable.ts";
 
 /**
@@ -15,7 +13,7 @@ export interface Connection<in out T extends RpcTarget> extends Disposable {
   readonly name: string;
   /**
    * The peer's main object, of the session that is open now. Borrowed: never dispose it. While the first session opens,
-   * calls wait for it; while the peer is away they reject at once with `unavailable`, and while it refuses most of them
+   * calls wait for it; while the peer is away they reject at once with `unavailable`, and while it refuses many calls
    * for overload some reject with `resource_exhausted`, reason `overloaded`, without being sent.
    */
   readonly main: RpcStub<T>;
@@ -79,8 +77,9 @@ export interface KeepConnectedOptions {
   /** 0 to 1, for the jitter of the waits. */
   readonly random: () => number;
   readonly backoff: Backoff;
-  /** `answers` is to hear of those of the session. */
-  readonly dial: (answers: Answers) => Dialing;
+  readonly dial: () => Dialing;
+  /** Throws for what is not to be sent, because the peer has too much to do. */
+  readonly throttle?: { pass(): void } | undefined;
   /** Hears of each change, after it. */
   readonly onStatus?: ((status: ConnectionStatus, reason: FlotillaError | undefined) => void) | undefined;
 }
@@ -94,7 +93,6 @@ export interface KeptConnection<T extends RpcTarget> {
 /** A connection that dials when it is first used, and again, after growing and jittered waits, until it is closed. */
 export function keepConnected<T extends RpcTarget>(options: KeepConnectedOptions): KeptConnection<T> {
   const { name, isAnonymous, clock, random, backoff, dial } = options;
-  const throttle = makeThrottle(name, clock, random);
   let state: State = { at: "idle" };
   let failures = 0;
   let sessionNumber = 0;
@@ -132,7 +130,7 @@ export function keepConnected<T extends RpcTarget>(options: KeepConnectedOptions
   function mainStub(): RpcStub<RpcTarget> {
     if (state.at !== "open") return promised(linkInTime().then(({ session }) => session.remoteMain.dup()));
     try {
-      throttle.pass();
+      options.throttle?.pass();
       return state.link.session.remoteMain;
     } catch (error) {
       return promised(Promise.reject(error as FlotillaError));
@@ -178,7 +176,7 @@ export function keepConnected<T extends RpcTarget>(options: KeepConnectedOptions
   }
 
   async function attempt(): Promise<Link> {
-    dialing = dial(throttle);
+    dialing = dial();
     return dialing.link;
   }
 

@@ -6,7 +6,6 @@ import { type Clock, systemClock } from "../base/clock.ts";
 import { FlotillaError, toFlotillaError } from "../base/errors.ts";
 import { newInstanceId } from "../base/ids.ts";
 import { edgeLimits, type Limits, linkLimits } from "../base/limits.ts";
-import { makeLoad } from "../base/load.ts";
 import type { OnAnswered } from "../base/observer.ts";
 import type { Peer } from "../base/peer.ts";
 import { makeWebSocketChannel } from "../transport/websocket.ts";
@@ -46,11 +45,11 @@ export interface ServeOptions {
   readonly port: number;
   /** A Unix socket to listen at too, for peers on the same machine: an absolute path of at most 103 bytes. */
   readonly socketPath?: string | undefined;
-  /** Asked by `/readyz`; a throw counts as no, and so does an event loop that is late by more than 2 s. */
+  /** Asked by `/readyz`; a throw counts as no. It is no either while the event loop is late by more than 2 s. */
   isReady?(): boolean;
   /**
-   * Web pages that may call, by the `Origin` that browsers send, such as `https://shop.example`. SECURITY: default none,
-   * because a browser connects anywhere for any page; programs that are no browser send no `Origin` and are not meant.
+   * Web pages that may call, by the `Origin` that browsers send, such as `https://shop.example`; programs that are no
+   * browser send none. SECURITY: default none, because a browser connects anywhere for any page.
    */
   readonly origins?: readonly string[] | undefined;
   /** Addresses or ranges of proxies whose `X-Forwarded-For` counts; else a TypeError. SECURITY: they may name anybody. */
@@ -64,7 +63,7 @@ export interface ServeOptions {
   readonly onHiddenError?: OnHiddenError | undefined;
   /** Hears of requests and messages that were refused before any method ran; for counting. */
   readonly onRefused?: ((reason: FlotillaError) => void) | undefined;
-  /** Hears of each call that was answered; for counting. */
+  /** Hears of each call that was answered, or refused where it could have begun; for counting. */
   readonly onAnswered?: OnAnswered | undefined;
   /** Hears every frame of every WebSocket session; for recordings in tests. */
   readonly onFrame?: ((peer: Peer, direction: "in" | "out", frame: string) => void) | undefined;
@@ -84,7 +83,8 @@ export interface Server {
   drain(graceMs?: number): Promise<void>;
 }
 
-const drainMsDefault = 5_000; /** After a drain, for the peers that do not take their leave. Milliseconds. */
+const drainMsDefault = 5_000;
+/** After a drain, for the peers that do not take their leave. Milliseconds. */
 const partingMsMax = 1_000;
 /** With Node's checks every tenth of it, a connection that trickles is cut within 10 s. */
 const receiveMsDefault = 8_000;
@@ -96,14 +96,12 @@ interface Batch {
   readonly answered: Promise<void>;
 }
 
-/** The same four paths on every service. */
 const paths = { session: "/rpc", batch: "/rpc/batch", health: "/healthz", ready: "/readyz" } as const;
 
 /**
  * Serves one service: HTTP batch at `POST /rpc/batch`, WebSocket at `/rpc`, `/healthz` and `/readyz`.
  *
- * @throws FlotillaError `unavailable`, reason `port_in_use`, when the port or the Unix socket is taken, or
- *   `cannot_listen`.
+ * @throws FlotillaError `unavailable`, reason `cannot_listen`, or `port_in_use`: the port or the Unix socket is taken.
  */
 export async function serve(options: ServeOptions): Promise<Server> {
   const { host = "127.0.0.1", clock = systemClock } = options;
@@ -112,8 +110,8 @@ export async function serve(options: ServeOptions): Promise<Server> {
     instance: options.instance ?? newInstanceId(),
     clock,
   };
-  const load = makeLoad(clock);
-  const admission = makeAdmission({ ...options, self, clock, load });
+  const health = makeHealth({ ...options, clock, report });
+  const admission = makeAdmission({ ...options, self, clock, load: health.load });
   const sessions = new Set<Session>();
   const batches = new Set<Batch>();
   const stopped = new FlotillaError("unavailable", "The service is stopping");
@@ -136,13 +134,19 @@ export async function serve(options: ServeOptions): Promise<Server> {
   const edge = makeUpgrader(options.edge ?? edgeLimits);
   const link = makeUpgrader(options.link ?? linkLimits);
   http.on("upgrade", onUpgrade);
-  const closeSocket = await listenAll(http, { ...options, host });
-  const health = makeHealth({ ...options, load, report });
+  const closeSocket = await listenAll(http, { ...options, host }).catch((error: unknown) => {
+    health.stop();
+    throw error;
+  });
   // Such as too many open files when a connection is accepted: the next one may go well.
   http.on("error", report);
   const { port } = http.address() as AddressInfo;
-  const url = `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
-  return { url, stats, busyness: health.busyness, drain };
+  return {
+    url: `http://${host.includes(":") ? `[${host}]` : host}:${port}`,
+    stats,
+    busyness: health.busyness,
+    drain,
+  };
 
   function onRequest(request: IncomingMessage, response: ServerResponse): void {
     const path = pathOf(request);

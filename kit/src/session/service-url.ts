@@ -7,7 +7,7 @@ export interface Address {
   readonly socketPath?: string | undefined;
 }
 
-/** @throws TypeError for what is no address of a service. */
+/** How the sessions of the service at `url` are reached. @throws TypeError for what is no address of a service. */
 export function addressOf(url: string): Address {
   const parsed = URL.parse(url);
   if (!parsed || !/^(https?|wss?|unix):$/.test(parsed.protocol) || hasMore(parsed)) {

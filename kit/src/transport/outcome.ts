@@ -1,11 +1,5 @@
 import { overloadedReason } from "../base/turns.ts";
 
-/** Hears when answers of our calls are asked for, and when they come. */
-export interface Answers {
-  onAsked(): void;
-  onAnswer(isOverloaded: boolean): void;
-}
-
 /** Whether `["reject", id, ["error", code, text, null, fields]]`, as redact.ts writes it, is a refusal for overload. */
 export function isOverloaded(message: readonly unknown[]): boolean {
   const reason = message[2];

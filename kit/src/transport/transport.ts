@@ -17,7 +17,7 @@ import {
   writeContext,
 } from "./envelope.ts";
 import "./orphans.ts";
-import { type Answers, isAbort, isOverloaded } from "./outcome.ts";
+import { isAbort, isOverloaded } from "./outcome.ts";
 import type { Pace } from "./pace.ts";
 
 export interface TransportOptions {
@@ -31,7 +31,7 @@ export interface TransportOptions {
   /** Hears why this transport ended its session, when the peer was at fault. */
   readonly onRefused?: ((reason: FlotillaError) => void) | undefined;
   /** Hears when answers of our calls are asked for, and when they come. */
-  readonly answers?: Answers | undefined;
+  readonly answers?: { onAsked(): void; onAnswer(isOverloaded: boolean): void } | undefined;
   /** Hears the peer's `sayStopping`, each time. */
   readonly onStopping?: (() => void) | undefined;
   /** Hears every frame in both directions; for recordings in tests and for counting. */

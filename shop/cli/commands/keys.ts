@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { CliError } from "../cli-error.ts";
+import { CliError, usageError } from "../cli-error.ts";
 import type { CommandSpec, Context } from "../command.ts";
 
 const name = ["<service>", "its name: users, orders, gateway or one of your own"] as const;
@@ -39,11 +39,11 @@ function command(word: string, summary: string, args: NonNullable<CommandSpec["a
 
 async function run({ env, terminal }: Context, words: readonly string[]): Promise<void> {
   const { runKeys } = await import("@flotilla/kit");
-  const { readPlacement } = await import("../../service/placement.ts");
+  const dataDir = await dataDirIn(env);
   const said: string[] = [];
   const failed: string[] = [];
   const code = runKeys({
-    directory: join(readPlacement(env).dataDir, "keys"),
+    directory: join(dataDir, "keys"),
     args: ["--json", "--", ...words],
     out: (text) => said.push(text),
     err: (text) => failed.push(text),
@@ -52,6 +52,15 @@ async function run({ env, terminal }: Context, words: readonly string[]): Promis
   const listed = JSON.parse(said.join("\n")) as Listed[];
   terminal.result(listed, () => text(listed, terminal.quiet));
   if (listed.length === 0) terminal.note("No keys yet; the services make theirs when they first start");
+}
+
+async function dataDirIn(env: Context["env"]): Promise<string> {
+  const { readPlacement } = await import("../../service/placement.ts");
+  try {
+    return readPlacement(env).dataDir;
+  } catch (error) {
+    throw usageError((error as Error).message);
+  }
 }
 
 /** One key; without a state it is what `words` did. */
