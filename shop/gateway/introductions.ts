@@ -119,7 +119,9 @@ export function makeIntroductions(options: IntroductionsOptions): Introductions 
         return await use(entry, call);
       } catch (error) {
         const isLost = isHomeLost(entry, error) && users.isOpen;
-        const isWorthIt = isLost || (known && voidReasons.has(reasonOf(error)));
+        // Void from the start is for good; one that others use too may have been ended by them meanwhile.
+        const isVoid = voidReasons.has(reasonOf(error)) && (known !== undefined || !entry.gift.isLive);
+        const isWorthIt = isLost || isVoid;
         if (!isWorthIt || attempt === attemptsMax) throw error;
         if (isLost) except = entry.gift.value.instance;
         entry.gift[Symbol.dispose]();
