@@ -82,6 +82,8 @@ test("who shares an introduction that another has given up before its home answe
   const others = Array.from({ length: 5 }, () => shop.introductions.with(token, list(shop)));
   expect(await shop.clock.run(Promise.all([unlucky, ...others]))).toEqual([[], [], [], [], [], []]);
   expect(shop.introductions.size).toBe(1);
+  // The Order Service waited for the deposit that was given up.
+  await shop.clock.advance(3_000);
 });
 
 describe("a kept introduction that turns out to be void", () => {
