@@ -58,6 +58,8 @@ export interface Connection<T extends RpcTarget> extends Disposable {
   /** How many sessions were opened so far: what hangs on a session is gone when it has grown. */
   readonly sessionNumber: number;
   stats(): { imports: number; exports: number };
+  /** Tries again now, when the peer is away and the next attempt would come later: for who has lost another instance. */
+  retry(): void;
   close(): void;
 }
 
@@ -99,6 +101,7 @@ export function connect<T extends RpcTarget>(options: ConnectOptions): Connectio
   let failures = 0;
   let sessionNumber = 0;
   let isLeaving = false;
+  let isDialing = false;
   let cancelRetry: Cancel = () => {};
   let abandonDial = () => {};
 
@@ -125,6 +128,11 @@ export function connect<T extends RpcTarget>(options: ConnectOptions): Connectio
       await currentLink();
     },
     stats: () => (state.at === "open" ? state.link.session.stats() : { imports: 0, exports: 0 }),
+    retry() {
+      if (state.at !== "away" || isDialing) return;
+      cancelRetry();
+      void open().catch(() => {});
+    },
     close,
     [Symbol.dispose]: close,
   };
@@ -165,6 +173,7 @@ export function connect<T extends RpcTarget>(options: ConnectOptions): Connectio
   }
 
   function open(): Promise<Link> {
+    isDialing = true;
     const link = outsideContext(() =>
       dial().then(onOpen, (thrown: unknown) => {
         throw onAway(thrown instanceof FlotillaError ? thrown : unreachable(name, { cause: thrown }));
@@ -176,6 +185,7 @@ export function connect<T extends RpcTarget>(options: ConnectOptions): Connectio
   }
 
   function onOpen(link: Link): Link {
+    isDialing = false;
     abandonDial = () => {};
     // Whoever closed cut the socket.
     if (state.at === "closed") throw state.reason;
@@ -192,6 +202,7 @@ export function connect<T extends RpcTarget>(options: ConnectOptions): Connectio
 
   /** @returns what callers are told, from the first failed attempt on. */
   function onAway(reason: FlotillaError): FlotillaError {
+    isDialing = false;
     if (state.at === "closed") return state.reason;
     state = { at: "away", reason };
     const waitMs = Math.min(backoffMsMin * backoffGrowth ** failures, backoffMsMax) * (0.5 + random() / 2);
