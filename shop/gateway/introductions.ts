@@ -83,7 +83,9 @@ const voidReasons: ReadonlySet<string | undefined> = new Set(["introduction_refu
 /** What the recipient says of an instance that it cannot ask. */
 const lostReasons: ReadonlySet<string | undefined> = new Set(["home_restarted", "home_unreachable"]);
 /** Introductions that one call is sent with at most: two instances may stop one right after the other. */
-const attemptsMax = 3;
+const attemptsMax = 4;
+/** From the second on, for the recipient to connect to an instance that has just come back. Milliseconds, times the attempt. */
+const connectMs = 100;
 
 export function makeIntroductions(options: IntroductionsOptions): Introductions {
   const { users, to, clock, entriesMax = entriesMaxDefault } = options;
@@ -127,6 +129,7 @@ export function makeIntroductions(options: IntroductionsOptions): Introductions 
         if (!isWorthIt || attempt === attemptsMax) throw error;
         if (isLost) except = entry.gift.value.instance;
         leave(whose.key, entry);
+        if (isLost && attempt > 1) await new Promise<void>((resolve) => clock.after(connectMs * attempt, resolve));
       }
     }
   }
