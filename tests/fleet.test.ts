@@ -77,6 +77,36 @@ describe("of two instances of each service", () => {
     expect(fleet.gatewayOrders.stats()).toMatchObject({ open: 1, underWay: 0 });
   });
 
+  test("an order that is under way where it is lost is placed by the other, once, for who repeats nothing", async () => {
+    const store = makeMemoryOrderStore();
+    const released = Promise.withResolvers<void>();
+    let calls = 0;
+    const place: typeof store.place = async (wish) => {
+      calls += 1;
+      if (calls === 1) await released.promise;
+      return await store.place(wish);
+    };
+    await using fleet = await makeFleet({ orderStore: { ...store, place } });
+    const { token } = await login(fleet);
+    const placed = fleet.client.call((main) => main.createOrder(token, someItems));
+    await until(() => calls === 1, "it is under way");
+    const at = fleet.gatewayOrders.report().find(({ underWay }) => underWay > 0);
+    const instance = fleet.orders.find(({ url }) => url === at?.url);
+    await instance!.lose();
+    const { orderId } = await placed;
+    // What the lost one did of it comes late, and is the same order.
+    released.resolve();
+    await until(() => calls === 2, "both were asked");
+    expect(await store.count()).toBe(1);
+    expect(await fleet.client.call((main) => main.listOrders(token))).toMatchObject([{ orderId }]);
+    expect(
+      fleet.gatewayOrders
+        .report()
+        .map(({ repeated }) => repeated)
+        .sort(),
+    ).toEqual([0, 1]);
+  });
+
   test("a client without a connection of ours, who repeats nothing, notices as little", async () => {
     await using fleet = await makeFleet();
     const { token } = await login(fleet);

@@ -70,6 +70,22 @@ test("the table is bounded: the introduction that was not used longest is ended,
   expect(lookUps(shop)).toBe(before + 1);
 });
 
+test("who shares an introduction that another has given up before its home answered gets a new one too", async () => {
+  await using shop = await makeShop({ delayMs: 10 });
+  const [token] = (await tokensOf(shop, "bob")) as [string];
+  let calls = 0;
+  const unlucky = shop.introductions.with(token, async (user) => {
+    calls += 1;
+    if (calls === 1) throw new FlotillaError("unavailable", "not there", { reason: "home_unreachable" });
+    return await list(shop)(user);
+  });
+  const others = Array.from({ length: 5 }, () => shop.introductions.with(token, list(shop)));
+  expect(await shop.clock.run(Promise.all([unlucky, ...others]))).toEqual([[], [], [], [], [], []]);
+  expect(shop.introductions.size).toBe(1);
+  // The Order Service waited for the deposit that was given up.
+  await shop.clock.advance(3_000);
+});
+
 describe("a kept introduction that turns out to be void", () => {
   test.each(["introduction_refused", "expired", "home_restarted"])("(%s) is replaced once", async (reason) => {
     await using shop = await makeShop();

@@ -74,6 +74,8 @@ const searchedMax = 32;
 interface Entry {
   readonly gift: Gifted<User>;
   uses: number;
+  /** It is kept no longer, and ended when nobody uses it any more. */
+  isLeft: boolean;
 }
 
 /** What the recipient and the home say about an introduction that is over: nothing was done, a new one may do. */
@@ -81,7 +83,9 @@ const voidReasons: ReadonlySet<string | undefined> = new Set(["introduction_refu
 /** What the recipient says of an instance that it cannot ask. */
 const lostReasons: ReadonlySet<string | undefined> = new Set(["home_restarted", "home_unreachable"]);
 /** Introductions that one call is sent with at most: two instances may stop one right after the other. */
-const attemptsMax = 3;
+const attemptsMax = 4;
+/** From the second on, for the recipient to connect to an instance that has just come back. Milliseconds, times the attempt. */
+const connectMs = 100;
 
 export function makeIntroductions(options: IntroductionsOptions): Introductions {
   const { users, to, clock, entriesMax = entriesMaxDefault } = options;
@@ -119,10 +123,13 @@ export function makeIntroductions(options: IntroductionsOptions): Introductions 
         return await use(entry, call);
       } catch (error) {
         const isLost = isHomeLost(entry, error) && users.isOpen;
-        const isWorthIt = isLost || (known && voidReasons.has(reasonOf(error)));
+        // Void from the start is for good; one that others use too may have been ended by them meanwhile.
+        const isVoid = voidReasons.has(reasonOf(error)) && (known !== undefined || !entry.gift.isLive);
+        const isWorthIt = isLost || isVoid;
         if (!isWorthIt || attempt === attemptsMax) throw error;
         if (isLost) except = entry.gift.value.instance;
-        entry.gift[Symbol.dispose]();
+        leave(whose.key, entry);
+        if (isLost && attempt > 1) await new Promise<void>((resolve) => clock.after(connectMs * attempt, resolve));
       }
     }
   }
@@ -144,15 +151,23 @@ export function makeIntroductions(options: IntroductionsOptions): Introductions 
       throw error;
     } finally {
       entry.uses -= 1;
+      if (entry.isLeft && entry.uses === 0) gift[Symbol.dispose]();
     }
+  }
+
+  /** Not ended at once: others may be using it, and find out by themselves whether it still serves them. */
+  function leave(key: string, entry: Entry): void {
+    if (kept.get(key) === entry) kept.delete(key);
+    entry.isLeft = true;
+    if (entry.uses === 0) entry.gift[Symbol.dispose]();
   }
 
   function reusable(key: string): Entry | undefined {
     const entry = kept.get(key);
     if (!entry) return undefined;
     if (!entry.gift.isLive) {
-      // The home was restarted, is away, or was out of reach meanwhile: what was deposited there is gone.
-      entry.gift[Symbol.dispose]();
+      // The home was restarted, is away, or was out of reach meanwhile, and what was deposited there is gone; or it soon is.
+      leave(key, entry);
       return undefined;
     }
     kept.delete(key);
@@ -165,7 +180,7 @@ export function makeIntroductions(options: IntroductionsOptions): Introductions 
     const hosted = await whose.hosted(except);
     const other = reusable(key);
     if (other) return other;
-    const entry: Entry = { gift: withOwnDeadline(() => deposit(key, hosted), clock), uses: 0 };
+    const entry: Entry = { gift: withOwnDeadline(() => deposit(key, hosted), clock), uses: 0, isLeft: false };
     kept.set(key, entry);
     makeRoom();
     undecided += 1;

@@ -345,3 +345,22 @@ describe("a connection that is closed", () => {
     );
   });
 });
+
+test("a connection whose peer is away tries again at once when it is told to, and not in a storm", async () => {
+  await using rig = makeRig();
+  const first = await rig.serve({ main: makeDesk().mainFor });
+  const clock = makeVirtualClock();
+  const home = rig.connect<Desk>({ url: first.url, clock });
+  await home.opened();
+  await first.drain();
+  await until(() => !home.isOpen, "it is away");
+  // On this clock no wait is ever over.
+  const desk = makeDesk();
+  await rig.serve({ main: desk.mainFor, port: Number(new URL(first.url).port) });
+  for (let n = 0; n < 100; n += 1) home.retry();
+  await until(() => home.isOpen, "it is back");
+  home.retry();
+  await until(() => desk.live() === 1, "one session");
+  expect(await outcome(home.main.add(1, 2))).toBe(3);
+  expect(home.sessionNumber).toBe(2);
+});

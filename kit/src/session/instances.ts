@@ -130,7 +130,8 @@ export function connectAll<T extends RpcTarget>(options: ConnectAllOptions): Ins
     name,
     directory,
     clock,
-    makeMember: (url) => makeMember(url, clock, (onStopping) => connect<T>({ ...options, url, onStopping })),
+    makeMember: (url) =>
+      makeMember(url, clock, (idle) => connect<T>({ ...options, url, onStopping: () => turnAway(idle) })),
   });
   const openMembers = () => members.current.filter(({ connection }) => connection.isOpen);
 
@@ -169,6 +170,12 @@ export function connectAll<T extends RpcTarget>(options: ConnectAllOptions): Ins
   function close(): void {
     isClosed = true;
     members.close();
+  }
+
+  /** One is stopping: another that has just come back is not left waiting for its next attempt. */
+  function turnAway(idle: () => Promise<void>): Promise<void> {
+    for (const { connection } of members.current) connection.retry();
+    return idle();
   }
 
   function reportOf(member: Member<T>): InstanceReport {

@@ -29,11 +29,11 @@ export interface Member<T extends RpcTarget> {
   idle(): Promise<void>;
 }
 
-/** @param open connects; is told what to await before the peer may stop. */
+/** @param open connects; is told what resolves when no call is under way there. */
 export function makeMember<T extends RpcTarget>(
   url: string,
   clock: Clock,
-  open: (onStopping: () => Promise<void>) => Connection<T>,
+  open: (idle: () => Promise<void>) => Connection<T>,
 ): Member<T> {
   const breakers = new Map<string, Breaker>();
   let underWay = 0;

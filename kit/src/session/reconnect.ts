@@ -32,6 +32,8 @@ export interface Connection<in out T extends RpcTarget> extends Disposable {
   readonly sessionNumber: number;
   /** Entries in the tables of the session that is open; 1 and 1 when nothing is held, 0 and 0 while none is open. */
   stats(): { imports: number; exports: number };
+  /** Tries again now, when the peer is away and the next attempt would come later: for who has lost another instance. */
+  retry(): void;
   /** Ends the session, and with it what was obtained over it; calls reject with `unavailable` from then on. */
   close(): void;
 }
@@ -122,6 +124,7 @@ export function keepConnected<T extends RpcTarget>(options: KeepConnectedOptions
       await currentLink();
     },
     stats: () => (state.at === "open" ? state.link.session.stats() : { imports: 0, exports: 0 }),
+    retry,
     close,
     [Symbol.dispose]: close,
   };
@@ -218,11 +221,15 @@ export function keepConnected<T extends RpcTarget>(options: KeepConnectedOptions
     open().catch(() => {});
   }
 
-  function retryNow(): void {
-    failures = 0;
+  function retry(): void {
     if (state.at !== "away" || dialing) return;
     cancelRetry();
     tryAgain();
+  }
+
+  function retryNow(): void {
+    failures = 0;
+    retry();
   }
 
   function enter(next: State): void {
