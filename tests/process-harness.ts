@@ -68,6 +68,8 @@ export interface ProcessesOptions {
   readonly dataParent?: string;
   /** Settings of these processes, beside their places. */
   readonly env?: Readonly<Record<string, string>>;
+  /** Settings of one of them, in place of those it would have; asked once, when all places are known. */
+  readonly envOf?: (name: ServiceName, at: Placement) => Record<string, string> | Promise<Record<string, string>>;
 }
 
 interface Child {
@@ -85,6 +87,7 @@ export async function startProcesses({
   socketDir,
   dataParent = tmpdir(),
   env = {},
+  envOf = () => ({}),
 }: ProcessesOptions = {}): Promise<Processes> {
   const dataDir = mkdtempSync(join(dataParent, "flotilla-test-"));
   const host = "127.0.0.1";
@@ -95,6 +98,8 @@ export async function startProcesses({
     socketDir,
     ports: await choosePorts({ host, ports: { users: 0, orders: 0, gateway: 0 } }),
   };
+  const own = new Map<ServiceName, Record<string, string>>();
+  for (const name of serviceNames) own.set(name, await envOf(name, placement));
   const children = new Map<ServiceName, Child>();
   const outputs = new Map<ServiceName, string>();
   const processes: Processes = {
@@ -131,7 +136,7 @@ export async function startProcesses({
     const child = spawn(
       process.execPath,
       ["--import", fileURLToPath(new URL("process/probe.ts", import.meta.url)), entryOf(name)],
-      { env: { ...env, ...variablesOf(name, placement) }, stdio: ["ignore", "pipe", "pipe", "ipc"] },
+      { env: { ...env, ...variablesOf(name, placement), ...own.get(name) }, stdio: ["ignore", "pipe", "pipe", "ipc"] },
     );
     const note = (chunk: Buffer) => outputs.set(name, (outputs.get(name) ?? "") + chunk.toString());
     child.stdout?.on("data", note);
