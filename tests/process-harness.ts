@@ -66,6 +66,8 @@ export interface ProcessesOptions {
   readonly socketDir?: string;
   /** In which directory that of the data is made; default: the system's for temporary files. */
   readonly dataParent?: string;
+  /** Fills the data directory before anything starts. */
+  readonly prepare?: (dataDir: string) => Promise<unknown>;
   /** Settings of these processes, beside their places. */
   readonly env?: Readonly<Record<string, string>>;
   /** Settings of one of them, in place of those it would have; asked once, when all places are known. */
@@ -88,6 +90,7 @@ export async function startProcesses({
   dataParent = tmpdir(),
   env = {},
   envOf = () => ({}),
+  prepare,
 }: ProcessesOptions = {}): Promise<Processes> {
   const dataDir = mkdtempSync(join(dataParent, "flotilla-test-"));
   const host = "127.0.0.1";
@@ -98,6 +101,7 @@ export async function startProcesses({
     socketDir,
     ports: await choosePorts({ host, ports: { users: 0, orders: 0, gateway: 0 } }),
   };
+  await prepare?.(dataDir);
   const own = new Map<ServiceName, Record<string, string>>();
   for (const name of serviceNames) own.set(name, await envOf(name, placement));
   const children = new Map<ServiceName, Child>();
@@ -202,7 +206,7 @@ export async function startProcesses({
 }
 
 const expectedFiles =
-  /^(keys|keys\/(users|orders|gateway)\.key|keys\/trusted-keys|token-keys|token-keys\/\d+\.[\w-]{16}\.key|(users|orders)\.db)$/;
+  /^(supervisor\.lock|keys|keys\/(users|orders|gateway|operator)\.key|keys\/trusted-keys|token-keys|token-keys\/\d+\.[\w-]{16}\.key|(users|orders)\.db)$/;
 
 /** Waits until `condition` holds, looking every few milliseconds; fails naming `what` when it does not come to hold. */
 export async function until(condition: () => boolean | Promise<boolean>, what: string): Promise<void> {

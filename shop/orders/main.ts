@@ -2,6 +2,7 @@
 import { join } from "node:path";
 import { systemClock as clock, connect, makeLoans, serve } from "@flotilla/kit";
 import type { UserServiceForPeers } from "../contracts/users.ts";
+import { makeOperations } from "../service/operations.ts";
 import { runService } from "../service/run-service.ts";
 import { orderServiceFor } from "./service.ts";
 import { openSqliteOrderStore } from "./store-sqlite.ts";
@@ -9,6 +10,7 @@ import { openSqliteOrderStore } from "./store-sqlite.ts";
 await runService("orders", process.env, async ({ placement, socketPath, identity, home, log, metrics, urlOf }) => {
   const { host, ports, dataDir } = placement;
   const store = openSqliteOrderStore(join(dataDir, "orders.db"));
+  const operations = makeOperations("orders", store);
   const as = { identity, instance: home.instance };
   const users = connect<UserServiceForPeers>({ name: "users", url: urlOf("users"), as });
   const loans = makeLoans({ from: users, clock });
@@ -19,7 +21,7 @@ await runService("orders", process.env, async ({ placement, socketPath, identity
     host,
     port: ports.orders,
     socketPath,
-    main: (peer) => orderServiceFor(peer, home, { clock, store, users: loans }),
+    main: (peer) => operations(peer, home) ?? orderServiceFor(peer, home, { clock, store, users: loans }),
     isReady: () => users.isOpen,
     onHiddenError: (err) => log.error({ err, requestId: err.requestId }, "a call failed"),
     onRefused: ({ code, reason }) => metrics.refused(code, reason),

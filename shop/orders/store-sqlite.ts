@@ -114,6 +114,7 @@ export function openSqliteOrderStore(file: string): OrderStore {
         return cancelled;
       }),
     count: () => db.read((run) => run(queries.count({}))[0]!.n),
+    copyTo: db.copyTo,
     close: db.close,
   };
 }

@@ -10,6 +10,7 @@ import {
   SqliteIntrospector,
   SqliteQueryCompiler,
 } from "kysely";
+import { copySqlite } from "./sqlite-copy.ts";
 import { closedError, damageError, openError, storeError } from "./sqlite-error.ts";
 import { type Migration, migrate } from "./sqlite-migration.ts";
 import { makeUnits } from "./sqlite-units.ts";
@@ -59,6 +60,8 @@ export interface Sqlite<Tables> {
   unit<T>(work: (run: Run) => Settled<T>): Promise<T>;
   /** Runs `work`, which only reads, at once: it sees what is committed, and nothing that is not. Rejects as `unit` does. */
   read<T>(work: (run: Run) => Settled<T>): Promise<T>;
+  /** Copies all that is committed to the new file `to`, while units go on; see `copySqlite`. */
+  copyTo(to: string): Promise<void>;
   /** Frees the file, after what was asked for before. Later units are rejected with `unavailable`. */
   close(): void;
 }
@@ -150,6 +153,10 @@ function makeSqlite<Tables>(db: DatabaseSync): Sqlite<Tables> {
       } catch (error) {
         throw storeError(error);
       }
+    },
+    async copyTo(to) {
+      if (!db.isOpen) throw closedError();
+      await copySqlite(db, to);
     },
     close() {
       if (db.isOpen) units.flush();

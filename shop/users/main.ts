@@ -1,6 +1,7 @@
 // The User Service as a process: the only reader of its environment.
 import { join } from "node:path";
 import { systemClock as clock, serve } from "@flotilla/kit";
+import { makeOperations } from "../service/operations.ts";
 import { runService } from "../service/run-service.ts";
 import { makeAccessTokens } from "./access-token.ts";
 import { makePasswords } from "./password.ts";
@@ -19,6 +20,7 @@ await runService("users", process.env, async ({ placement, socketPath, identity,
   const revokers = makeRevokers();
   const tokens = makeAccessTokens({ clock, keys: openTokenKeys(join(dataDir, "token-keys"), clock) });
   const deps = { clock, store, passwords, tokens, revokers };
+  const operations = makeOperations("users", store);
   let isSeeded = false;
   const server = await serve({
     name: home.name,
@@ -28,7 +30,7 @@ await runService("users", process.env, async ({ placement, socketPath, identity,
     port: ports.users,
     socketPath,
     isReady: () => isSeeded,
-    main: (peer) => userServiceFor(peer, home, deps),
+    main: (peer) => operations(peer, home) ?? userServiceFor(peer, home, deps),
     onHiddenError: (err) => log.error({ err, requestId: err.requestId }, "a call failed"),
     onRefused: ({ code, reason }) => metrics.refused(code, reason),
   });

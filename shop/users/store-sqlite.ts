@@ -11,5 +11,12 @@ import type { Tables } from "./tables.ts";
 /** A `UserStore` in the SQLite file at `file`; see `openSqlite` for what makes it refuse to open. */
 export function openSqliteUserStore(file: string): UserStore {
   const db = openSqlite<Tables>(file, [accounts, logins]);
-  return { ...accountStore(db), ...loginStore(db), ...roleStore(db), ...auditStore(db), close: db.close };
+  return {
+    ...accountStore(db),
+    ...loginStore(db),
+    ...roleStore(db),
+    ...auditStore(db),
+    copyTo: db.copyTo,
+    close: db.close,
+  };
 }
