@@ -4,12 +4,13 @@ import { systemClock as clock, connect, makeLoans, serve } from "@flotilla/kit";
 import type { UserServiceForPeers } from "../contracts/users.ts";
 import { makeOperations } from "../service/operations.ts";
 import { runService } from "../service/run-service.ts";
+import { isWritable, tellHealth } from "../service/store-health.ts";
 import { orderServiceFor } from "./service.ts";
 import { openSqliteOrderStore } from "./store-sqlite.ts";
 
 await runService("orders", process.env, async ({ placement, socketPath, identity, home, log, metrics, urlOf }) => {
   const { host, ports, dataDir } = placement;
-  const store = openSqliteOrderStore(join(dataDir, "orders.db"));
+  const store = openSqliteOrderStore(join(dataDir, "orders.db"), tellHealth(log));
   const operations = makeOperations("orders", store);
   const as = { identity, instance: home.instance };
   const users = connect<UserServiceForPeers>({ name: "users", url: urlOf("users"), as });
@@ -22,7 +23,7 @@ await runService("orders", process.env, async ({ placement, socketPath, identity
     port: ports.orders,
     socketPath,
     main: (peer) => operations(peer, home) ?? orderServiceFor(peer, home, { clock, store, users: loans }),
-    isReady: () => users.isOpen,
+    isReady: () => users.isOpen && isWritable(store),
     onHiddenError: (err) => log.error({ err, requestId: err.requestId }, "a call failed"),
     onRefused: ({ code, reason }) => metrics.refused(code, reason),
   });
@@ -38,7 +39,7 @@ await runService("orders", process.env, async ({ placement, socketPath, identity
       "Press Ctrl+C to stop",
     ],
     stats: () => ({ server: server.stats(), home: home.counts(), users: users.stats(), loans: loans.size }),
-    checks: () => ({ users: users.isOpen }),
+    checks: () => ({ users: users.isOpen, store: isWritable(store) }),
     async stop() {
       await server.drain();
       loans[Symbol.dispose]();

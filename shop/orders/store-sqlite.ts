@@ -1,5 +1,6 @@
 import type { Generated, Insertable, Selectable } from "kysely";
 import { openSqlite, prepared, type Run, type Sqlite } from "../service/sqlite.ts";
+import type { OnHealth } from "../service/sqlite-health.ts";
 import { orders } from "./migrations/0001-orders.ts";
 import {
   cancel,
@@ -52,9 +53,9 @@ interface Tables {
 
 type Sql = Sqlite<Tables>["build"];
 
-/** An `OrderStore` in the SQLite file at `file`; see `openSqlite` for what makes it refuse to open. */
-export function openSqliteOrderStore(file: string): OrderStore {
-  const db = openSqlite<Tables>(file, [orders]);
+/** An `OrderStore` in the SQLite file at `file`; see `openSqlite` for what makes it refuse to open, and when `onHealth` hears of it. */
+export function openSqliteOrderStore(file: string, onHealth?: OnHealth): OrderStore {
+  const db = openSqlite<Tables>(file, [orders], onHealth);
   const queries = makeQueries(db.build);
 
   function read(run: Run, number: number | undefined): Order | undefined {
@@ -114,6 +115,7 @@ export function openSqliteOrderStore(file: string): OrderStore {
         return cancelled;
       }),
     count: () => db.read((run) => run(queries.count({}))[0]!.n),
+    isWritable: db.isWritable,
     copyTo: db.copyTo,
     close: db.close,
   };

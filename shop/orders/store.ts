@@ -60,6 +60,8 @@ export interface OrderStore {
   cancel(id: string): Promise<Order | undefined>;
   /** How many orders there are. */
   count(): Promise<number>;
+  /** Whether what is written now is likely to be kept. Absent where it always is, or nobody knows. */
+  isWritable?(): boolean;
   /** Copies the store, which goes on, to a new file. Absent where it is no file. */
   copyTo?(file: string): Promise<void>;
   close(): void;

@@ -1,4 +1,4 @@
-import { chmodSync, existsSync, mkdirSync, statSync } from "node:fs";
+import { accessSync, chmodSync, constants, existsSync, mkdirSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { FlotillaError } from "@flotilla/kit";
 
@@ -22,6 +22,7 @@ export function openDataDirectory(path: string, what = "data directory"): string
     const message = `A restore into ${directory} was not finished, so it has a part of it: restore it again`;
     throw new FlotillaError("failed_precondition", message, { reason: "restore_unfinished" });
   }
+  assertWritable(directory, what);
   if (process.platform === "win32") return directory;
   const { uid, mode } = statSync(directory);
   if ((mode & othersMask) === 0 && uid === process.getuid?.()) return directory;
@@ -39,6 +40,17 @@ function make(directory: string, what: string): void {
       reason: "data_directory_refused",
       cause,
     });
+  }
+}
+
+/** Also where the disk has failed and the system lets it only be read from now on. */
+function assertWritable(directory: string, what: string): void {
+  try {
+    accessSync(directory, constants.W_OK);
+  } catch (cause) {
+    const isReadOnly = cause instanceof Error && "code" in cause && cause.code === "EROFS";
+    const message = `The ${what} ${directory} cannot be written to${isReadOnly ? ": its file system is read-only" : ""}`;
+    throw new FlotillaError("failed_precondition", message, { reason: "data_directory_refused", cause });
   }
 }
 

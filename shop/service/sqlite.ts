@@ -11,7 +11,8 @@ import {
   SqliteQueryCompiler,
 } from "kysely";
 import { copySqlite } from "./sqlite-copy.ts";
-import { closedError, damageError, openError, storeError } from "./sqlite-error.ts";
+import { closedError, damageError, openError } from "./sqlite-error.ts";
+import { makeHealth, type OnHealth } from "./sqlite-health.ts";
 import { type Migration, migrate } from "./sqlite-migration.ts";
 import { makeUnits } from "./sqlite-units.ts";
 
@@ -60,6 +61,8 @@ export interface Sqlite<Tables> {
   unit<T>(work: (run: Run) => Settled<T>): Promise<T>;
   /** Runs `work`, which only reads, at once: it sees what is committed, and nothing that is not. Rejects as `unit` does. */
   read<T>(work: (run: Run) => Settled<T>): Promise<T>;
+  /** Whether what is written now is likely to be kept. While it is not, a write is tried every second. */
+  isWritable(): boolean;
   /** Copies all that is committed to the new file `to`, while units go on; see `copySqlite`. */
   copyTo(to: string): Promise<void>;
   /** Frees the file, after what was asked for before. Later units are rejected with `unavailable`. */
@@ -75,7 +78,11 @@ type Settled<T> = T extends PromiseLike<unknown> ? never : T;
  * file of up to `checkedBytesMax` once, to check its structure; a damaged page of a larger one is found when it is read.
  * SQLite keeps no checksums, so a flipped bit within a value is not found. `:memory:` is a store that is gone with the process.
  */
-export function openSqlite<Tables>(file: string, migrations: readonly Migration[]): Sqlite<Tables> {
+export function openSqlite<Tables>(
+  file: string,
+  migrations: readonly Migration[],
+  onHealth?: OnHealth,
+): Sqlite<Tables> {
   let db: DatabaseSync | undefined;
   try {
     if (file !== inMemory) secureFile(file);
@@ -83,7 +90,7 @@ export function openSqlite<Tables>(file: string, migrations: readonly Migration[
     db.exec(pragmas);
     if (file === inMemory || statSync(file).size <= checkedBytesMax) checkIntegrity(db, file);
     migrate(db, file, migrations);
-    return makeSqlite(db);
+    return makeSqlite(db, onHealth);
   } catch (error) {
     db?.close();
     throw openError(error, file);
@@ -111,9 +118,13 @@ function checkIntegrity(db: DatabaseSync, file: string): void {
   }
 }
 
-function makeSqlite<Tables>(db: DatabaseSync): Sqlite<Tables> {
+/** Writes a page that was not changed, which takes all that any write does. */
+const writeNothing = "UPDATE migrations SET applied_at_ms = applied_at_ms WHERE version = 1";
+
+function makeSqlite<Tables>(db: DatabaseSync, onHealth?: OnHealth): Sqlite<Tables> {
   const statements = new Map<string, StatementSync>();
-  const units = makeUnits(db);
+  const health = makeHealth(() => void units.add(() => db.exec(writeNothing)).catch(() => {}), onHealth);
+  const units = makeUnits(db, health);
 
   function prepare(sql: string): StatementSync {
     const known = statements.get(sql);
@@ -151,14 +162,16 @@ function makeSqlite<Tables>(db: DatabaseSync): Sqlite<Tables> {
       try {
         return runAs("read", work);
       } catch (error) {
-        throw storeError(error);
+        throw health.failed(error);
       }
     },
+    isWritable: () => health.state === "well",
     async copyTo(to) {
       if (!db.isOpen) throw closedError();
       await copySqlite(db, to);
     },
     close() {
+      health.close();
       if (db.isOpen) units.flush();
       statements.clear();
       if (db.isOpen) db.close();

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { systemClock as clock, serve } from "@flotilla/kit";
 import { makeOperations } from "../service/operations.ts";
 import { runService } from "../service/run-service.ts";
+import { isWritable, tellHealth } from "../service/store-health.ts";
 import { makeAccessTokens } from "./access-token.ts";
 import { makePasswords } from "./password.ts";
 import { assertNoDemoUsers } from "./production.ts";
@@ -14,7 +15,7 @@ import { openTokenKeys } from "./token-keys.ts";
 
 await runService("users", process.env, async ({ placement, socketPath, identity, home, log, metrics, notify }) => {
   const { mode, host, ports, dataDir } = placement;
-  const store = openSqliteUserStore(join(dataDir, "users.db"));
+  const store = openSqliteUserStore(join(dataDir, "users.db"), tellHealth(log));
   const passwords = makePasswords();
   if (mode === "production") await assertNoDemoUsers(store, passwords);
   const revokers = makeRevokers();
@@ -29,7 +30,7 @@ await runService("users", process.env, async ({ placement, socketPath, identity,
     host,
     port: ports.users,
     socketPath,
-    isReady: () => isSeeded,
+    isReady: () => isSeeded && isWritable(store),
     main: (peer) => operations(peer, home) ?? userServiceFor(peer, home, deps),
     onHiddenError: (err) => log.error({ err, requestId: err.requestId }, "a call failed"),
     onRefused: ({ code, reason }) => metrics.refused(code, reason),
@@ -52,7 +53,7 @@ await runService("users", process.env, async ({ placement, socketPath, identity,
       "Press Ctrl+C to stop",
     ],
     stats: () => ({ server: server.stats(), home: home.counts(), revokers: revokers.size }),
-    checks: () => ({}),
+    checks: () => ({ store: isWritable(store) }),
     async stop() {
       await server.drain();
       store.close();

@@ -119,6 +119,8 @@ export interface AuditStore {
  * `unavailable` when the store cannot be used now.
  */
 export interface UserStore extends AccountStore, LoginStore, RoleStore, AuditStore {
+  /** Whether what is written now is likely to be kept. Absent where it always is, or nobody knows. */
+  isWritable?(): boolean;
   /** Copies the store, which goes on, to a new file. Absent where it is no file. */
   copyTo?(file: string): Promise<void>;
   close(): void;
