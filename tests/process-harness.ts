@@ -16,6 +16,7 @@ import {
   urlOf,
   variablesOf,
 } from "../shop/topology.ts";
+import type { Failpoint } from "./process/failpoint.ts";
 import type { Probe } from "./process/probe.ts";
 
 /** Longer than anything here takes on a busy machine; what is not there by then does not come. Milliseconds. */
@@ -48,6 +49,10 @@ export interface Processes extends AsyncDisposable {
   ready(): Promise<void>;
   /** `kill -9`; resolves when the process is gone. */
   kill(name: ServiceName): Promise<void>;
+  /** Has the service killed at a step, by itself; resolves when that is arranged. */
+  arm(name: ServiceName, point: Failpoint): Promise<void>;
+  /** Resolves when the service has ended without being asked to. */
+  ended(name: ServiceName): Promise<void>;
   /** SIGTERM; resolves with the exit code. */
   stop(name: ServiceName): Promise<number | null>;
   stats(name: ServiceName): Promise<Stats>;
@@ -119,6 +124,12 @@ export async function startProcesses({
       await until(async () => (await Promise.all(urls.map(isReady))).every(Boolean), "all are ready");
     },
     kill: async (name) => void (await end(name, "SIGKILL")),
+    arm: async (name, point) => void (await ask(name, "failpoint", { point })),
+    ended: async (name) => {
+      const { process } = children.get(name)!;
+      await until(() => process.exitCode !== null || process.signalCode !== null, `${name} has ended`);
+      await processes.kill(name);
+    },
     stop: (name) => end(name, "SIGTERM"),
     stats: async (name) => ((await ask(name, "stats")) as { stats: Stats }).stats,
     probe: async (name) => ((await ask(name, "probe")) as { probe: Probe }).probe,
@@ -165,7 +176,7 @@ export async function startProcesses({
     return child.closed;
   }
 
-  function ask(name: ServiceName, type: "stats" | "probe"): Promise<unknown> {
+  function ask(name: ServiceName, type: "stats" | "probe" | "failpoint", more: object = {}): Promise<unknown> {
     const child = children.get(name)?.process;
     if (!child) throw new Error(`${name} does not run`);
     return new Promise((resolve, reject) => {
@@ -175,7 +186,7 @@ export async function startProcesses({
         resolve(message);
       };
       child.on("message", onMessage);
-      child.send({ type }, (error) => error && reject(error));
+      child.send({ type, ...more }, (error) => error && reject(error));
     });
   }
 

@@ -2,6 +2,7 @@
 import { EventEmitter } from "node:events";
 import { queryObjects } from "node:v8";
 import { RpcStub, RpcTarget } from "capnweb";
+import "./failpoint.ts";
 
 export interface Probe {
   /** Live objects after a full collection, prototypes included, which do not change. */
