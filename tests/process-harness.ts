@@ -17,7 +17,7 @@ import {
   variablesOf,
 } from "../shop/topology.ts";
 import type { Failpoint } from "./process/failpoint.ts";
-import type { Probe } from "./process/probe.ts";
+import type { Memory, Probe } from "./process/probe.ts";
 
 /** Longer than anything here takes on a busy machine; what is not there by then does not come. Milliseconds. */
 const patienceMs = 30_000;
@@ -58,6 +58,7 @@ export interface Processes extends AsyncDisposable {
   stats(name: ServiceName): Promise<Stats>;
   /** What lives in the process, counted after a full collection. */
   probe(name: ServiceName): Promise<Probe>;
+  memory(name: ServiceName): Promise<Memory>;
   pidOf(name: ServiceName): number | undefined;
   /** Everything the service has written. */
   output(name: ServiceName): string;
@@ -133,6 +134,7 @@ export async function startProcesses({
     stop: (name) => end(name, "SIGTERM"),
     stats: async (name) => ((await ask(name, "stats")) as { stats: Stats }).stats,
     probe: async (name) => ((await ask(name, "probe")) as { probe: Probe }).probe,
+    memory: async (name) => ((await ask(name, "memory")) as { memory: Memory }).memory,
     pidOf: (name) => children.get(name)?.process.pid,
     output: (name) => outputs.get(name) ?? "",
     [Symbol.asyncDispose]: dispose,
@@ -176,7 +178,11 @@ export async function startProcesses({
     return child.closed;
   }
 
-  function ask(name: ServiceName, type: "stats" | "probe" | "failpoint", more: object = {}): Promise<unknown> {
+  function ask(
+    name: ServiceName,
+    type: "stats" | "probe" | "memory" | "failpoint",
+    more: object = {},
+  ): Promise<unknown> {
     const child = children.get(name)?.process;
     if (!child) throw new Error(`${name} does not run`);
     return new Promise((resolve, reject) => {
