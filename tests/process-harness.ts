@@ -49,6 +49,8 @@ export interface Processes extends AsyncDisposable {
   ready(): Promise<void>;
   /** `kill -9`; resolves when the process is gone. */
   kill(name: ServiceName): Promise<void>;
+  /** Sets the wall clock of every service that runs, to be wrong by so much from now on. Milliseconds. */
+  stepClocks(wrongByMs: number): Promise<void>;
   /** Has the service killed at a step, by itself; resolves when that is arranged. */
   arm(name: ServiceName, point: Failpoint): Promise<void>;
   /** Resolves when the service has ended without being asked to. */
@@ -125,6 +127,8 @@ export async function startProcesses({
       await until(async () => (await Promise.all(urls.map(isReady))).every(Boolean), "all are ready");
     },
     kill: async (name) => void (await end(name, "SIGKILL")),
+    stepClocks: async (wrongByMs) =>
+      void (await Promise.all([...children.keys()].map((name) => ask(name, "clock", { wrongByMs })))),
     arm: async (name, point) => void (await ask(name, "failpoint", { point })),
     ended: async (name) => {
       const { process } = children.get(name)!;
@@ -180,7 +184,7 @@ export async function startProcesses({
 
   function ask(
     name: ServiceName,
-    type: "stats" | "probe" | "memory" | "failpoint",
+    type: "stats" | "probe" | "memory" | "failpoint" | "clock",
     more: object = {},
   ): Promise<unknown> {
     const child = children.get(name)?.process;

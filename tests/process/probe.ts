@@ -4,6 +4,7 @@ import { queryObjects, setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { RpcStub, RpcTarget } from "capnweb";
 import "./failpoint.ts";
+import "./wall-clock.ts";
 
 export interface Probe {
   /** Live objects after a full collection, prototypes included, which do not change. */
