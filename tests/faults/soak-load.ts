@@ -52,7 +52,7 @@ export function makeLoad({ url, random, perSecond }: LoadOptions): Load {
       isOver = true;
       await rounds;
       await Promise.all(underWay);
-      await Promise.all(people.splice(0).map(leave));
+      await Promise.allSettled(people.splice(0).map(leave));
     },
     [Symbol.dispose]() {
       isOver = true;
@@ -81,17 +81,25 @@ export function makeLoad({ url, random, perSecond }: LoadOptions): Load {
 
   async function come(): Promise<Person> {
     const connection = connect<Gateway>({ name: "gateway", url });
-    const { token } = await connection.main.login(pick(names), "password");
-    const account = await connection.main.account(token);
-    calls += 2;
-    return { connection, token, account: account as unknown as Account };
+    try {
+      const { token } = await connection.main.login(pick(names), "password");
+      const account = await connection.main.account(token);
+      calls += 2;
+      return { connection, token, account: account as unknown as Account };
+    } catch (error) {
+      connection.close();
+      throw error;
+    }
   }
 
   async function leave({ connection, token, account }: Person): Promise<void> {
     account[Symbol.dispose]();
-    await connection.main.logout(token);
-    calls += 1;
-    connection.close();
+    try {
+      await connection.main.logout(token);
+      calls += 1;
+    } finally {
+      connection.close();
+    }
   }
 
   async function takeStep(): Promise<void> {
@@ -133,10 +141,14 @@ export function makeLoad({ url, random, perSecond }: LoadOptions): Load {
   /** Somebody goes, and somebody else comes. */
   async function replace(person: Person): Promise<void> {
     const at = people.indexOf(person);
-    // Another step has the same in mind, or is at it.
-    if (at < 0 || people.length < peopleMax) return;
-    people.splice(at, 1);
-    people.push(await come());
+    if (at < 0 || isOver) return;
+    const next = await come();
+    // Somebody else may have had the same in mind.
+    if (people[at] !== person) {
+      await leave(next);
+      return;
+    }
+    people[at] = next;
     // What others have begun with it may still be under way: they hear of their answers first.
     await sleep(2_000);
     // Few are just gone: what they held at the gateway is ended by time, after 15 minutes.

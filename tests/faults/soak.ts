@@ -50,9 +50,9 @@ async function run(): Promise<void> {
   await shop.ready();
   using load = makeLoad({ url: shop.urls.gateway, random: makeRandom(seed), perSecond: rate });
   const samples = await sampleAll(shop, load, minutes * 60_000);
+  const grown = report(samples, minutes * 60_000);
   await load.finish();
   await until(async () => (await shop.stats("gateway")).server.sessions === 0, "everybody has gone");
-  const grown = report(samples, minutes * 60_000);
   const errors = [...load.errors].map(([code, count]) => `${count} ${code}`).join(", ");
   say(`\n${load.calls} calls, and errors that were not meant: ${errors || "none"}.`);
   for (const name of ["users", "orders"])
