@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
+import { makeHealth } from "../shop/service/sqlite-health.ts";
 import { makeUnits } from "../shop/service/sqlite-units.ts";
 
 export interface Item {
@@ -212,7 +213,10 @@ function openSqliteStore(file: string, isGrouped: boolean): Store {
     }
   }
 
-  const units = makeUnits(db);
+  const units = makeUnits(
+    db,
+    makeHealth(() => {}),
+  );
   return {
     place: isGrouped ? (order) => units.add(() => insert(order)) : async (order) => commit(order),
     count: () => Number(counted.get()?.n),

@@ -16,7 +16,8 @@ import {
   urlOf,
   variablesOf,
 } from "../shop/topology.ts";
-import type { Probe } from "./process/probe.ts";
+import type { Failpoint } from "./process/failpoint.ts";
+import type { Memory, Probe } from "./process/probe.ts";
 
 /** Longer than anything here takes on a busy machine; what is not there by then does not come. Milliseconds. */
 const patienceMs = 30_000;
@@ -48,11 +49,18 @@ export interface Processes extends AsyncDisposable {
   ready(): Promise<void>;
   /** `kill -9`; resolves when the process is gone. */
   kill(name: ServiceName): Promise<void>;
+  /** Sets the wall clock of every service that runs, to be wrong by so much from now on. Milliseconds. */
+  stepClocks(wrongByMs: number): Promise<void>;
+  /** Has the service killed at a step, by itself; resolves when that is arranged. */
+  arm(name: ServiceName, point: Failpoint): Promise<void>;
+  /** Resolves when the service has ended without being asked to. */
+  ended(name: ServiceName): Promise<void>;
   /** SIGTERM; resolves with the exit code. */
   stop(name: ServiceName): Promise<number | null>;
   stats(name: ServiceName): Promise<Stats>;
   /** What lives in the process, counted after a full collection. */
   probe(name: ServiceName): Promise<Probe>;
+  memory(name: ServiceName): Promise<Memory>;
   pidOf(name: ServiceName): number | undefined;
   /** Everything the service has written. */
   output(name: ServiceName): string;
@@ -66,8 +74,12 @@ export interface ProcessesOptions {
   readonly socketDir?: string;
   /** In which directory that of the data is made; default: the system's for temporary files. */
   readonly dataParent?: string;
+  /** Fills the data directory before anything starts. */
+  readonly prepare?: (dataDir: string) => Promise<unknown>;
   /** Settings of these processes, beside their places. */
   readonly env?: Readonly<Record<string, string>>;
+  /** Settings of one of them, in place of those it would have; asked once, when all places are known. */
+  readonly envOf?: (name: ServiceName, at: Placement) => Record<string, string> | Promise<Record<string, string>>;
 }
 
 interface Child {
@@ -85,6 +97,8 @@ export async function startProcesses({
   socketDir,
   dataParent = tmpdir(),
   env = {},
+  envOf = () => ({}),
+  prepare,
 }: ProcessesOptions = {}): Promise<Processes> {
   const dataDir = mkdtempSync(join(dataParent, "flotilla-test-"));
   const host = "127.0.0.1";
@@ -95,6 +109,9 @@ export async function startProcesses({
     socketDir,
     ports: await choosePorts({ host, ports: { users: 0, orders: 0, gateway: 0 } }),
   };
+  await prepare?.(dataDir);
+  const own = new Map<ServiceName, Record<string, string>>();
+  for (const name of serviceNames) own.set(name, await envOf(name, placement));
   const children = new Map<ServiceName, Child>();
   const outputs = new Map<ServiceName, string>();
   const processes: Processes = {
@@ -110,9 +127,18 @@ export async function startProcesses({
       await until(async () => (await Promise.all(urls.map(isReady))).every(Boolean), "all are ready");
     },
     kill: async (name) => void (await end(name, "SIGKILL")),
+    stepClocks: async (wrongByMs) =>
+      void (await Promise.all([...children.keys()].map((name) => ask(name, "clock", { wrongByMs })))),
+    arm: async (name, point) => void (await ask(name, "failpoint", { point })),
+    ended: async (name) => {
+      const { process } = children.get(name)!;
+      await until(() => process.exitCode !== null || process.signalCode !== null, `${name} has ended`);
+      await processes.kill(name);
+    },
     stop: (name) => end(name, "SIGTERM"),
     stats: async (name) => ((await ask(name, "stats")) as { stats: Stats }).stats,
     probe: async (name) => ((await ask(name, "probe")) as { probe: Probe }).probe,
+    memory: async (name) => ((await ask(name, "memory")) as { memory: Memory }).memory,
     pidOf: (name) => children.get(name)?.process.pid,
     output: (name) => outputs.get(name) ?? "",
     [Symbol.asyncDispose]: dispose,
@@ -131,7 +157,7 @@ export async function startProcesses({
     const child = spawn(
       process.execPath,
       ["--import", fileURLToPath(new URL("process/probe.ts", import.meta.url)), entryOf(name)],
-      { env: { ...env, ...variablesOf(name, placement) }, stdio: ["ignore", "pipe", "pipe", "ipc"] },
+      { env: { ...env, ...variablesOf(name, placement), ...own.get(name) }, stdio: ["ignore", "pipe", "pipe", "ipc"] },
     );
     const note = (chunk: Buffer) => outputs.set(name, (outputs.get(name) ?? "") + chunk.toString());
     child.stdout?.on("data", note);
@@ -156,7 +182,11 @@ export async function startProcesses({
     return child.closed;
   }
 
-  function ask(name: ServiceName, type: "stats" | "probe"): Promise<unknown> {
+  function ask(
+    name: ServiceName,
+    type: "stats" | "probe" | "memory" | "failpoint" | "clock",
+    more: object = {},
+  ): Promise<unknown> {
     const child = children.get(name)?.process;
     if (!child) throw new Error(`${name} does not run`);
     return new Promise((resolve, reject) => {
@@ -166,7 +196,7 @@ export async function startProcesses({
         resolve(message);
       };
       child.on("message", onMessage);
-      child.send({ type }, (error) => error && reject(error));
+      child.send({ type, ...more }, (error) => error && reject(error));
     });
   }
 
@@ -197,7 +227,7 @@ export async function startProcesses({
 }
 
 const expectedFiles =
-  /^(keys|keys\/(users|orders|gateway)\.key|keys\/trusted-keys|token-keys|token-keys\/\d+\.[\w-]{16}\.key|(users|orders)\.db)$/;
+  /^(supervisor\.lock|keys|keys\/(users|orders|gateway|operator)\.key|keys\/trusted-keys|token-keys|token-keys\/\d+\.[\w-]{16}\.key|(users|orders)\.db)$/;
 
 /** Waits until `condition` holds, looking every few milliseconds; fails naming `what` when it does not come to hold. */
 export async function until(condition: () => boolean | Promise<boolean>, what: string): Promise<void> {

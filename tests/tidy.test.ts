@@ -123,7 +123,7 @@ describe("the shop", () => {
   });
 
   test("reads the environment only where a process starts", () => {
-    const entries = /^shop\/(\w+\/main|start|cli\/(demo|flotilla|keys))\.ts$/;
+    const entries = /^shop\/(\w+\/main|start|cli\/(demo|flotilla|keys|backup|restore))\.ts$/;
     const wrong = sources.filter(
       (source) => /^(shop|kit\/src)\//.test(source.path) && !isTest(source) && !entries.test(source.path),
     );

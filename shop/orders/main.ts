@@ -2,16 +2,19 @@
 import { join } from "node:path";
 import { systemClock as clock, makeLoans, serve } from "@flotilla/kit";
 import type { UserServiceForPeers } from "../contracts/users.ts";
+import { makeOperations } from "../service/operations.ts";
 import { runService } from "../service/run-service.ts";
+import { isWritable, tellHealth } from "../service/store-health.ts";
 import { orderServiceFor } from "./service.ts";
 import { openOrderStore } from "./store-sql.ts";
 
 await runService("orders", process.env, async (own) => {
   const { settings, socketPath, identity, home, log, metrics, onAnswered, placeOf, connectTo } = own;
   const { host, ports, dataDir } = settings.placement;
-  const store = await openOrderStore(settings.store ?? join(dataDir, "orders.db"));
+  const store = await openOrderStore(settings.store ?? join(dataDir, "orders.db"), tellHealth(log));
   await store.purgeAudit(clock.now());
   const users = connectTo<UserServiceForPeers>("users");
+  const operations = makeOperations("orders", store);
   const loans = makeLoans({ from: users, clock });
   const server = await serve({
     name: home.name,
@@ -20,8 +23,8 @@ await runService("orders", process.env, async (own) => {
     host,
     port: ports.orders,
     socketPath,
-    main: (peer) => orderServiceFor(peer, home, { clock, store, users: loans }),
-    isReady: () => users.isOpen,
+    main: (peer) => operations(peer, home) ?? orderServiceFor(peer, home, { clock, store, users: loans }),
+    isReady: () => users.isOpen && isWritable(store),
     onHiddenError: (err) => log.error({ err, requestId: err.requestId }, "a call failed"),
     onRefused: ({ code, reason }) => metrics.refused(code, reason),
     onAnswered,
@@ -39,7 +42,7 @@ await runService("orders", process.env, async (own) => {
     ],
     stats: () => ({ server: server.stats(), home: home.counts(), users: users.stats(), loans: loans.size }),
     busyness: server.busyness,
-    checks: () => ({ users: users.isOpen }),
+    checks: () => ({ users: users.isOpen, store: isWritable(store) }),
     async stop() {
       await server.drain();
       loans[Symbol.dispose]();

@@ -1,10 +1,11 @@
 import type { Selectable } from "kysely";
 import type { Actor, AuditEntry } from "../service/audit.ts";
 import { countRefusal, purgeTrail, readTrail, record } from "../service/audit-trail.ts";
-import { type Database, run, type Work } from "../service/database.ts";
+import { asFile, type Database, run, type Work } from "../service/database.ts";
 import { openDatabase } from "../service/open-database.ts";
 import type { PostgresPlace } from "../service/postgres-place.ts";
 import { openSqlite } from "../service/sqlite.ts";
+import type { OnHealth } from "../service/sqlite-health.ts";
 import { addOrder } from "./add-order.ts";
 import { orders } from "./migrations/0001-orders.ts";
 import { audit } from "./migrations/0002-audit.ts";
@@ -27,15 +28,15 @@ export interface SqliteOrderStore extends OrderStore {
   close(): void;
 }
 
-/** An `OrderStore` in the SQLite file at `file`; see `openSqlite` for what makes it refuse to open. */
-export function openSqliteOrderStore(file: string): SqliteOrderStore {
-  const db = openSqlite<Tables>(file, migrations);
+/** An `OrderStore` in the SQLite file at `file`; see `openSqlite` for what makes it refuse to open, and when `onHealth` hears of it. */
+export function openSqliteOrderStore(file: string, onHealth?: OnHealth): SqliteOrderStore {
+  const db = openSqlite<Tables>(file, migrations, onHealth);
   return { ...orderStore(db), close: db.close };
 }
 
 /** An `OrderStore` at `where`: a file of SQLite by its path, or a database of PostgreSQL. */
-export async function openOrderStore(where: string | PostgresPlace): Promise<OrderStore> {
-  return orderStore(await openDatabase<Tables>(where, migrations, "flotilla orders"));
+export async function openOrderStore(where: string | PostgresPlace, onHealth?: OnHealth): Promise<OrderStore> {
+  return orderStore(await openDatabase<Tables>(where, migrations, { application: "flotilla orders", onHealth }));
 }
 
 /** An `OrderStore` in any database that `migrations` were applied to. */
@@ -93,6 +94,7 @@ export function orderStore(db: Database<Tables>): OrderStore {
     audit: (page) => db.unit(() => readTrail(trail, page) as Work<AuditEntry<OrderEvent>[]>, { isRepeatable: true }),
     purgeAudit: (nowMs) => db.unit(() => purgeTrail(trail, nowMs), { isRepeatable: true }),
     count: async () => (await db.read(queries.count({})))[0]!.n,
+    ...asFile(db),
     close: () => db.close(),
   };
 }

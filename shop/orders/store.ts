@@ -1,5 +1,6 @@
 import { FlotillaError } from "@flotilla/kit";
 import type { Actor, AuditReader } from "../service/audit.ts";
+import type { StoreFile } from "../service/database.ts";
 import type { Order, OrderLine, OrderSummary } from "./order.ts";
 
 export interface NewOrder {
@@ -57,7 +58,7 @@ export type OrderEvent =
  * Orders, and the trail of what was done to them. Each method is one whole unit of work: it happens at once or not at all, and is kept when its promise
  * resolves. All reject with `unavailable` when the store cannot be used now.
  */
-export interface OrderStore extends AuditReader<OrderEvent> {
+export interface OrderStore extends AuditReader<OrderEvent>, StoreFile {
   /**
    * Places an order, once per scope and key: a repetition gets the first answer again. Rejects with
    * `already_exists`, reason `idempotency_mismatch`, when the key was used for another request.

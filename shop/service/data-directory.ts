@@ -1,11 +1,14 @@
-import { chmodSync, mkdirSync, statSync } from "node:fs";
-import { resolve } from "node:path";
+import { accessSync, chmodSync, constants, existsSync, mkdirSync, statSync } from "node:fs";
+import { join, resolve } from "node:path";
 import { FlotillaError } from "@flotilla/kit";
 
 /** Only the owner may enter: the directory holds password hashes and the keys by which services know each other. */
 const directoryMode = 0o700;
 const othersMask = 0o077;
 const stickyBit = 0o1000;
+
+/** In a data directory into which a backup is being restored. */
+export const restoringName = "restoring";
 
 /**
  * The absolute path of the directory at `path`, which exists afterwards and is closed to everybody else. One of ours
@@ -15,6 +18,11 @@ const stickyBit = 0o1000;
 export function openDataDirectory(path: string, what = "data directory"): string {
   const directory = resolve(path);
   make(directory, what);
+  if (existsSync(join(directory, restoringName))) {
+    const message = `A restore into ${directory} was not finished, so it has a part of it: restore it again`;
+    throw new FlotillaError("failed_precondition", message, { reason: "restore_unfinished" });
+  }
+  assertWritable(directory, what);
   if (process.platform === "win32") return directory;
   const { uid, mode } = statSync(directory);
   if ((mode & othersMask) === 0 && uid === process.getuid?.()) return directory;
@@ -32,6 +40,17 @@ function make(directory: string, what: string): void {
       reason: "data_directory_refused",
       cause,
     });
+  }
+}
+
+/** Also where the disk has failed and the system lets it only be read from now on. */
+function assertWritable(directory: string, what: string): void {
+  try {
+    accessSync(directory, constants.W_OK);
+  } catch (cause) {
+    const isReadOnly = cause instanceof Error && "code" in cause && cause.code === "EROFS";
+    const message = `The ${what} ${directory} cannot be written to${isReadOnly ? ": its file system is read-only" : ""}`;
+    throw new FlotillaError("failed_precondition", message, { reason: "data_directory_refused", cause });
   }
 }
 

@@ -35,8 +35,21 @@ export interface UnitOptions {
   readonly writesOnce?: boolean;
 }
 
+/** What a store that is a file can tell of itself; others leave it out. */
+export interface StoreFile {
+  /** Whether what is written now is likely to be kept. Absent where it always is, or nobody knows. */
+  isWritable?(): boolean;
+  /** Copies the store, which goes on, to a new file. Absent where it is no file. */
+  copyTo?(file: string): Promise<void>;
+}
+
+/** That part of a store's or database's. */
+export function asFile({ isWritable, copyTo }: StoreFile): StoreFile {
+  return { ...(isWritable && { isWritable }), ...(copyTo && { copyTo }) };
+}
+
 /** A database of one service. Kysely builds and types the queries; it does not run them. */
-export interface Database<Tables> {
+export interface Database<Tables> extends StoreFile {
   readonly dialect: DialectName;
   /** For building queries; executing one of them throws. */
   readonly build: Kysely<Tables>;

@@ -1,6 +1,7 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import type { DatabaseSync } from "node:sqlite";
-import { closedError, storeError } from "./sqlite-error.ts";
+import { closedError } from "./sqlite-error.ts";
+import type { Health } from "./sqlite-health.ts";
 
 /** Units of one commit: its sync to disk is shared by so many, and what runs at once stays below some 10 ms. */
 const unitsPerCommitMax = 64;
@@ -25,7 +26,7 @@ export interface Units {
  * own, and one sync to disk. They are settled after it: also those that were refused, because what a unit saw of one
  * before it counts only when it is kept. The oldest idea of databases (DeWitt et al., 1984, "group commit").
  */
-export function makeUnits(db: DatabaseSync): Units {
+export function makeUnits(db: DatabaseSync, health: Health): Units {
   let waiting: Waiting[] = [];
   let isScheduled = false;
 
@@ -59,15 +60,18 @@ export function makeUnits(db: DatabaseSync): Units {
     const settle: (() => void)[] = [];
     try {
       if (!db.isOpen) throw closedError();
+      health.assertSound();
       rollback(db);
       db.exec("BEGIN IMMEDIATE");
       for (const unit of group) settle.push(group.length === 1 ? runAlone(unit) : runWithin(unit));
       db.exec("COMMIT");
     } catch (error) {
       rollback(db);
-      for (const { reject } of group) reject(storeError(error));
+      const refusal = health.failed(error);
+      for (const { reject } of group) reject(refusal);
       return;
     }
+    health.committed();
     for (const done of settle) done();
   }
 
@@ -86,7 +90,8 @@ export function makeUnits(db: DatabaseSync): Units {
     } catch (error) {
       if (!db.isTransaction) throw error;
       db.exec("ROLLBACK TO unit; RELEASE unit");
-      return () => reject(storeError(error));
+      const refusal = health.failed(error);
+      return () => reject(refusal);
     }
   }
 }

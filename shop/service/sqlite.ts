@@ -4,7 +4,9 @@ import { FlotillaError } from "@flotilla/kit";
 import type { Compilable } from "kysely";
 import { assertReads, type Database, makeBuilder, type Work } from "./database.ts";
 import type { Migration } from "./migration.ts";
-import { closedError, damageError, openError, storeError } from "./sqlite-error.ts";
+import { copySqlite } from "./sqlite-copy.ts";
+import { closedError, damageError, openError } from "./sqlite-error.ts";
+import { makeHealth, type OnHealth } from "./sqlite-health.ts";
 import { migrate } from "./sqlite-migration.ts";
 import { makeUnits } from "./sqlite-units.ts";
 
@@ -41,6 +43,10 @@ const pragmas = `
  * a read runs at once.
  */
 export interface Sqlite<Tables> extends Database<Tables> {
+  /** Whether what is written now is likely to be kept. While it is not, a write is tried every second. */
+  isWritable(): boolean;
+  /** Copies all that is committed to the new file `to`, while units go on; see `copySqlite`. */
+  copyTo(to: string): Promise<void>;
   close(): void;
 }
 
@@ -50,7 +56,11 @@ export interface Sqlite<Tables> extends Database<Tables> {
  * file of up to `checkedBytesMax` once, to check its structure; a damaged page of a larger one is found when it is read.
  * SQLite keeps no checksums, so a flipped bit within a value is not found. `:memory:` is a store that is gone with the process.
  */
-export function openSqlite<Tables>(file: string, migrations: readonly Migration[]): Sqlite<Tables> {
+export function openSqlite<Tables>(
+  file: string,
+  migrations: readonly Migration[],
+  onHealth?: OnHealth,
+): Sqlite<Tables> {
   let db: DatabaseSync | undefined;
   try {
     if (file !== inMemory) secureFile(file);
@@ -58,7 +68,7 @@ export function openSqlite<Tables>(file: string, migrations: readonly Migration[
     db.exec(pragmas);
     if (file === inMemory || statSync(file).size <= checkedBytesMax) checkIntegrity(db, file);
     migrate(db, file, migrations);
-    return makeSqlite(db);
+    return makeSqlite(db, onHealth);
   } catch (error) {
     db?.close();
     throw openError(error, file);
@@ -86,9 +96,13 @@ function checkIntegrity(db: DatabaseSync, file: string): void {
   }
 }
 
-function makeSqlite<Tables>(db: DatabaseSync): Sqlite<Tables> {
+/** Writes a page that was not changed, which takes all that any write does. */
+const writeNothing = "UPDATE migrations SET applied_at_ms = applied_at_ms WHERE version = 1";
+
+function makeSqlite<Tables>(db: DatabaseSync, onHealth?: OnHealth): Sqlite<Tables> {
   const statements = new Map<string, StatementSync>();
-  const units = makeUnits(db);
+  const health = makeHealth(() => void units.add(() => db.exec(writeNothing)).catch(() => {}), onHealth);
+  const units = makeUnits(db, health);
 
   function prepare(sql: string): StatementSync {
     const known = statements.get(sql);
@@ -120,10 +134,16 @@ function makeSqlite<Tables>(db: DatabaseSync): Sqlite<Tables> {
       try {
         return rowsOf(query, assertReads);
       } catch (error) {
-        throw storeError(error);
+        throw health.failed(error);
       }
     },
+    isWritable: () => health.state === "well",
+    async copyTo(to) {
+      if (!db.isOpen) throw closedError();
+      await copySqlite(db, to);
+    },
     close() {
+      health.close();
       if (db.isOpen) units.flush();
       statements.clear();
       if (db.isOpen) db.close();

@@ -1,7 +1,9 @@
 // The User Service as a process: the only reader of its environment.
 import { join } from "node:path";
 import { systemClock as clock, serve } from "@flotilla/kit";
+import { makeOperations } from "../service/operations.ts";
 import { runService } from "../service/run-service.ts";
+import { isWritable, tellHealth } from "../service/store-health.ts";
 import { makeAccessTokens } from "./access-token.ts";
 import { makePasswords } from "./password.ts";
 import { assertNoDemoUsers } from "./production.ts";
@@ -14,7 +16,7 @@ import { openTokenKeys } from "./token-keys.ts";
 
 await runService("users", process.env, async ({ settings, socketPath, identity, home, log, notify, ...own }) => {
   const { mode, host, ports, dataDir } = settings.placement;
-  const store = await openUserStore(settings.store ?? join(dataDir, "users.db"));
+  const store = await openUserStore(settings.store ?? join(dataDir, "users.db"), tellHealth(log));
   const passwords = makePasswords();
   if (mode === "production") await assertNoDemoUsers(store, passwords);
   const revokers = makeRevokers();
@@ -22,6 +24,7 @@ await runService("users", process.env, async ({ settings, socketPath, identity, 
   await keys.current();
   const tokens = makeAccessTokens({ clock, keys });
   const deps = { clock, store, passwords, tokens, revokers };
+  const operations = makeOperations("users", store);
   let isSeeded = false;
   const server = await serve({
     name: home.name,
@@ -30,8 +33,8 @@ await runService("users", process.env, async ({ settings, socketPath, identity, 
     host,
     port: ports.users,
     socketPath,
-    isReady: () => isSeeded,
-    main: (peer) => userServiceFor(peer, home, deps),
+    isReady: () => isSeeded && isWritable(store),
+    main: (peer) => operations(peer, home) ?? userServiceFor(peer, home, deps),
     onHiddenError: (err) => log.error({ err, requestId: err.requestId }, "a call failed"),
     onRefused: ({ code, reason }) => own.metrics.refused(code, reason),
     onAnswered: own.onAnswered,
@@ -55,7 +58,7 @@ await runService("users", process.env, async ({ settings, socketPath, identity, 
     ],
     stats: () => ({ server: server.stats(), home: home.counts(), revokers: revokers.size }),
     busyness: server.busyness,
-    checks: () => ({}),
+    checks: () => ({ store: isWritable(store) }),
     async stop() {
       await server.drain();
       await store.close();

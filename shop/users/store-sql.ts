@@ -1,6 +1,8 @@
+import { asFile } from "../service/database.ts";
 import { openDatabase } from "../service/open-database.ts";
 import type { PostgresPlace } from "../service/postgres-place.ts";
 import { openSqlite } from "../service/sqlite.ts";
+import type { OnHealth } from "../service/sqlite-health.ts";
 import { accounts } from "./migrations/0001-accounts.ts";
 import { logins } from "./migrations/0002-logins.ts";
 import { tokenKeys } from "./migrations/0003-token-keys.ts";
@@ -20,19 +22,27 @@ export interface SqliteUserStore extends UserStore {
   close(): void;
 }
 
-/** A `UserStore` in the SQLite file at `file`; see `openSqlite` for what makes it refuse to open. */
-export function openSqliteUserStore(file: string): SqliteUserStore {
-  const db = openSqlite<Tables>(file, migrations);
+/** A `UserStore` in the SQLite file at `file`; see `openSqlite` for what makes it refuse to open, and when `onHealth` hears of it. */
+export function openSqliteUserStore(file: string, onHealth?: OnHealth): SqliteUserStore {
+  const db = openSqlite<Tables>(file, migrations, onHealth);
   return { ...userStore(db), close: db.close };
 }
 
 /** A `UserStore` at `where`: a file of SQLite by its path, or a database of PostgreSQL. */
-export async function openUserStore(where: string | PostgresPlace): Promise<UserStore> {
-  return userStore(await openDatabase<Tables>(where, migrations, "flotilla users"));
+export async function openUserStore(where: string | PostgresPlace, onHealth?: OnHealth): Promise<UserStore> {
+  return userStore(await openDatabase<Tables>(where, migrations, { application: "flotilla users", onHealth }));
 }
 
 /** A `UserStore` in any database that `migrations` were applied to. */
 export function userStore(db: Db): UserStore {
   const close = () => db.close();
-  return { ...accountStore(db), ...loginStore(db), ...roleStore(db), ...auditStore(db), ...keyStore(db), close };
+  return {
+    ...accountStore(db),
+    ...loginStore(db),
+    ...roleStore(db),
+    ...auditStore(db),
+    ...keyStore(db),
+    ...asFile(db),
+    close,
+  };
 }

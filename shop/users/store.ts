@@ -1,6 +1,7 @@
 import { FlotillaError } from "@flotilla/kit";
 import type { Account } from "./account.ts";
 import type { Actor, AuditReader } from "../service/audit.ts";
+import type { StoreFile } from "../service/database.ts";
 import type { AuditEvent } from "./audit.ts";
 import type { LoginSession, Standing } from "./login.ts";
 import type { RefreshHashes } from "./refresh-token.ts";
@@ -132,7 +133,7 @@ export interface KeyStore {
  * at once or not at all, with its entry in the trail, and is kept when its promise resolves. All reject with
  * `unavailable` when the store cannot be used now.
  */
-export interface UserStore extends AccountStore, LoginStore, RoleStore, AuditStore, KeyStore {
+export interface UserStore extends AccountStore, LoginStore, RoleStore, AuditStore, KeyStore, StoreFile {
   close(): void | Promise<void>;
 }
 

@@ -1,23 +1,29 @@
-// `npm run chaos`: breaks the shop at random for as long as it is told, and says what customers noticed. The seed decides
-// who is killed and after how long; what the machine makes of it is its own.
+// `npm run chaos`: breaks the shop for as long as it is told, and says what customers noticed. The seed decides what goes wrong
+// and after how long; what the machine makes of it is its own.
 import { parseArgs } from "node:util";
 import { type ServiceName, serviceNames } from "../../shop/topology.ts";
 import { makeRandom } from "../random.ts";
-import { quantile } from "./history.ts";
-import { type KillReport, killUnderLoad } from "./kills.ts";
+import { killAtSteps, killPoints } from "./failpoints.ts";
+import { type History, quantile } from "./history.ts";
+import { killUnderLoad } from "./kills.ts";
 import { measureOverload, overloadTable } from "./overload.ts";
+import { type Stalled, stallUnderLoad } from "./stalls.ts";
+import { storm } from "./storm.ts";
 
 const usage = `npm run chaos -- [options]
-  --minutes N      about how long (default: 2)
-  --kills N        of each service, instead of a time
-  --services a,b   which are killed (default: ${serviceNames.join(",")})
+  --minutes N      how long everything goes wrong at random: kills, stalls, a bad network (default: 2)
+  --kills N        instead: kill -9 of each service so often, and how long customers noticed
+  --stalls N       instead: SIGSTOP of users and orders so often, and who noticed
+  --steps          instead: a kill at every step of an order
+  --overload       instead: offers up to ten times the orders that can be placed, and says what becomes of them
+  --services a,b   which are killed (with --kills; default: ${serviceNames.join(",")})
   --customers N    who order meanwhile (default: 8)
-  --seed N         of who is killed, and when
-  --overload       instead: offers ten times the orders that can be placed, and says what becomes of them`;
+  --seed N         of all that chance decides`;
 
-/** Of a kill, its recovery and the pause after it, about. Milliseconds. */
-const killMs = 2_100;
+/** Between a kill's recovery and the next kill, at least. Milliseconds. */
 const pauseMs = 1_000;
+/** Between two faults of any kind, at most. With less, something is always down, and nobody orders at all. Milliseconds. */
+const stormPauseMs = 4_000;
 
 class UsageError extends Error {}
 
@@ -29,51 +35,146 @@ try {
 }
 
 async function run(): Promise<void> {
-  const { services, seed, customers, count, isOverload } = readOptions();
-  if (isOverload) {
-    process.stderr.write(`seed ${seed}\n`);
-    const onMeasured = (what: string) => process.stderr.write(`${what}\n`);
-    const options = { customers: 64, rounds: 3, seconds: 5, seed, factors: [1, 2, 10], onMeasured };
-    process.stdout.write(overloadTable(await measureOverload(options)));
+  const { values } = parse();
+  const seed = values.seed === undefined ? Math.floor(Math.random() * 2 ** 31) : whole("seed", values.seed);
+  const by: Run = { random: makeRandom(seed), customers: whole("customers", values.customers ?? "8") };
+  process.stderr.write(`seed ${seed}\n`);
+  if (values.overload) {
+    await overload(seed);
     return;
   }
-  process.stderr.write(`seed ${seed}: ${count} kills of ${services.join(", ")}, ${customers} customers\n`);
-  const random = makeRandom(seed);
-  // Each as often as the others, in an order of chance.
-  const kills = Array.from({ length: count }, (_, n) => ({ service: services[n % services.length]!, at: random() }))
-    .sort((a, b) => a.at - b.at)
-    .map(({ service }) => service);
-  const onKill = (done: number) => done % 50 === 0 && process.stderr.write(`${done} of ${count}\n`);
-  const report = await killUnderLoad({ kills, random, customers, pauseMs, onKill });
-  print(report, services);
-  if (report.violations.length > 0) process.exitCode = 1;
+  const found = values.steps
+    ? await steps()
+    : values.kills !== undefined
+      ? await kills(by, whole("kills", values.kills), servicesIn(values.services))
+      : values.stalls !== undefined
+        ? await stalls(by, whole("stalls", values.stalls))
+        : await anything(by, whole("minutes", values.minutes ?? "2"));
+  say(`Lost, doubled or invented: ${found.length}.`);
+  for (const violation of found) say(violation);
+  if (found.length > 0) process.exitCode = 1;
 }
 
-function readOptions() {
-  const { values } = parse();
-  const services = (values.services?.split(",") ?? [...serviceNames]).map((name) => {
+interface Run {
+  random(): number;
+  readonly customers: number;
+}
+
+async function anything({ random, customers }: Run, minutes: number): Promise<readonly string[]> {
+  let count = 0;
+  const onFault = () => {
+    count += 1;
+    if (count % 100 === 0) process.stderr.write(`${count} faults\n`);
+  };
+  const report = await storm({ random, customers, durationMs: minutes * 60_000, pauseMsMax: stormPauseMs, onFault });
+  row(["fault", "times"]);
+  row(["---", "---:"]);
+  for (const [fault, times] of report.faults) row([fault, times]);
+  say(
+    `\nThe longest time without an acknowledged order: ${Math.round(report.gapMs)} ms; all is well again ` +
+      `${Math.round(report.healedMs)} ms after the last fault.`,
+  );
+  sayHistory(report.history);
+  return report.violations;
+}
+
+async function kills({ random, customers }: Run, count: number, services: ServiceName[]): Promise<readonly string[]> {
+  // Each as often as the others, in an order of chance.
+  const order = Array.from({ length: count * services.length }, (_, n) => ({
+    service: services[n % services.length]!,
+    at: random(),
+  }))
+    .sort((a, b) => a.at - b.at)
+    .map(({ service }) => service);
+  const onKill = (done: number) => done % 50 === 0 && process.stderr.write(`${done} of ${order.length}\n`);
+  const report = await killUnderLoad({ kills: order, random, customers, pauseMs, onKill });
+  row(["killed", "kills", "ready again ms, p50", "p99", "most", "client gap ms, p50", "p99", "most"]);
+  row(["---", ...Array.from({ length: 7 }, () => "---:")]);
+  for (const service of services) {
+    const own = report.kills.filter((kill) => kill.service === service);
+    row([
+      service,
+      own.length,
+      ...figures(own.map(({ readyMs }) => readyMs)),
+      ...figures(own.map(({ gapMs }) => gapMs)),
+    ]);
+  }
+  say("");
+  sayHistory(report.history);
+  return report.violations;
+}
+
+async function stalls({ customers }: Run, count: number): Promise<readonly string[]> {
+  const services = Array.from({ length: count }, (): Stalled[] => ["orders", "users"]).flat();
+  const report = await stallUnderLoad(services, customers);
+  row([
+    "stopped",
+    "noticed ms, p50",
+    "p99",
+    "most",
+    "again ms, p50",
+    "p99",
+    "most",
+    "others ms before, p50",
+    "p99",
+    "during, p50",
+    "p99",
+  ]);
+  row(["---", ...Array.from({ length: 10 }, () => "---:")]);
+  for (const service of ["orders", "users"]) {
+    const own = report.stalls.filter((stall) => stall.service === service);
+    const beside = (of: "before" | "during") => {
+      const all = own.flatMap(({ besideMs }) => besideMs[of]);
+      return [quantile(all, 0.5).toFixed(1), quantile(all, 0.99).toFixed(1)];
+    };
+    row([
+      service,
+      ...figures(own.map(({ noticedMs }) => noticedMs)),
+      ...figures(own.map(({ resumedMs }) => resumedMs)),
+      ...beside("before"),
+      ...beside("during"),
+    ]);
+  }
+  say("");
+  sayHistory(report.history);
+  return report.violations;
+}
+
+async function overload(seed: number): Promise<void> {
+  const onMeasured = (what: string) => process.stderr.write(`${what}\n`);
+  const options = { customers: 64, rounds: 3, seconds: 5, seed, factors: [1, 2, 10], onMeasured };
+  process.stdout.write(overloadTable(await measureOverload(options)));
+}
+
+async function steps(): Promise<readonly string[]> {
+  const report = await killAtSteps(killPoints);
+  row(["killed", "at", "when", "heard"]);
+  row(["---", "---", "---", "---"]);
+  for (const [i, { service, at, text, when }] of killPoints.entries()) {
+    row([service, `${at} \`${text}\``, when, report.heard[i]!.replace(/^order.*/, "acknowledged")]);
+  }
+  say("");
+  return report.violations;
+}
+
+function figures(all: readonly number[]): number[] {
+  return [0.5, 0.99, 1].map((share) => Math.round(quantile(all, share)));
+}
+
+function servicesIn(list: string = serviceNames.join(",")): ServiceName[] {
+  return list.split(",").map((name) => {
     const service = serviceNames.find((it) => it === name);
     if (!service) throw new UsageError(`--services: there is no ${name}`);
     return service;
   });
-  const perService = values.kills === undefined ? undefined : whole("kills", values.kills);
-  const minutes = whole("minutes", values.minutes ?? "2");
-  return {
-    services,
-    seed: values.seed === undefined ? Math.floor(Math.random() * 2 ** 31) : whole("seed", values.seed),
-    customers: whole("customers", values.customers ?? "8"),
-    isOverload: values.overload === true,
-    count: perService === undefined ? Math.ceil((minutes * 60_000) / killMs) : perService * services.length,
-  };
 }
 
 function parse() {
   const text = { type: "string" } as const;
   try {
-    const overload = { type: "boolean" } as const;
-    return parseArgs({
-      options: { minutes: text, kills: text, services: text, customers: text, seed: text, overload },
-    });
+    const flag = { type: "boolean" } as const;
+    const numbers = { minutes: text, kills: text, stalls: text, services: text, customers: text, seed: text };
+    return parseArgs({ options: { ...numbers, steps: flag, overload: flag } });
   } catch (error) {
     throw new UsageError((error as Error).message);
   }
@@ -85,23 +186,16 @@ function whole(name: string, value: string): number {
   return number;
 }
 
-function print({ kills, history, violations }: KillReport, services: readonly ServiceName[]): void {
-  const line = (cells: readonly (string | number)[]) => process.stdout.write(`| ${cells.join(" | ")} |\n`);
-  line(["killed", "kills", "ready again ms, p50", "p99", "most", "client gap ms, p50", "p99", "most"]);
-  line(["---", ...Array.from({ length: 7 }, () => "---:")]);
-  for (const service of services) {
-    const own = kills.filter((kill) => kill.service === service);
-    const figures = [own.map(({ readyMs }) => readyMs), own.map(({ gapMs }) => gapMs)];
-    line([
-      service,
-      own.length,
-      ...figures.flatMap((all) => [0.5, 0.99, 1].map((share) => Math.round(quantile(all, share)))),
-    ]);
-  }
-  const acknowledged = history.intents.filter((intent) => intent.acknowledged).length;
-  const errors = [...history.errors].map(([code, count]) => `${count} ${code}`).join(", ");
-  process.stdout.write(
-    `\n${acknowledged} orders were acknowledged, after attempts that failed: ${errors || "none"}. ` +
-      `Lost, doubled or invented: ${violations.length}.\n${violations.map((it) => `${it}\n`).join("")}`,
-  );
+function row(cells: readonly (string | number)[]): void {
+  say(`| ${cells.join(" | ")} |`);
+}
+
+function say(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
+
+function sayHistory({ intents, errors }: History): void {
+  const acknowledged = intents.filter((intent) => intent.acknowledged).length;
+  const failed = [...errors].map(([code, count]) => `${count} ${code}`).join(", ");
+  say(`${acknowledged} orders were acknowledged, after attempts that failed: ${failed || "none"}.`);
 }

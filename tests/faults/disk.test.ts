@@ -1,7 +1,7 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import { connect } from "@flotilla/kit";
 import { expect, test } from "vitest";
 import type { Gateway } from "../../shop/contracts/gateway.ts";
+import { isReady } from "../../shop/supervisor/readiness.ts";
 import { startProcesses, until } from "../process-harness.ts";
 import { sendCustomers } from "./customers.ts";
 import { violations } from "./history.ts";
@@ -31,13 +31,14 @@ test.skipIf(!canMount)("a full disk refuses orders, reads go on, and with room a
     await until(() => refusals() > known + 20, "orders are refused");
     const [first] = await reader.main.listOrders(token, { limit: 1 });
     expect(first).toMatchObject({ status: "pending" });
-    await sleep(200);
+    await until(async () => !(await isReady(shop.urls.orders)), "it says that it cannot take orders");
     const begun = history.intents.length;
     disk.free();
     const freedAtMs = performance.now();
     await until(() => history.intents.slice(begun).some((it) => it.acknowledged), "an order is placed with room again");
     expect(performance.now() - freedAtMs).toBeLessThan(resumedMsMax);
   }
+  await until(() => isReady(shop.urls.orders), "it takes orders again");
   await customers.finish();
   expect([...history.errors.keys()]).toEqual(["unavailable"]);
   expect(violations(history, await customers.stored())).toEqual([]);

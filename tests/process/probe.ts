@@ -1,7 +1,10 @@
 // Loaded into each service by the process harness (`node --import`): counts what lives in it, when asked over IPC.
 import { EventEmitter } from "node:events";
-import { queryObjects } from "node:v8";
+import { queryObjects, setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { RpcStub, RpcTarget } from "capnweb";
+import "./failpoint.ts";
+import "./wall-clock.ts";
 
 export interface Probe {
   /** Live objects after a full collection, prototypes included, which do not change. */
@@ -12,6 +15,26 @@ export interface Probe {
   readonly timers: number;
   /** On the process and on every open socket. */
   readonly listeners: number;
+}
+
+/** After a full collection. Bytes. */
+export interface Memory {
+  readonly heap: number;
+  /** Buffers and the like. */
+  readonly external: number;
+  readonly resident: number;
+}
+
+/** A full collection, in some ten milliseconds: counting objects takes seconds, for which peers would give us up. */
+const collect = (() => {
+  setFlagsFromString("--expose-gc");
+  return runInNewContext("gc") as () => void;
+})();
+
+function memory(): Memory {
+  collect();
+  const { heapUsed: heap, external, rss: resident } = process.memoryUsage();
+  return { heap, external, resident };
 }
 
 const timer = setTimeout(() => {}, 0);
@@ -40,4 +63,5 @@ function listenersOf(emitter: EventEmitter): number {
 
 process.on("message", (message: { type?: unknown } | null) => {
   if (message?.type === "probe") process.send?.({ type: "probe", probe: probe() });
+  if (message?.type === "memory") process.send?.({ type: "memory", memory: memory() });
 });

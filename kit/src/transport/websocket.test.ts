@@ -100,9 +100,11 @@ describe("the heartbeat", () => {
 
   test("reads what has come before it cuts a peer: this process may have been the slow one", async () => {
     const pair = await openPair([], { autoPong: false });
+    let nowMs = 0;
     const due: (() => void)[] = [];
     const clock: Clock = {
       ...makeVirtualClock(),
+      monotonicMs: () => nowMs,
       after(_, run) {
         due.push(run);
         return () => {};
@@ -110,17 +112,50 @@ describe("the heartbeat", () => {
     };
     openOurs(pair, clock);
     const ping = once(pair.peer, "ping");
+    nowMs = pingIntervalMs;
     due.shift()?.();
     await ping;
     const pong = once(pair.ours, "pong");
     // In one timer: the answer arrives in the socket, unread, and time is up.
     setTimeout(() => {
       pair.peer.pong();
+      nowMs = pingIntervalMs + pongMsMax;
       due.shift()?.();
     }, 0);
     await pong;
     await new Promise((resolve) => setImmediate(resolve));
     expect(pair.ours.readyState).toBe(WebSocket.OPEN);
+  });
+
+  test("takes whatever a peer says for a sign of life: its answer may stand behind much else", async () => {
+    const pair = await openPair([], { autoPong: false });
+    const clock = makeVirtualClock();
+    makeWebSocketChannel(pair.ours, clock).listen({ frame: () => {}, closed: () => {} });
+    for (let beat = 0; beat < 5; beat += 1) {
+      await clock.advance(pingIntervalMs);
+      const heard = once(pair.ours, "message");
+      pair.peer.send("anything");
+      await heard;
+    }
+    expect(pair.ours.readyState).toBe(WebSocket.OPEN);
+    await clock.advance(pingIntervalMs + pongMsMax);
+    expect(pair.ours.readyState).not.toBe(WebSocket.OPEN);
+  });
+
+  test("leaves a slow reader alone that cannot have heard the ping yet, for as long as it reads", async () => {
+    const pair = await openPair();
+    const clock = makeVirtualClock();
+    openOurs(pair, clock);
+    pair.ours.ping = () => {};
+    let buffered = 4_000;
+    Object.defineProperty(pair.ours, "bufferedAmount", { get: () => buffered });
+    for (let beat = 0; beat < 3; beat += 1) {
+      buffered -= 1_000;
+      await clock.advance(pingIntervalMs + pongMsMax);
+      expect(pair.ours.readyState).toBe(WebSocket.OPEN);
+    }
+    await clock.advance(pingIntervalMs + pongMsMax);
+    expect(pair.ours.readyState).not.toBe(WebSocket.OPEN);
   });
 
   test("ends with the session: nothing is due any more", async () => {

@@ -8,28 +8,41 @@ import { exhausted, violation } from "./check.ts";
 /** A peer that does not answer our close frame within this is cut. Milliseconds. */
 const closeMsMax = 1_000;
 
+/** A peer that says nothing for so long is gone: it was pinged at least `pongMsMax` ago. Milliseconds. */
+const silenceMsMax = pingIntervalMs + pongMsMax;
+
 /**
  * A channel over an open WebSocket of `ws`, with a heartbeat: a peer that vanished without closing (power, cable,
- * SIGSTOP) is noticed within `pingIntervalMs + pongMsMax`. Owns `socket`.
+ * SIGSTOP) is noticed within `pingIntervalMs + pongMsMax`. Whatever it says is a sign of life, so that one whose answer
+ * stands behind much else on a slow line is not taken for gone. Owns `socket`.
  */
 export function makeWebSocketChannel(socket: WebSocket, clock: Clock): Channel {
   const framing: Framing = socket.protocol === subprotocol ? subprotocol : "capnweb";
   let events: ChannelEvents | undefined;
   let cancelBeat: Cancel = () => {};
   let isOver = false;
+  let heardAtMs = clock.monotonicMs();
+  let pingAtMs = heardAtMs + pingIntervalMs;
+  /** Pings that have not left this process yet: they stand behind what was sent before. */
+  let pingsWaiting = 0;
+  let sentBytes = 0;
+  let leftBytes = Number.NEGATIVE_INFINITY;
 
   return {
     framing,
     listen(listener) {
       events = listener;
       socket.on("message", onMessage);
-      socket.on("pong", beatLater);
+      socket.on("ping", heard);
+      socket.on("pong", heard);
       socket.on("close", (code) => over(closedBy(code)));
       socket.on("error", (error) => over(failedBy(error)));
       beatLater();
     },
     send(frame) {
-      if (socket.readyState === socket.OPEN) socket.send(frame);
+      if (socket.readyState !== socket.OPEN) return;
+      sentBytes += frame.length;
+      socket.send(frame);
     },
     bufferedBytes: () => socket.bufferedAmount,
     close,
@@ -45,6 +58,7 @@ export function makeWebSocketChannel(socket: WebSocket, clock: Clock): Channel {
 
   function onMessage(data: RawData, isBinary: boolean): void {
     if (isOver) return;
+    heard();
     if (isBinary) {
       close(1003, "text frames only");
       over(violation("binary frame"));
@@ -53,17 +67,49 @@ export function makeWebSocketChannel(socket: WebSocket, clock: Clock): Channel {
     events?.frame(data.toString());
   }
 
+  function heard(): void {
+    heardAtMs = clock.monotonicMs();
+  }
+
   function beatLater(): void {
-    cancelBeat();
-    if (isOver) return;
-    cancelBeat = clock.after(pingIntervalMs, () => {
-      socket.ping();
-      // A pong that came while this process was busy is still unread when the timer fires: let the sockets be read first.
-      cancelBeat = clock.after(pongMsMax, () => {
-        const immediate = setImmediate(cutSilentPeer);
-        cancelBeat = () => clearImmediate(immediate);
-      });
+    const nextMs = Math.min(pingAtMs, heardAtMs + silenceMsMax) - clock.monotonicMs();
+    cancelBeat = clock.after(nextMs, beat);
+  }
+
+  function beat(): void {
+    if (clock.monotonicMs() >= pingAtMs) ping();
+    if (!isSilent()) {
+      beatLater();
+      return;
+    }
+    // What came while this process was busy is still unread when the timer fires: let the sockets be read first.
+    const immediate = setImmediate(() => {
+      if (isSilent() && !isMoving()) cutSilentPeer();
+      else beatLater();
     });
+    cancelBeat = () => clearImmediate(immediate);
+  }
+
+  function ping(): void {
+    pingAtMs = clock.monotonicMs() + pingIntervalMs;
+    if (socket.readyState !== socket.OPEN) return;
+    pingsWaiting += 1;
+    socket.ping(undefined, undefined, () => {
+      pingsWaiting -= 1;
+    });
+  }
+
+  function isSilent(): boolean {
+    return clock.monotonicMs() >= heardAtMs + silenceMsMax;
+  }
+
+  /** Whether the peer cannot have heard our ping yet, but takes what stands before it: it is given as long again. */
+  function isMoving(): boolean {
+    const before = leftBytes;
+    leftBytes = sentBytes - socket.bufferedAmount;
+    const isMoving = pingsWaiting > 0 && leftBytes > before;
+    if (isMoving) heard();
+    return isMoving;
   }
 
   function cutSilentPeer(): void {

@@ -1,0 +1,218 @@
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type FlotillaError, openIdentity } from "@flotilla/kit";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { openSqliteOrderStore, migrations as orderMigrations } from "../orders/store-sql.ts";
+import { openDataDirectory } from "../service/data-directory.ts";
+import { lockDataDirectory } from "../supervisor/lock.ts";
+import { openSqliteUserStore, migrations as userMigrations } from "../users/store-sql.ts";
+import { backup } from "./backup.ts";
+import { manifestName, verifyBackup } from "./manifest.ts";
+import { restore } from "./restore.ts";
+import { runBackup, runRestore } from "./run.ts";
+
+/** Of a port at which nothing ever listens: the services of these tests do not run. */
+const nowhere = "http://127.0.0.1:1";
+const hasModes = process.platform !== "win32";
+
+let root = "";
+let dataDir = "";
+let to = "";
+beforeEach(async () => {
+  root = mkdtempSync(join(tmpdir(), "flotilla-backup-"));
+  dataDir = join(root, "data");
+  to = join(root, "backup");
+  openDataDirectory(dataDir);
+  for (const name of ["users", "orders", "gateway"]) openIdentity(join(dataDir, "keys"), name);
+  openSqliteUserStore(join(dataDir, "users.db")).close();
+  await place("first");
+});
+afterEach(() => rmSync(root, { recursive: true }));
+
+async function place(key: string): Promise<void> {
+  const store = openSqliteOrderStore(join(dataDir, "orders.db"));
+  await store.place({
+    userId: "user2",
+    lines: [{ name: "Laptop", quantity: 1, priceMinor: 99_999 }],
+    totalMinor: 99_999,
+    createdAtMs: 1,
+    idempotency: { key, scope: "user2", requestHash: "hash" },
+  });
+  store.close();
+}
+
+async function countIn(directory: string): Promise<number> {
+  const store = openSqliteOrderStore(join(directory, "orders.db"));
+  try {
+    return await store.count();
+  } finally {
+    store.close();
+  }
+}
+
+const back = () => backup({ dataDir, urls: { orders: nowhere, users: nowhere }, to, version: "1.2.3" });
+
+async function refusalOf(work: Promise<unknown>): Promise<unknown> {
+  return await work.then(
+    () => "done",
+    (error: unknown) => error,
+  );
+}
+
+describe("a backup", () => {
+  test("is restored as it was, with the keys, and closed to everybody else", async () => {
+    const manifest = await back();
+    await place("second");
+    expect(manifest.migrations).toEqual({
+      "orders.db": orderMigrations.map(({ name }) => name),
+      "users.db": userMigrations.map(({ name }) => name),
+    });
+    expect(manifest.version).toBe("1.2.3");
+    const other = join(root, "other");
+    await restore({ from: to, dataDir: other });
+    expect(await countIn(other)).toBe(1);
+    expect(await countIn(dataDir)).toBe(2);
+    for (const file of ["keys/users.key", "keys/trusted-keys"]) {
+      expect(readFileSync(join(other, file))).toEqual(readFileSync(join(dataDir, file)));
+    }
+    if (!hasModes) return;
+    for (const directory of [to, other]) {
+      expect(statSync(directory).mode & 0o777).toBe(0o700);
+      expect(statSync(join(directory, "keys")).mode & 0o777).toBe(0o700);
+      for (const file of ["orders.db", "users.db", "keys/users.key"]) {
+        expect(statSync(join(directory, file)).mode & 0o777, file).toBe(0o600);
+      }
+    }
+  });
+
+  test("does not replace what is there, nor back up what is no data directory", async () => {
+    await back();
+    expect(await refusalOf(back())).toMatchObject({ code: "already_exists" });
+    const empty = backup({
+      dataDir: root,
+      urls: { orders: nowhere, users: nowhere },
+      to: join(root, "x"),
+      version: "",
+    });
+    expect(await refusalOf(empty)).toMatchObject({ code: "failed_precondition" });
+  });
+
+  test("is none when it cannot be finished: nothing is left", async () => {
+    const store = openSqliteOrderStore(join(dataDir, "orders.db"));
+    const refusal = await refusalOf(back());
+    store.close();
+    // It runs, and is not where it was looked for.
+    expect(refusal).toMatchObject({ code: "unavailable", reason: "store_in_use" });
+    expect((refusal as FlotillaError).message).toContain("not at http://127.0.0.1:1");
+    expect(readdirSync(root)).toEqual(["data"]);
+  });
+
+  test("says that another database has tools of its own", async () => {
+    rmSync(join(dataDir, "orders.db"));
+    expect(await refusalOf(back())).toMatchObject({ code: "failed_precondition", reason: "store_elsewhere" });
+    expect(readdirSync(root)).toEqual(["data"]);
+  });
+});
+
+describe("a restore", () => {
+  const damages: Record<string, () => void> = {
+    "a byte is another": () => flip(join(to, "orders.db"), 5_000),
+    "a key is another": () => flip(join(to, "keys", "users.key"), 40),
+    "a file is missing": () => rmSync(join(to, "keys", "users.key")),
+    "a file is there too much": () => writeFileSync(join(to, "keys", "mallory.key"), "x"),
+    "a file is a link": () => symlinkSync(join(dataDir, "users.db"), join(to, "users2.db")),
+    "it was cut short": () => rmSync(join(to, manifestName)),
+    "its manifest leads out of it": () => {
+      const manifest = readFileSync(join(to, manifestName), "utf8");
+      writeFileSync(join(to, manifestName), manifest.replace("keys/users.key", "../users.key"));
+    },
+    "it is of another format": () => {
+      const manifest = readFileSync(join(to, manifestName), "utf8");
+      writeFileSync(join(to, manifestName), manifest.replace('"format": 1', '"format": 2'));
+    },
+  };
+
+  test.each(Object.entries(damages))("refuses a backup when %s, and touches nothing", async (_, damage) => {
+    await back();
+    await verifyBackup(to);
+    damage();
+    const other = join(root, "other");
+    expect(await refusalOf(restore({ from: to, dataDir: other }))).toMatchObject({
+      code: "failed_precondition",
+      reason: expect.stringMatching(/^(backup_damaged|no_backup)$/),
+    });
+    expect(readdirSync(root).sort()).toEqual(["backup", "data"]);
+  });
+
+  test("refuses where something is, and moves it aside when it is told to", async () => {
+    await back();
+    await place("second");
+    expect(await refusalOf(restore({ from: to, dataDir }))).toMatchObject({ code: "already_exists" });
+    expect(await countIn(dataDir)).toBe(2);
+    const { replaced } = await restore({ from: to, dataDir, force: true });
+    expect(await countIn(dataDir)).toBe(1);
+    expect(await countIn(replaced!)).toBe(2);
+    // Once more: what was moved aside is no reason to refuse, and stays.
+    await restore({ from: to, dataDir, force: true });
+    expect(await countIn(replaced!)).toBe(2);
+  });
+
+  test("replaces a store that is damaged, which is what it is for", async () => {
+    await back();
+    writeFileSync(join(dataDir, "orders.db"), "no database at all");
+    await restore({ from: to, dataDir, force: true });
+    expect(await countIn(dataDir)).toBe(1);
+  });
+
+  test("refuses while a system runs there, or one of its services by itself", async () => {
+    await back();
+    const lock = lockDataDirectory(dataDir);
+    expect(await refusalOf(restore({ from: to, dataDir, force: true }))).toMatchObject({ reason: "data_directory" });
+    lock.release();
+    const store = openSqliteOrderStore(join(dataDir, "orders.db"));
+    expect(await refusalOf(restore({ from: to, dataDir, force: true }))).toMatchObject({ reason: "store_in_use" });
+    store.close();
+    expect(await countIn(dataDir)).toBe(1);
+  });
+
+  test("that was cut short keeps services from starting, and is done again", async () => {
+    await back();
+    mkdirSync(join(dataDir, "restoring"));
+    expect(() => openDataDirectory(dataDir)).toThrow("restore it again");
+    await restore({ from: to, dataDir, force: true });
+    expect(openDataDirectory(dataDir)).toBe(dataDir);
+    expect(await countIn(dataDir)).toBe(1);
+  });
+});
+
+function flip(file: string, at: number): void {
+  const bytes = readFileSync(file);
+  bytes[at] = bytes[at]! ^ 1;
+  writeFileSync(file, bytes, { mode: 0o600 });
+}
+
+test("the commands do both, and say what they did, or why not", async () => {
+  const said: string[] = [];
+  const env = { FLOTILLA_DATA: dataDir, FLOTILLA_USERS_URL: nowhere, FLOTILLA_ORDERS_URL: nowhere };
+  const say = (text: string) => said.push(text);
+  const command = (args: readonly string[]) => ({ args, env, out: say, err: say });
+  expect(await runBackup(command([to]))).toBe(0);
+  expect(said.join("\n")).toMatch(/^Backed up .*data to .*backup: \d+ files, [\d.]+ MiB, verified\.$/);
+  expect(await runBackup(command([to]))).toBe(1);
+  expect(await runBackup(command([]))).toBe(2);
+  expect(await runRestore(command([to]))).toBe(1);
+  expect(said.join("\n")).toContain("--yes moves that aside\nNothing was changed.");
+  expect(await runRestore(command([to, "--yes"]))).toBe(0);
+  expect(said.join("\n")).toMatch(/What was there is in .*replaced-/);
+  expect(await runRestore(command([to, "--maybe"]))).toBe(2);
+});

@@ -1,0 +1,92 @@
+import { mkdirSync, renameSync, rmSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { FlotillaError } from "@flotilla/kit";
+import { openDataDirectory, restoringName } from "../service/data-directory.ts";
+import { openError } from "../service/sqlite-error.ts";
+import { lockDataDirectory } from "../supervisor/lock.ts";
+import { copyFile, namesIn, syncDirectory } from "./files.ts";
+import { type Manifest, verifyBackup } from "./manifest.ts";
+
+export interface RestoreOptions {
+  /** A backup. */
+  readonly from: string;
+  /** Made when it is not there. */
+  readonly dataDir: string;
+  /** Whether what is there is moved aside, into a directory in it. */
+  readonly force?: boolean;
+}
+
+export interface Restored {
+  readonly manifest: Manifest;
+  /** Where what was there is now. */
+  readonly replaced: string | undefined;
+}
+
+/** Of the supervisor, which keeps others out by it. */
+const lockFile = /^supervisor\.lock/;
+const replacedFile = /^replaced-/;
+
+/**
+ * Makes `dataDir` what it was when the backup was made. Everything is verified before anything is touched. If it is cut
+ * short, no service starts on what it left, and it can be done again.
+ *
+ * @throws FlotillaError `failed_precondition` when `from` is no whole backup (as `verifyBackup`); `already_exists` when
+ *   `dataDir` has something in it and `force` was not said; `unavailable`, reason `store_in_use`, while a service runs there.
+ * @throws StartError while a whole system runs there.
+ */
+export async function restore({ from, dataDir, force = false }: RestoreOptions): Promise<Restored> {
+  const source = resolve(from);
+  const target = resolve(dataDir);
+  const manifest = await verifyBackup(source);
+  const lock = lockDataDirectory(target);
+  try {
+    const staging = join(target, restoringName);
+    // What an attempt before this one left.
+    rmSync(staging, { recursive: true, force: true });
+    openDataDirectory(target);
+    const present = namesIn(target).filter((name) => !lockFile.test(name) && !replacedFile.test(name));
+    if (present.length > 0 && !force) {
+      const message = `${target} is not empty: it has ${present.slice(0, 5).join(", ")}; --yes moves that aside`;
+      throw new FlotillaError("already_exists", message);
+    }
+    for (const name of present) if (name.endsWith(".db")) assertUnused(join(target, name));
+    mkdirSync(staging, { mode: 0o700 });
+    syncDirectory(target);
+    for (const { path } of manifest.files) {
+      mkdirSync(dirname(join(staging, path)), { recursive: true, mode: 0o700 });
+      copyFile(join(source, path), join(staging, path));
+    }
+    const replaced = present.length > 0 ? moveAside(target, present) : undefined;
+    for (const name of namesIn(staging)) renameSync(join(staging, name), join(target, name));
+    syncDirectory(target);
+    rmSync(staging, { recursive: true });
+    syncDirectory(target);
+    return { manifest, replaced };
+  } finally {
+    lock.release();
+  }
+}
+
+function moveAside(target: string, names: readonly string[]): string {
+  const replaced = join(target, `replaced-${new Date().toISOString().replaceAll(":", "")}`);
+  mkdirSync(replaced, { mode: 0o700 });
+  // Again: opening a store may have put its journal away.
+  for (const name of names.filter((it) => namesIn(target).includes(it))) {
+    renameSync(join(target, name), join(replaced, name));
+  }
+  return replaced;
+}
+
+/** A service that was started by itself holds no lock but that of its store. A store that is damaged is in nobody's use. */
+function assertUnused(file: string): void {
+  const db = new DatabaseSync(file);
+  try {
+    db.exec("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE; COMMIT");
+  } catch (error) {
+    const refusal = openError(error, file);
+    if (refusal instanceof FlotillaError && refusal.reason === "store_in_use") throw refusal;
+  } finally {
+    db.close();
+  }
+}

@@ -1,0 +1,9 @@
+// `npm run backup -- DIR`: a copy of the stores and keys of a system, which may be running.
+import { runBackup } from "../backup/run.ts";
+
+process.exitCode = await runBackup({
+  args: process.argv.slice(2),
+  env: process.env,
+  out: (text) => process.stdout.write(`${text}\n`),
+  err: (text) => process.stderr.write(`${text}\n`),
+});

@@ -1,0 +1,158 @@
+// `npm run soak`: the whole shop under a steady load for as long as it is told. Says how much each process holds, and ends with 1
+// when anything of it grows.
+import { readdirSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { parseArgs } from "node:util";
+import { type ServiceName, serviceNames } from "../../shop/topology.ts";
+import { type Processes, type Stats, startProcesses, until } from "../process-harness.ts";
+import type { Probe } from "../process/probe.ts";
+import { makeRandom } from "../random.ts";
+import { ratesMax } from "./kills.ts";
+import { isFlat, slopeOf } from "./slope.ts";
+import { type Load, makeLoad } from "./soak-load.ts";
+
+const usage = `npm run soak -- [options]
+  --minutes N   how long (default: 60); the first third, at most ten minutes, is warm-up
+  --rate N      steps each second (default: 100)
+  --seed N      of what is done`;
+
+/** Growth above it is a leak. MiB per ten minutes. */
+const growthMax = 1;
+const sampleMs = 15_000;
+const warmUpMsMax = 600_000;
+
+interface Sample {
+  /** Since the start. Milliseconds. */
+  readonly atMs: number;
+  readonly residentMiB: number;
+  /** After a full collection, with buffers. */
+  readonly heapMiB: number;
+  /** Entries in the tables of sessions, live introductions, deposits, revokers and loans. */
+  readonly held: number;
+  readonly files: number;
+}
+
+try {
+  await run();
+} catch (error) {
+  process.stderr.write(`${(error as Error).stack}\n\n${usage}\n`);
+  process.exitCode = 2;
+}
+
+async function run(): Promise<void> {
+  const { minutes, rate, seed } = readOptions();
+  process.stderr.write(`seed ${seed}\n`);
+  await using shop = await startProcesses({ env: ratesMax });
+  const before = new Map<ServiceName, Probe>();
+  for (const name of serviceNames) before.set(name, await shop.probe(name));
+  // Counting has kept them from each other.
+  await shop.ready();
+  using load = makeLoad({ url: shop.urls.gateway, random: makeRandom(seed), perSecond: rate });
+  const samples = await sampleAll(shop, load, minutes * 60_000);
+  const grown = report(samples, minutes * 60_000);
+  await load.finish();
+  await until(async () => (await shop.stats("gateway")).server.sessions === 0, "everybody has gone");
+  const errors = [...load.errors].map(([code, count]) => `${count} ${code}`).join(", ");
+  say(`\n${load.calls} calls, and errors that were not meant: ${errors || "none"}.`);
+  for (const name of ["users", "orders"])
+    say(`${name}.db: ${toMiB(statSync(join(shop.dataDir, `${name}.db`)).size)} MiB.`);
+  say("\nLive objects before anybody came, and when all had gone:");
+  for (const name of serviceNames) say(`${name} ${wordsOf(before.get(name)!)}; ${wordsOf(await shop.probe(name))}`);
+  say(grown.length > 0 ? `It grows: ${grown.join(", ")}.` : "Nothing grows.");
+  if (grown.length > 0 || load.errors.size > 0) process.exitCode = 1;
+}
+
+function wordsOf(probe: Probe): string {
+  return Object.entries(probe)
+    .map(([kind, count]) => `${count} ${kind}`)
+    .join(", ");
+}
+
+function readOptions(): { minutes: number; rate: number; seed: number } {
+  const text = { type: "string" } as const;
+  const { values } = parseArgs({ options: { minutes: text, rate: text, seed: text } });
+  const whole = (name: "minutes" | "rate" | "seed", fallback: number) => {
+    const value = Number(values[name] ?? fallback);
+    if (!Number.isInteger(value) || value < 1) throw new Error(`--${name}: expected a whole number`);
+    return value;
+  };
+  return {
+    minutes: whole("minutes", 60),
+    rate: whole("rate", 100),
+    seed: whole("seed", Math.floor(Math.random() * 2 ** 31)),
+  };
+}
+
+async function sampleAll(shop: Processes, load: Load, durationMs: number): Promise<Map<ServiceName, Sample[]>> {
+  const samples = new Map(serviceNames.map((name) => [name, [] as Sample[]]));
+  const startedAtMs = performance.now();
+  for (let next = sampleMs; next <= durationMs; next += sampleMs) {
+    await sleep(startedAtMs + next - performance.now());
+    for (const name of serviceNames) samples.get(name)!.push(await sample(shop, name, performance.now() - startedAtMs));
+    process.stderr.write(`${Math.round(next / 1_000)} s, ${load.calls} calls\n`);
+  }
+  return samples;
+}
+
+async function sample(shop: Processes, name: ServiceName, atMs: number): Promise<Sample> {
+  const [{ heap, external, resident }, stats] = await Promise.all([shop.memory(name), shop.stats(name)]);
+  return {
+    atMs,
+    residentMiB: toMiB(resident),
+    heapMiB: toMiB(heap + external),
+    held: heldBy(stats),
+    files: openFiles(shop.pidOf(name)!),
+  };
+}
+
+/** Every number in it. */
+function heldBy(stats: Stats): number {
+  const sum = (value: unknown): number =>
+    typeof value === "number" ? value : Object.values(value as object).reduce((total, it) => total + sum(it), 0);
+  return sum(stats);
+}
+
+/** 0 where the system does not say. */
+function openFiles(pid: number): number {
+  return process.platform === "linux" ? readdirSync(`/proc/${pid}/fd`).length : 0;
+}
+
+/** Prints the table. @returns what grows. */
+function report(samples: ReadonlyMap<ServiceName, readonly Sample[]>, durationMs: number): string[] {
+  const warmUpMs = Math.min(durationMs / 3, warmUpMsMax);
+  const grown: string[] = [];
+  row(["process", "resident MiB, then", "now", "per 10 min", "heap MiB, then", "now", "per 10 min", "held", "files"]);
+  row(["---", ...Array.from({ length: 8 }, () => "---:")]);
+  for (const [name, all] of samples) {
+    const steady = all.filter(({ atMs }) => atMs >= warmUpMs);
+    if (steady.length < 3) throw new Error("It takes longer than this to see anything grow");
+    const first = steady[0]!;
+    const last = steady.at(-1)!;
+    const memory = (of: "residentMiB" | "heapMiB") => {
+      const slope = slopeOf(steady.map((it) => ({ at: it.atMs / 600_000, value: it[of] })));
+      if (!isFlat(slope, growthMax)) grown.push(`${of} of ${name}`);
+      return [first[of].toFixed(1), last[of].toFixed(1), `${slope.perUnit.toFixed(2)} ± ${slope.error.toFixed(2)}`];
+    };
+    const counted = (of: "held" | "files") => {
+      const slope = slopeOf(steady.map((it) => ({ at: it.atMs / 600_000, value: it[of] })));
+      // People come and go; a tenth more of what there is in ten minutes is more than that.
+      if (!isFlat(slope, Math.max(first[of] / 10, 5))) grown.push(`${of} of ${name}`);
+      return `${first[of]} → ${last[of]}`;
+    };
+    row([name, ...memory("residentMiB"), ...memory("heapMiB"), counted("held"), counted("files")]);
+  }
+  return grown;
+}
+
+function toMiB(bytes: number): number {
+  return Math.round((bytes / 2 ** 20) * 100) / 100;
+}
+
+function row(cells: readonly (string | number)[]): void {
+  say(`| ${cells.join(" | ")} |`);
+}
+
+function say(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
