@@ -57,10 +57,10 @@ export {
   type CallOptions,
   type ConnectAllOptions,
   connectAll,
-  type InstanceReport,
   type Instances,
   type Use,
 } from "./session/instances.ts";
+export type { InstanceReport } from "./session/members.ts";
 export { type KeysCommand, runKeys } from "./session/keys.ts";
 export { isAddressRange } from "./session/proxies.ts";
 export { type OpsOptions, type OpsServer, serveOps } from "./session/ops.ts";

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Generated } from "kysely";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { until } from "../../kit/src/testing/until.ts";
+import { until } from "@flotilla/kit/testing";
 import { run } from "./database.ts";
 import type { Migration } from "./migration.ts";
 import { openSqlite, type Sqlite } from "./sqlite.ts";

@@ -3,10 +3,9 @@ import { systemClock } from "../base/clock.ts";
 import { currentContext } from "../base/context.ts";
 import { hasCode, reasonOf } from "../base/errors.ts";
 import { deadlineMsDefault } from "../base/limits.ts";
-import type { BreakerState } from "./breaker.ts";
 import { type ConnectOptions, connect } from "./connect.ts";
 import { type Directory, instancesMax } from "./directory.ts";
-import { type Member, makeMember, makeMembers } from "./members.ts";
+import { type InstanceReport, type Member, makeMember, makeMembers } from "./members.ts";
 import type { Connection } from "./reconnect.ts";
 import { makeRetryBudget } from "./retry-budget.ts";
 import { addressOf } from "./service-url.ts";
@@ -53,33 +52,13 @@ export interface CallOptions {
 /** What a call does with the instance that was chosen for it. */
 export type Use<T extends RpcTarget, R> = (main: RpcStub<T>, connection: Connection<T>) => PromiseLike<R>;
 
-/** How one instance is doing, for metrics and for people. */
-export interface InstanceReport {
-  readonly name: string;
-  readonly url: string;
-  /** Its run; undefined while it is away, and on anonymous connections. */
-  readonly instance: string | undefined;
-  readonly isOpen: boolean;
-  /** It is stopping, or the directory names it no more. */
-  readonly isLeaving: boolean;
-  /** Calls that nobody has answered. */
-  readonly underWay: number;
-  /** Calls that failed so that they count for its breakers, since it was first known. */
-  readonly failures: number;
-  /** Calls that it was sent although they had been sent before, there or elsewhere. */
-  readonly repeated: number;
-  /** By group of calls. */
-  readonly breakers: Readonly<Record<string, BreakerState>>;
-}
-
 /** One service, at as many addresses as it has instances; each of them comes and goes by itself. */
 export interface Instances<T extends RpcTarget> extends Disposable {
   readonly name: string;
   /**
    * Runs `use` with the main object of an instance, and the connection to it: of two at random, the one with fewer calls
-   * under way. What an
-   * instance refuses because it is stopping is sent to another, for it was not begun; so of several calls that `use`
-   * makes, one after the other, only the last may change anything.
+   * under way. What an instance refuses because it is stopping is sent to another, for it was not begun; so of several
+   * calls that `use` makes, one after the other, only the last may change anything.
    *
    * @throws FlotillaError what `use` throws; `unavailable` when no instance can be reached, with reason `circuit_open`
    *   and `retryAfterMs` when those that can keep failing, or `directory_unknown` when nobody has said where they are.
@@ -101,7 +80,7 @@ export interface Instances<T extends RpcTarget> extends Disposable {
   opened(): Promise<void>;
   /** Whether connections were made without `as`. */
   readonly isAnonymous: boolean;
-  /** Entries in the tables of all open sessions, 1 and 1 for each when nothing is held; how many are open; calls under way; calls sent again. */
+  /** Entries in the tables of all open sessions, 1 and 1 for each when nothing is held; sessions; calls that are under way, and sent again. */
   stats(): { imports: number; exports: number; open: number; underWay: number; repeated: number };
   /** How each instance stands. */
   report(): InstanceReport[];
@@ -114,10 +93,10 @@ const retryMsMin = 20;
 const retryMsMax = 500;
 
 /**
- * Connects to all instances of a service, lazily; the caller owns what is returned, and closes it. Calls go to the less busy of two (Mitzenmacher's "power of two choices"), and
- * past those that are away, stopping, or failing; a capability stays with the instance that hosts it. An instance that
- * the directory names is asked once it has proven who it is; one that it names no more gets no new calls, and is let go
- * of when nothing is held there.
+ * Connects to all instances of a service, lazily; the caller owns what is returned, and closes it. Calls go to the less
+ * busy of two (Mitzenmacher's "power of two choices"), and past those that are away, stopping, or failing; a capability
+ * stays with the instance that hosts it. An instance that the directory names is asked once it has proven who it is; one
+ * that it names no more gets no new calls, and is let go of when nothing is held there.
  *
  * @throws TypeError for no `urls` or more than 128, and as `connect` does.
  */

@@ -5,6 +5,25 @@ import { type Breaker, type BreakerState, makeBreaker } from "./breaker.ts";
 import type { Connection } from "./reconnect.ts";
 import type { Directory } from "./directory.ts";
 
+/** How one instance is doing, for metrics and for people. */
+export interface InstanceReport {
+  readonly name: string;
+  readonly url: string;
+  /** Its run; undefined while it is away, and on anonymous connections. */
+  readonly instance: string | undefined;
+  readonly isOpen: boolean;
+  /** It is stopping, or the directory names it no more. */
+  readonly isLeaving: boolean;
+  /** Calls that nobody has answered. */
+  readonly underWay: number;
+  /** Calls that failed so that they count for its breakers, since it was first known. */
+  readonly failures: number;
+  /** Calls that it was sent although they had been sent before, there or elsewhere. */
+  readonly repeated: number;
+  /** By group of calls. */
+  readonly breakers: Readonly<Record<string, BreakerState>>;
+}
+
 /** One instance of a service, at one address. */
 export interface Member<T extends RpcTarget> {
   readonly url: string;
