@@ -59,10 +59,14 @@ describe.skipIf(process.platform === "win32")("what the page says is what happen
       ...cli.env,
       PATH: [join(cli.home, "bin"), process.env.PATH].join(delimiter),
       FLOTILLA_DATA: join(cli.home, "data"),
+      FLOTILLA_USERS_URL: shop.urls.users,
+      FLOTILLA_ORDERS_URL: shop.urls.orders,
     };
+    const line = text.replaceAll("/var/lib/flotilla", shop.dataDir);
     // Not the shell's: of the last command it is told by the text.
-    const { stdout } = await run("bash", ["-c", `exec 2>&1\n${text}\ntrue`], { cwd: cli.home, env });
-    expect(stdout.replaceAll(shop.urls.gateway, "http://127.0.0.1:8080")).toMatch(patternOf(prints));
+    const { stdout } = await run("bash", ["-c", `exec 2>&1\n${line}\ntrue`], { cwd: cli.home, env });
+    const shown = stdout.replaceAll(shop.urls.gateway, "http://127.0.0.1:8080");
+    expect(shown.replaceAll(shop.dataDir, "/var/lib/flotilla")).toMatch(patternOf(prints));
   });
 });
 

@@ -29,12 +29,21 @@ const restoreUsage = `npm run restore -- DIR [--yes]
 export function runBackup({ args, env, out, err }: BackupCommand): Promise<0 | 1 | 2> {
   return report(err, backupUsage, async () => {
     const { directory } = read(args);
-    const placement = readPlacement(env);
-    const url = (service: StoredService) => urlOf(service, placement, env);
-    const urls = { orders: url("orders"), users: url("users") };
-    const manifest = await backup({ dataDir: placement.dataDir, urls, to: directory, version: versionOf() });
-    out(`Backed up ${placement.dataDir} to ${directory}: ${sizeOf(manifest)}, verified.`);
+    const { dataDir, manifest } = await backUp(env, directory);
+    out(`Backed up ${dataDir} to ${directory}: ${sizeOf(manifest)}, verified.`);
   });
+}
+
+/**
+ * Backs up the system that `env` places, to the new `directory`.
+ * @throws FlotillaError as `backup` does. @throws StartError for settings that are wrong.
+ */
+export async function backUp(env: Environment, directory: string): Promise<{ dataDir: string; manifest: Manifest }> {
+  const placement = readPlacement(env);
+  const url = (service: StoredService) => urlOf(service, placement, env);
+  const urls = { orders: url("orders"), users: url("users") };
+  const { dataDir } = placement;
+  return { dataDir, manifest: await backup({ dataDir, urls, to: directory, version: versionOf() }) };
 }
 
 /** @returns the exit code: 0, 1 when it could not be done, 2 for a wrong word. */
@@ -77,7 +86,8 @@ async function report(err: (text: string) => void, usage: string, run: () => Pro
   }
 }
 
-function sizeOf({ files }: Manifest): string {
+/** For people. */
+export function sizeOf({ files }: Manifest): string {
   const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
   return `${files.length} files, ${(bytes / 2 ** 20).toFixed(1)} MiB`;
 }

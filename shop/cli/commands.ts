@@ -46,6 +46,16 @@ export const entries: readonly Entry[] = [
     load: async () => (await import("./commands/status.ts")).status,
   },
   { name: "keys", summary: "The keys of the services", load: async () => (await import("./commands/keys.ts")).keys },
+  {
+    name: "backup",
+    summary: "Back up the stores and keys of this machine's services",
+    load: async () => (await import("./commands/backup.ts")).backup,
+  },
+  {
+    name: "restore",
+    summary: "Make the data directory what it was when a backup was made",
+    load: async () => (await import("./commands/backup.ts")).restore,
+  },
   { name: "demo", summary: "Walk through ten steps", load: async () => (await import("./commands/demo.ts")).demo },
   {
     name: "repl",

@@ -20,6 +20,7 @@ let cli: Cli;
 let way: Wiretap;
 /** Not that of the running services: what is done to keys here would end their sessions. */
 const keysDir = mkdtempSync(join(tmpdir(), "flotilla-keys-"));
+const backupsDir = mkdtempSync(join(tmpdir(), "flotilla-backups-"));
 
 beforeAll(async () => {
   shop = await startProcesses();
@@ -41,6 +42,7 @@ afterAll(async () => {
   await shop[Symbol.asyncDispose]();
   cli[Symbol.dispose]();
   rmSync(keysDir, { recursive: true });
+  rmSync(backupsDir, { recursive: true });
 });
 
 const longPassword = "correct horse battery staple\n";
@@ -237,6 +239,16 @@ const cases: Readonly<Record<string, Case>> = {
     json: ["keys revoke spare OTHER --yes", [{ name: "spare", key: expect.any(String) }]],
     fails: ["keys revoke nobody --yes", 5, "failed_precondition"],
   },
+  backup: {
+    text: ["backup TO1 --data DATA1", /^✓ Backed up .* to .*: \d+ files, [\d.]+ MiB, verified\n$/],
+    json: ["backup TO2 --data DATA2", { directory: expect.stringContaining("to2"), bytes: expect.any(Number) }],
+    fails: ["backup FROM --data DATA1", 5, "already_exists"],
+  },
+  restore: {
+    text: ["restore FROM --data NEW1", /^✓ Restored .* from the backup of .*: \d+ files, [\d.]+ MiB, verified\n$/],
+    json: ["restore FROM --data DATA1 --yes", { replaced: expect.stringContaining("replaced-") }],
+    fails: ["restore NEW2 --data NEW2", 5, "failed_precondition"],
+  },
   demo: {
     text: ["demo", /=== Demo Complete ===\n/],
     json: ["demo", { lines: expect.arrayContaining(["=== Demo Complete ==="]) }],
@@ -313,10 +325,21 @@ async function placeholders(name: string): Promise<Readonly<Record<string, strin
     const [SESSION1 = "", SESSION2 = ""] = list.filter(({ isThisOne }) => !isThisOne).map(({ sessionId }) => sessionId);
     return { SESSION1, SESSION2 };
   }
+  if (/^(backup|restore)$/.test(name)) return await backedUp(mkdtempSync(join(backupsDir, "case-")));
   if (!/^keys (trust|revoke)$/.test(name)) return {};
   const keyOf = async (line: string) => ((await cli.json(words(line))) as { key: string }[])[0]?.key ?? "";
   if (name === "keys trust") return { KEY: await keyOf("keys show users") };
   return { KEY: await keyOf("keys create spare"), OTHER: await keyOf("keys rotate spare") };
+}
+
+/** A backup of the running shop, and two data directories made from it. */
+async function backedUp(directory: string): Promise<Readonly<Record<string, string>>> {
+  const at = (name: string) => join(directory, name);
+  const env = { FLOTILLA_USERS_URL: shop.urls.users, FLOTILLA_ORDERS_URL: shop.urls.orders };
+  await run(`backup ${at("from")} --data ${shop.dataDir}`, { env });
+  for (const name of ["data1", "data2"]) await run(`restore ${at("from")} --data ${at(name)}`);
+  const names = ["from", "data1", "data2", "to1", "to2", "new1", "new2"];
+  return Object.fromEntries(names.map((name) => [name.toUpperCase(), at(name)]));
 }
 
 function fill(line: string, known: Readonly<Record<string, string>>): string[] {

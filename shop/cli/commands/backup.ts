@@ -1,0 +1,84 @@
+import type { Manifest } from "../../backup/manifest.ts";
+import { CliError, usageError } from "../cli-error.ts";
+import type { CommandSpec, Context, Input } from "../command.ts";
+
+const data = { flags: "--data <directory>", summary: "the data directory (default: FLOTILLA_DATA, or data)" };
+
+export const backup: CommandSpec = {
+  name: "backup",
+  summary: "Back up the stores and keys of this machine's services",
+  about: "They may run meanwhile. The backup holds everything that is secret; see docs/operations.md.",
+  args: [["<directory>", "a new one"]],
+  options: [data],
+  examples: ["flotilla backup /backups/monday", "flotilla backup /backups/monday --data /var/lib/flotilla --json"],
+  async run(context, input) {
+    const { directory, env } = asked(context, input);
+    const { backUp, sizeOf } = await import("../../backup/run.ts");
+    const { dataDir, manifest } = await placed(() => backUp(env, directory));
+    const { terminal } = context;
+    terminal.result(toJson(manifest, { directory, dataDir }), () => {
+      const done = `Backed up ${dataDir} to ${directory}: ${sizeOf(manifest)}, verified`;
+      return terminal.quiet ? directory : `${terminal.paint("green", "✓")} ${done}`;
+    });
+    return 0;
+  },
+};
+
+export const restore: CommandSpec = {
+  name: "restore",
+  summary: "Make the data directory what it was when a backup was made",
+  about:
+    "Verifies all of the backup first. The services must not run; what is there is moved aside, and you are asked.",
+  args: [["<directory>", "the backup"]],
+  options: [data],
+  examples: ["flotilla restore /backups/monday", "flotilla restore /backups/monday --data /var/lib/flotilla --yes"],
+  advice: { store_in_use: "Stop the services first" },
+  async run(context, input) {
+    const { directory, env } = asked(context, input);
+    const [{ restore: restoreFrom }, { sizeOf }, { readPlacement }] = await Promise.all([
+      import("../../backup/restore.ts"),
+      import("../../backup/run.ts"),
+      import("../../service/placement.ts"),
+    ]);
+    const { dataDir } = await placed(async () => readPlacement(env));
+    const isForced = await agreesToReplace(context, dataDir);
+    const { manifest, replaced } = await placed(() => restoreFrom({ from: directory, dataDir, force: isForced }));
+    const { terminal } = context;
+    terminal.result({ ...toJson(manifest, { directory, dataDir }), replaced: replaced ?? null }, () => {
+      const done = `Restored ${dataDir} from the backup of ${manifest.startedAt}: ${sizeOf(manifest)}, verified`;
+      return terminal.quiet ? dataDir : `${terminal.paint("green", "✓")} ${done}`;
+    });
+    if (replaced !== undefined) terminal.note(`What was there is in ${replaced}; remove it when you are sure`);
+    return 0;
+  },
+};
+
+/** Asks only when there is something. */
+async function agreesToReplace({ prompt }: Context, dataDir: string): Promise<boolean> {
+  const { namesIn } = await import("../../backup/files.ts");
+  if (namesIn(dataDir).length === 0) return false;
+  await prompt.agreement(`Move aside what is in ${dataDir}?`);
+  return true;
+}
+
+function asked({ env }: Context, { args, options }: Input): { directory: string; env: Context["env"] } {
+  const directory = String(args[0]);
+  return { directory, env: typeof options.data === "string" ? { ...env, FLOTILLA_DATA: options.data } : env };
+}
+
+/** What keeps a service from starting keeps this from being done: settings that are wrong, or a system that runs. */
+async function placed<T>(run: () => Promise<T>): Promise<T> {
+  const { StartError } = await import("../../service/start-error.ts");
+  try {
+    return await run();
+  } catch (error) {
+    if (!(error instanceof StartError)) throw error;
+    throw error.reason === "bad_settings"
+      ? usageError(error.message)
+      : new CliError("failed_precondition", error.message);
+  }
+}
+
+function toJson({ startedAt, files }: Manifest, at: { readonly directory: string; readonly dataDir: string }) {
+  return { ...at, startedAt, files: files.length, bytes: files.reduce((sum, { bytes }) => sum + bytes, 0) };
+}
