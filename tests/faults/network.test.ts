@@ -114,11 +114,13 @@ describe("a slow network", () => {
   ])("$latencyMs ms late, a call with $timeoutMs ms ends as $code by its deadline", async (it) => {
     network.links["gateway-orders"].setWeather({ latencyMs: it.latencyMs, jitterMs: it.latencyMs / 5 });
     const calls = Array.from({ length: 10 }, () => endOf(() => withContext({ timeoutMs: it.timeoutMs }, order)));
-    for (const { code, tookMs } of await Promise.all(calls)) {
-      expect(code).toBe(it.code);
+    const ends = await Promise.all(calls).finally(heal);
+    // Some of ten wait for a turn of their session; who has waited for half of its time is not begun any more.
+    expect(ends.filter(({ code }) => code === it.code).length).toBeGreaterThanOrEqual(5);
+    for (const { code, tookMs } of ends) {
+      expect([it.code, it.code && "resource_exhausted"]).toContain(code);
       expect(tookMs).toBeLessThan(it.timeoutMs + busyMsMax);
     }
-    await heal();
   });
 
   test("with 1 Mbit/s for answers of a hundred times that, memory does not grow with them, and all are answered", async () => {
