@@ -159,6 +159,8 @@ describe("what only administrators may do", () => {
       expect(await result("gateway", alice, "status")).toMatchObject({ load: { isOverloaded: false } });
       for (const token of [bob, login.token]) {
         await expectRefused(target.doors, callOf("status", [token]), { codes: ["permission_denied"], call: 1 });
+        const { lines: asked, id: answered } = reach("account", token, "orderAudit", []);
+        await expectRefused(target.doors, asked, { codes: ["permission_denied"], call: answered });
         for (const [method, args] of Object.entries(wellFormed)) {
           const places: Place[] = ["administration", ...(atGateway.includes(method) ? (["gateway"] as const) : [])];
           for (const place of places) {

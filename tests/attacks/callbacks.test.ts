@@ -87,7 +87,10 @@ describe("a callback", () => {
     const ids = Array.from({ length: 200 }, () => peer.takeId());
     const calls = ids.map((id) => `${JSON.stringify(["push", ["pipeline", 0, ["ask"], ["?", own]]])}\n["pull",${id}]`);
     peer.sendFrame(`${within(300)}\n${calls.join("\n")}`);
-    for (const id of ids) expect(errorOf(await inTime(peer.answer(id), ["ask"]))?.code).toBe("deadline_exceeded");
+    const codes: (string | undefined)[] = [];
+    for (const id of ids) codes.push(errorOf(await inTime(peer.answer(id), ["ask"]))?.code);
+    // Those that had a turn, and those that had waited for half of their time when they could have had one.
+    expect(new Set(codes)).toEqual(new Set(["deadline_exceeded", "resource_exhausted"]));
 
     const startMs = performance.now();
     const body = callOf("ask", ["?", own])
