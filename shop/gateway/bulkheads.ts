@@ -1,7 +1,5 @@
 import { type Cancel, type Clock, FlotillaError } from "@flotilla/kit";
-
-/** Where a call goes: what hangs there must not take the places of calls that go elsewhere. */
-export type Destination = "users" | "orders";
+import { type Destination, destinationNames } from "./destinations.ts";
 
 /**
  * Calls that go to one service at once. At the most that one instance answers, 12,000 a second, so many are there for
@@ -33,7 +31,8 @@ export interface BulkheadLimits {
 const limitsDefault: BulkheadLimits = { runningMax, waitingMax, waitMsMax };
 
 export function makeBulkheads(clock: Clock, limits: BulkheadLimits = limitsDefault): Bulkheads {
-  const bulkheads = { users: makeBulkhead("users", clock, limits), orders: makeBulkhead("orders", clock, limits) };
+  const each = destinationNames.map((name) => [name, makeBulkhead(name, clock, limits)] as const);
+  const bulkheads = Object.fromEntries(each) as Record<Destination, Bulkhead>;
   return {
     run: (to, call) => bulkheads[to].run(call),
     report: (to) => bulkheads[to].report(),
@@ -44,6 +43,8 @@ interface Waiting {
   begin(): void;
   readonly cancel: Cancel;
 }
+
+type Bulkhead = ReturnType<typeof makeBulkhead>;
 
 function makeBulkhead(name: Destination, clock: Clock, { runningMax, waitingMax, waitMsMax }: BulkheadLimits) {
   const waiting = new Set<Waiting>();

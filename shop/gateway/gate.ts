@@ -5,21 +5,13 @@ import type { Gateway } from "../contracts/gateway.ts";
 import type { Login } from "../contracts/users.ts";
 import type { RateSettings } from "../service/rate-settings.ts";
 import type { AccountTarget } from "./account.ts";
-import { type Bulkheads, type Destination, makeBulkheads } from "./bulkheads.ts";
+import { type Bulkheads, makeBulkheads } from "./bulkheads.ts";
+import { destinationOf } from "./destinations.ts";
 import type { Users } from "./introductions.ts";
 import { LimitReached } from "./limiter.ts";
 import { makeLoginLimits } from "./login-limits.ts";
 import { makePrincipals } from "./principals.ts";
-import {
-  type AccountMethod,
-  accountCosts,
-  administrationCosts,
-  type Caller,
-  type Cost,
-  costs,
-  type GatewayMethod,
-  makeRateLimits,
-} from "./rate-limits.ts";
+import { accountCosts, administrationCosts, type Caller, type Cost, costs, makeRateLimits } from "./rate-limits.ts";
 import { makeUserSessions } from "./user-sessions.ts";
 
 export interface GateOptions {
@@ -164,21 +156,6 @@ interface ChargedCall {
   /** As the contract lets them in. */
   readonly args: readonly unknown[];
   readonly call: () => PromiseLike<unknown>;
-}
-
-/** What asks the Order Service, of the gateway's methods and of an account's; everything else asks the User Service. */
-const toOrders: readonly (GatewayMethod | AccountMethod)[] = [
-  "createOrder",
-  "listOrders",
-  "getOrder",
-  "cancelOrder",
-  "orders",
-  "order",
-];
-const ofOrders: ReadonlySet<string> = new Set(toOrders);
-
-function destinationOf(method: string): Destination {
-  return ofOrders.has(method) ? "orders" : "users";
 }
 
 type Office = RpcStub<Administration>;

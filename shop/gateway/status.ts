@@ -2,7 +2,8 @@ import type { Busyness, InstanceReport, Instances } from "@flotilla/kit";
 import type { RpcTarget } from "capnweb";
 import type { InstanceStatus, SystemStatus } from "../contracts/status.ts";
 import type { ServiceHost } from "../service/run-service.ts";
-import type { Bulkheads, Destination } from "./bulkheads.ts";
+import type { Bulkheads } from "./bulkheads.ts";
+import { type Destination, destinationNames } from "./destinations.ts";
 
 export interface StatusOf {
   readonly own: Pick<ServiceHost, "build" | "home">;
@@ -19,7 +20,7 @@ export function statusOf({ own, busyness, bulkheads, destinations }: StatusOf): 
     instance: own.home.instance,
     uptimeMs: Math.round(uptimeMs()),
     load: { ...busyness, loopLagMs: Math.round(busyness.loopLagMs) },
-    destinations: (["users", "orders"] as const).map((name) => ({
+    destinations: destinationNames.map((name) => ({
       name,
       ...bulkheads.report(name),
       repeated: destinations[name].stats().repeated,

@@ -103,12 +103,12 @@ function readyText({ ready: { urls }, placement, tookMs, c }: ReadyBlock): strin
   const rows: [string, string][] = [
     [topology.gateway.title, c.bold(`${urls.gateway}/rpc/batch`)],
     ["", c.bold(`${urls.gateway.replace(/^http/, "ws")}/rpc`)],
-    [topology.users.title, urls.users],
-    [topology.orders.title, urls.orders],
+    ...topology.gateway.reaches.map((name): [string, string] => [topology[name].title, urls[name]]),
     ["Data directory", placement.dataDir],
   ];
   if (placement.mode === "development") rows.push(["Logins", "alice (admin), bob, charlie; password: password"]);
-  const table = rows.map(([title, value]) => `  ${title.padEnd(16)}${value}\n`).join("");
+  const width = Math.max(...rows.map(([title]) => title.length)) + 2;
+  const table = rows.map(([title, value]) => `  ${title.padEnd(width)}${value}\n`).join("");
   const title = `${c.green("Flotilla is ready")} (${placement.mode}, ${seconds(tookMs)})`;
   return `\n${title}\n\n${table}\n${demoHint(urls.gateway, placement)}Press Ctrl+C to stop\n`;
 }
