@@ -36,16 +36,24 @@ export function makeHealth(options: HealthOptions): Health {
   const { name: service, clock } = options;
   const load = makeLoad(clock);
   const lag = watchLoopLag();
+  let wasReady = false;
   return {
     load,
     busyness: () => ({ isOverloaded: load.isOverloaded, shed: load.shed, loopLagMs: lag.ms() }),
     answerAlive: (response) => answerJson(response, 200, { status: "ok", service }),
     answerReady(response, isStopping) {
-      const status = isStopping ? "draining" : lag.ms() > loopLagMsMax ? "late" : asksReady() ? "ready" : "starting";
+      const status = isStopping ? "draining" : lag.ms() > loopLagMsMax ? "late" : readiness();
       answerJson(response, status === "ready" ? 200 : 503, { status, service });
     },
     stop: lag.stop,
   };
+
+  /** Who waits for a start goes on waiting; who sees a service that was ready fail looks for the reason. */
+  function readiness(): "ready" | "starting" | "unready" {
+    if (!asksReady()) return wasReady ? "unready" : "starting";
+    wasReady = true;
+    return "ready";
+  }
 
   function asksReady(): boolean {
     try {

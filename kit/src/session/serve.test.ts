@@ -26,6 +26,8 @@ describe("a server", () => {
     isReady = true;
     expect(await get(`${url}/readyz`)).toMatchObject({ status: 200, text: '{"status":"ready","service":"home"}\n' });
     expect(await ask(`${url}/readyz?verbose`, { method: "HEAD" })).toMatchObject({ status: 200, text: "" });
+    isReady = false;
+    expect(await get(`${url}/readyz`)).toMatchObject({ status: 503, text: '{"status":"unready","service":"home"}\n' });
   });
 
   test("is not ready when the question throws, and goes on living", async () => {
