@@ -74,22 +74,19 @@ export function makeShop(options: ShopOptions): Shop {
     },
     call: (run, { repeat = "always" } = {}) => whilePatient(() => repeated(() => once(run), repeat)),
     async callAs(run, callOptions) {
-      const token = await shop.token();
+      const login = await current();
+      const { token } = login;
       try {
         return await shop.call((gateway) => run(gateway, token), callOptions);
       } catch (error) {
         // Of two machines' clocks one is wrong, or the keys were changed: nothing has run.
         if (!isEndedToken(error) || shop.login() === undefined) throw error;
-        const { token: another } = await renewed(token);
+        const { token: another } = await renewed(login);
         return await shop.call((gateway) => run(gateway, another), callOptions);
       }
     },
-    async token() {
-      const login = required();
-      if (login.expiresAt - Date.now() > tokenMsMin) return login.token;
-      return (await renewed(login.token)).token;
-    },
-    renew: () => renewed(required().token),
+    token: async () => (await current()).token,
+    renew: () => renewed(required()),
     get: (path) => whilePatient(() => send({ url: new URL(path, `${url}/`), method: "GET", signal: signalNow() })),
     save: (login) => profiles.write(profileName, { gateway: url, login }),
     forget: () => profiles.write(profileName, { gateway: url }),
@@ -103,11 +100,20 @@ export function makeShop(options: ShopOptions): Shop {
     throw new CliError("unauthenticated", `You are not logged in at ${url}${elsewhere}`, { reason: "no_login" });
   }
 
-  /** Two commands at once renew one after the other, and the second finds what the first was given. */
-  function renewed(token: string): Promise<Login> {
+  /** One whose access token can be used. */
+  async function current(): Promise<Login> {
+    const login = required();
+    return login.expiresAt - Date.now() > tokenMsMin ? login : await renewed(login);
+  }
+
+  /**
+   * Two commands at once renew one after the other, and the second finds what the first was given: by the refresh token,
+   * which is another each time; an access token of the same second is the same.
+   */
+  function renewed(found: Login): Promise<Login> {
     const work = async () => {
       const login = required();
-      if (login.token !== token) return login;
+      if (login.refreshToken !== found.refreshToken) return login;
       terminal.detail("The access token has ended; renewing the login");
       try {
         const next = await shop.call((gateway) => gateway.refresh(login.refreshToken));

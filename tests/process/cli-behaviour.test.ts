@@ -147,7 +147,7 @@ test("a token that has ended is renewed once for all commands that find it so", 
   expect(all).toEqual(all.map(() => ({ code: 0, out: "charlie\n", err: "" })));
   expect(renewals).toBe(1);
   const after = readProfile("charlie");
-  expect(after.login.token).not.toBe(before.login.token);
+  expect(after.login.refreshToken).not.toBe(before.login.refreshToken);
   expect(statSync(profileOf("charlie")).mode & 0o777).toBe(0o600);
   expect(readdirSync(join(cli.home, "config", "flotilla")).filter((file) => !/\.(json|lock)$/.test(file))).toEqual([]);
   // Its clock may be wrong, too: what the gateway refuses is renewed as well.
