@@ -1,7 +1,13 @@
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import { describe, expect, test } from "vitest";
+import type { RpcTarget } from "capnweb";
+import { Type } from "typebox";
 import { WebSocketServer } from "ws";
+import { FlotillaError } from "../base/errors.ts";
+import { overloadedReason } from "../base/turns.ts";
+import { expose } from "../capability/boundary.ts";
+import { arg, contract } from "../capability/contract.ts";
 import { withContext } from "../base/context.ts";
 import { answerMsMax, askIntervalMs, handshakeMsMax } from "../base/limits.ts";
 import { type Desk, makeDesk } from "../testing/desk.ts";
@@ -25,6 +31,11 @@ function makeWakes() {
   };
 }
 
+interface Sums extends RpcTarget {
+  add(a: number, b: number): number;
+}
+const SumsContract = contract<Sums>("Sums", { add: { params: [arg("a", Type.Number()), arg("b", Type.Number())] } });
+
 /** As a page connects, with Node's WebSocket, which is that of browsers. */
 function page(rig: Rig, options: Partial<ConnectOptions> & Pick<ConnectOptions, "url">): Connection<Desk> {
   const connection = connect<Desk>({ name: "home", ...options });
@@ -45,6 +56,27 @@ describe("a page's connection", () => {
     connection.close();
     await expect(outcome(connection.main.add(1, 2))).rejects.toMatchObject({ code: "unavailable" });
     expect(heard).toEqual(["opening ", "open ", "closed unavailable"]);
+  });
+
+  test("holds calls back while the service refuses them for overload", async () => {
+    await using rig = makeRig();
+    let asked = 0;
+    const add = () => {
+      asked += 1;
+      throw new FlotillaError("resource_exhausted", "Too much to do", { reason: overloadedReason, retryAfterMs: 500 });
+    };
+    const { url } = await rig.serve({ main: (peer) => expose(SumsContract, { add }, { peer }) });
+    const connection = page(rig, { url, random: () => 0 });
+    const heard: string[] = [];
+    for (let n = 0; n < 10; n += 1) {
+      const error = (await outcome(connection.main.add(1, 2)).catch((thrown: unknown) => thrown)) as FlotillaError;
+      expect([error.code, error.reason]).toEqual(["resource_exhausted", overloadedReason]);
+      heard.push(error.message);
+    }
+    // Whether the service is there counts as a question that it answered.
+    expect(heard.filter((message) => message === "Too much to do")).toHaveLength(asked);
+    expect(asked).toBeLessThanOrEqual(3);
+    expect(heard.at(-1)).toBe("home is overloaded, and was not asked; try again later");
   });
 
   test("speaks the framing of ours: what is called in one turn leaves in one frame, with its context", async () => {

@@ -12,6 +12,7 @@ import {
 } from "../session/reconnect.ts";
 import { openSession } from "../session/session.ts";
 import { hasMore, sessionHref } from "../session/session-url.ts";
+import { makeThrottle } from "../session/throttle.ts";
 import { unreachable } from "../session/unreachable.ts";
 import { subprotocol } from "../transport/channel.ts";
 import { makeBrowserChannel } from "./channel.ts";
@@ -53,7 +54,9 @@ export function connect<T extends RpcTarget>(options: ConnectOptions): Connectio
   const { name, clock = systemClock, random = Math.random, onStatus } = options;
   const href = hrefOf(options.url);
   let askNow: () => void = () => {};
+  const throttle = makeThrottle(name, clock, random);
   const { connection, retryNow } = keepConnected<T>({
+    throttle,
     name,
     isAnonymous: true,
     clock,
@@ -85,7 +88,12 @@ export function connect<T extends RpcTarget>(options: ConnectOptions): Connectio
     socket.onopen = () => {
       const channel = makeBrowserChannel(socket, clock);
       end = channel.terminate;
-      const session = openSession(channel, { limits: options.limits ?? linkLimits, clock, onFrame: options.onFrame });
+      const session = openSession(channel, {
+        limits: options.limits ?? linkLimits,
+        clock,
+        answers: throttle,
+        onFrame: options.onFrame,
+      });
       askAlive(session, clock).then(
         () => {
           askNow = keepAlive(session, channel, clock);
