@@ -13,14 +13,15 @@ import { isFlat, slopeOf } from "./slope.ts";
 import { type Load, makeLoad } from "./soak-load.ts";
 
 const usage = `npm run soak -- [options]
-  --minutes N   how long (default: 60); the first third, at most ten minutes, is warm-up
+  --minutes N   how long (default: 60); the first third, at most twenty minutes, is warm-up
   --rate N      steps each second (default: 100)
   --seed N      of what is done`;
 
 /** Growth above it is a leak. MiB per ten minutes. */
 const growthMax = 1;
 const sampleMs = 15_000;
-const warmUpMsMax = 600_000;
+/** Who left without a word is held for 15 minutes: as many go by then as come. */
+const warmUpMsMax = 1_200_000;
 
 interface Sample {
   /** Since the start. Milliseconds. */
@@ -89,8 +90,13 @@ async function sampleAll(shop: Processes, load: Load, durationMs: number): Promi
   const startedAtMs = performance.now();
   for (let next = sampleMs; next <= durationMs; next += sampleMs) {
     await sleep(startedAtMs + next - performance.now());
-    for (const name of serviceNames) samples.get(name)!.push(await sample(shop, name, performance.now() - startedAtMs));
-    process.stderr.write(`${Math.round(next / 1_000)} s, ${load.calls} calls\n`);
+    const line = [`${Math.round(next / 1_000)} s, ${load.calls} calls`];
+    for (const name of serviceNames) {
+      const now = await sample(shop, name, performance.now() - startedAtMs);
+      samples.get(name)!.push(now);
+      line.push(`${name} ${now.residentMiB} ${now.heapMiB} MiB, ${now.held} held, ${now.files} files`);
+    }
+    process.stderr.write(`${line.join("; ")}\n`);
   }
   return samples;
 }
