@@ -98,7 +98,7 @@ export async function loginOf({ clock, store, tokens, revokers }: UserDeps, toke
 /** A login to be opened, with the refresh token that its owner is shown. */
 export function newLogin(accountId: string): Omit<NewLogin, "verifiedHash"> & { readonly refreshToken: string } {
   const refreshToken = newRefreshToken();
-  return { ...hashesOf(refreshToken)!, sid: randomBytes(16).toString("base64url"), accountId, refreshToken };
+  return { ...hashesOf(refreshToken)!, sid: randomBytes(16).toString("hex"), accountId, refreshToken };
 }
 
 /** What the owner of a login is told when it was opened or refreshed. */

@@ -87,12 +87,12 @@ const cases: Readonly<Record<string, Case>> = {
     input: `${longPassword}another horse battery staple\n`,
   },
   "sessions list": {
-    text: [`sessions list ${asAlice}`, /^SESSION +LOGGED IN +LAST USED +UNTIL\n[\w-]{22} .* this one\n/],
+    text: [`sessions list ${asAlice}`, /^SESSION +LOGGED IN +LAST USED +UNTIL\n[0-9a-f]{32} .* this one\n/],
     json: [`sessions list ${asBob}`, [{ sessionId: expect.any(String), createdAt: time, isThisOne: true }]],
     fails: ["sessions list --profile nobody", 3, "unauthenticated"],
   },
   "sessions end": {
-    text: [`sessions end SESSION1 ${asAlice}`, /^✓ Session [\w-]{22} ended\n$/],
+    text: [`sessions end SESSION1 ${asAlice}`, /^✓ Session [0-9a-f]{32} ended\n$/],
     json: [`sessions end SESSION2 ${asAlice}`, { sessionId: expect.any(String), ended: 1 }],
     fails: [`sessions end none ${asBob}`, 4, "not_found"],
   },

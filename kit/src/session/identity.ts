@@ -1,4 +1,11 @@
-import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, randomBytes } from "node:crypto";
+import {
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPairSync,
+  type KeyObject,
+  type KeyPairKeyObjectResult,
+  randomBytes,
+} from "node:crypto";
 import { chmodSync, linkSync, mkdirSync, renameSync, statSync, unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { FlotillaError } from "../base/errors.ts";
@@ -70,13 +77,19 @@ export function today(): string {
  * @param announce told the public key before anybody can meet it.
  */
 export function replaceKey(file: string, announce: (publicKey: KeyObject) => void): void {
-  const { privateKey, publicKey } = generateKeyPairSync("ed25519");
+  const { privateKey, publicKey } = newKeyPair();
   announce(publicKey);
   renameSync(writeDraft(file, privateKey), file);
 }
 
+/** One whose word no command line takes for an option: one in 64 begins with a hyphen. */
+function newKeyPair(): KeyPairKeyObjectResult {
+  const pair = generateKeyPairSync("ed25519");
+  return wordOf(pair.publicKey).startsWith("-") ? newKeyPair() : pair;
+}
+
 function makeKey(file: string): KeyObject {
-  const draft = writeDraft(file, generateKeyPairSync("ed25519").privateKey);
+  const draft = writeDraft(file, newKeyPair().privateKey);
   try {
     // A link fails when the name is taken, and the file is whole from the moment it has its name.
     linkSync(draft, file);

@@ -73,6 +73,13 @@ describe("keys", () => {
     });
   });
 
+  test("makes no key that a command line takes for an option", () => {
+    using keys = makeKeys();
+    // One in 64 would: that 500 are none by chance happens once in 2,600 runs.
+    const made = Array.from({ length: 500 }, () => rotateKey(keys.directory, "orders"));
+    expect(made.filter((key) => key.startsWith("-"))).toEqual([]);
+  });
+
   test("says what is wrong: 2 for a word that is none, 1 for what cannot be done", () => {
     using keys = makeKeys();
     for (const args of [
