@@ -25,3 +25,10 @@ export const systemClock: Clock = {
     return () => clearTimeout(timer);
   },
 };
+
+/** Resolves after `delayMs`. Keeps the process alive until then, for who has more to do: whoever awaits it counts on that. */
+export async function pause(clock: Clock, delayMs: number): Promise<void> {
+  const held = setInterval(() => {}, delayMsMax);
+  await new Promise<void>((resolve) => void clock.after(delayMs, resolve));
+  clearInterval(held);
+}

@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { FlotillaError } from "../base/errors.ts";
 import { type Desk, makeDesk } from "../testing/desk.ts";
 import { makeRig, until } from "../testing/index.ts";
+import { spawnChild } from "../testing/child.ts";
 import { connectAll } from "./instances.ts";
 
 /** A number from 0 to 1 for each member in turn: everybody gets as many calls. */
@@ -141,6 +142,27 @@ describe("calls to several instances", () => {
       // And ten a second for who seldom calls: the whole takes less than one.
       expect(sent).toBeLessThanOrEqual(calls * 1.2 + 20);
     });
+  });
+
+  test("the first of all goes to the instance that is there, though another one was chosen", async () => {
+    await using rig = makeRig();
+    const desk = makeDesk();
+    const [gone, here] = [await rig.serve({ main: desk.mainFor }), await rig.serve({ main: desk.mainFor })];
+    await gone.drain();
+    using all = connectAll<Desk>({ name: "home", urls: [gone.url, here.url], random: () => 0 });
+    expect(await all.call((main) => main.add(1, 2))).toBe(3);
+    expect(all.stats().repeated).toBe(0);
+  });
+
+  test("keep a program running while they wait for an instance that is away", async () => {
+    await using child = spawnChild(`
+      const { connectAll } = await import(${JSON.stringify(new URL("../index.ts", import.meta.url).href)});
+      const all = connectAll({ name: "home", urls: ["http://127.0.0.1:1"] });
+      await all.call((main) => main.add(1, 2), { isRepeatable: true, attemptsMax: 3 }).catch(({ reason }) => console.log(reason));
+      all.close();
+    `);
+    expect(await child.ended()).toBe(0);
+    expect(child.output()).toBe("connection_refused\n");
   });
 
   test("wait for the first of all, and fail with its reason when none is there", async () => {

@@ -1,5 +1,5 @@
 import type { RpcStub, RpcTarget } from "capnweb";
-import { systemClock } from "../base/clock.ts";
+import { pause, systemClock } from "../base/clock.ts";
 import { currentContext } from "../base/context.ts";
 import { hasCode, reasonOf } from "../base/errors.ts";
 import { deadlineMsDefault } from "../base/limits.ts";
@@ -57,8 +57,9 @@ export interface Instances<T extends RpcTarget> extends Disposable {
   readonly name: string;
   /**
    * Runs `use` with the main object of an instance, and the connection to it: of two at random, the one with fewer calls
-   * under way. What an instance refuses because it is stopping is sent to another, for it was not begun; so of several
-   * calls that `use` makes, one after the other, only the last may change anything.
+   * under way. What an instance refuses because it is stopping is sent to another, for it was not begun, as is what
+   * could not be sent because its instance cannot be reached; so of several calls that `use` makes, one after the other,
+   * only the last may change anything.
    *
    * @throws FlotillaError what `use` throws; `unavailable` when no instance can be reached, with reason `circuit_open`
    *   and `retryAfterMs` when those that can keep failing, or `directory_unknown` when nobody has said where they are.
@@ -164,11 +165,11 @@ export function connectAll<T extends RpcTarget>(options: ConnectAllOptions): Ins
     return { name, url, instance, isOpen, isLeaving, underWay, failures, repeated, breakers: member.breakers() };
   }
 
-  /** @param refusedBy those that have refused this call. */
-  function choose(group: string, refusedBy?: ReadonlySet<Member<T>>, except?: string): Member<T> {
+  /** @param askedInVain those that this call need not be sent to again. */
+  function choose(group: string, askedInVain?: ReadonlySet<Member<T>>, except?: string): Member<T> {
     const { current } = members;
     members.open();
-    const asked = refusedBy ? current.filter((member) => !refusedBy.has(member)) : current;
+    const asked = askedInVain ? current.filter((member) => !askedInVain.has(member)) : current;
     const open = asked.filter(({ connection }) => connection.isOpen);
     const staying = open.filter(({ isLeaving }) => !isLeaving);
     const healthy = staying.filter((member) => member.breakerOf(group).mayPass());
@@ -193,17 +194,22 @@ export function connectAll<T extends RpcTarget>(options: ConnectAllOptions): Ins
   }
 
   async function callOnce<R>(use: Use<T, R>, { group = "", except }: CallOptions, isAgain: boolean): Promise<R> {
-    const refusedBy = new Set<Member<T>>();
-    for (;;) {
-      const member = choose(group, refusedBy, except);
-      if (isAgain || refusedBy.size > 0) member.sentAgain();
+    const askedInVain = new Set<Member<T>>();
+    for (let wasSent = isAgain; ; ) {
+      const member = choose(group, askedInVain, except);
+      const { isOpen, sessionNumber } = member.connection;
+      if (wasSent) member.sentAgain();
       try {
         return await ask(member, use, group);
       } catch (error) {
-        if (reasonOf(error) !== stoppingReason) throw error;
-        member.refused();
-        refusedBy.add(member);
-        if (!members.current.some((other) => !refusedBy.has(other) && other.connection.isOpen)) throw error;
+        // No session was opened for it: nothing was sent.
+        const isUnsent = !isOpen && member.connection.sessionNumber === sessionNumber && mayHelp(error);
+        const isRefused = reasonOf(error) === stoppingReason;
+        if (isRefused) member.refused();
+        wasSent ||= isRefused;
+        askedInVain.add(member);
+        const others = members.current.filter((other) => !askedInVain.has(other));
+        if (!others.some(({ connection }) => isUnsent || (isRefused && connection.isOpen))) throw error;
       }
     }
   }
@@ -242,7 +248,7 @@ export function connectAll<T extends RpcTarget>(options: ConnectAllOptions): Ins
         const nextMs = clock.monotonicMs() + waitMs;
         if (isClosed || !mayHelp(error) || nextMs >= endMs || attempt + 1 >= attemptsMax) throw error;
         if (openMembers().length === 0 && nextMs >= awayUntilMs) throw error;
-        await new Promise<void>((resolve) => clock.after(waitMs, resolve));
+        await pause(clock, waitMs);
         if (isClosed) throw unreachable(name, { text: "the connection was closed" });
         // One that is away costs nobody anything: only what is sent counts.
         if (openMembers().length > 0 && !budget.take()) throw error;
