@@ -175,7 +175,7 @@ test("a link that passes nothing in one direction is given up by both sides, and
       gaveUpMs.push(performance.now() - startedAtMs),
     ),
   ]);
-  // A ping after 5 s, 2 s for its answer.
+  // A ping after 4.5 s, 2 s for its answer.
   for (const tookMs of gaveUpMs) expect(tookMs).toBeLessThan(7_000 + busyMsMax);
   await heal();
   const known = acknowledged();

@@ -2,8 +2,8 @@ import { expect, test } from "vitest";
 import { quantile } from "./history.ts";
 import { type Stalled, stallUnderLoad } from "./stalls.ts";
 
-/** A ping after 5 s, 2 s for its answer, and what a busy machine adds. Milliseconds. */
-const noticedMsMax = 7_000 + 1_500;
+/** A ping after 4.5 s, 2 s for its answer, and what a busy machine adds. Milliseconds. */
+const noticedMsMax = 6_500 + 2_000;
 
 test("a service that stops without a word is noticed, keeps nobody else waiting, and does nothing twice after", async () => {
   const services: Stalled[] = ["orders", "users"];

@@ -127,8 +127,8 @@ export const loopLagMsMax = 2_000;
 /** Callers named in the context; a longer chain is cut, and is a loop. */
 export const callersMax = 16;
 
-/** A peer that answers no ping within `pongMsMax` is gone; with the interval it is noticed within 7 s. Milliseconds. */
-export const pingIntervalMs = 5_000;
+/** A peer that answers no ping within `pongMsMax` is gone: 6.5 s, so that what follows is over within 7. Milliseconds. */
+export const pingIntervalMs = 4_500;
 export const pongMsMax = 2_000;
 
 /** The same of a page, which asks in place of a ping: each costs the radio of a telephone. Milliseconds. */

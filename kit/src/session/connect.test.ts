@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import type { Clock } from "../base/clock.ts";
 import { withContext } from "../base/context.ts";
 import { hasCode } from "../base/errors.ts";
-import { pingIntervalMs } from "../base/limits.ts";
+import { pingIntervalMs, pongMsMax } from "../base/limits.ts";
 import { spawnChild } from "../testing/child.ts";
 import { type Desk, makeDesk, type TestDesk } from "../testing/desk.ts";
 import { makeRelay } from "../testing/relay.ts";
@@ -184,7 +184,7 @@ describe("a peer that is away", () => {
     relay.freeze();
     const call = outcome(connection.main.add(1, 2));
     call.catch(() => {});
-    await clock.advance(6_999);
+    await clock.advance(pingIntervalMs + pongMsMax - 1);
     expect(connection.isOpen).toBe(true);
     await clock.advance(1);
     await expect(call).rejects.toMatchObject({ code: "unavailable" });

