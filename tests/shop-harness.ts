@@ -256,6 +256,7 @@ function connectionOver<T extends RpcTarget>(current: () => TestLink, onUse?: ()
     isOpen: true,
     isLeaving: false,
     stats: () => current().near.stats(),
+    withheld: 0,
     retry: () => {},
     close: () => current().cut(),
     [Symbol.dispose]: () => current().cut(),

@@ -26,7 +26,6 @@ export type { EtcdPlace } from "./discovery/etcd.ts";
 export { etcdDirectory } from "./discovery/etcd-directory.ts";
 export { type Registration, type RegistrationOptions, registerInEtcd } from "./discovery/etcd-registration.ts";
 export { fileDirectory } from "./discovery/file-directory.ts";
-export { listDirectory } from "./discovery/list-directory.ts";
 export type { DirectoryOptions } from "./discovery/lookup.ts";
 export { etcdPlaceOf, openDirectory } from "./discovery/open-directory.ts";
 export {
@@ -50,7 +49,7 @@ export { type Introduction, introductionTo } from "./introduction/introduction.t
 export { type Loan, type Loans, type LoansOptions, makeLoans } from "./introduction/loans.ts";
 export type { BreakerState } from "./session/breaker.ts";
 export { type ConnectOptions, connect } from "./session/connect.ts";
-export { type Directory, instancesMax } from "./session/directory.ts";
+export { type Directory, instancesMax, listDirectory } from "./session/directory.ts";
 export type { Busyness } from "./session/health.ts";
 export { type Identity, openIdentity } from "./session/identity.ts";
 export {

@@ -8,6 +8,8 @@ export interface FiguresOf {
   instances(): readonly InstanceReport[];
   /** Calls that were sent once more, by destination. */
   repeated(): Readonly<Record<string, number>>;
+  /** Those that the budget of retries did not let be sent once more, by destination. */
+  notRepeated(): Readonly<Record<string, number>>;
   /** Lines of the log that nobody took in time. */
   linesDropped(): number;
 }
@@ -24,6 +26,14 @@ export function watchFigures(metrics: Metrics, of: FiguresOf): void {
   metrics.watch("shed_total", "Calls that were refused for overload", () => of.busyness().shed);
   metrics.watch("log_lines_dropped_total", "Lines of the log that nobody took in time", of.linesDropped);
   metrics.watch("retries_total", "Calls that were sent once more, by destination", of.repeated);
+  metrics.watch(
+    "retries_refused_total",
+    "Calls that the budget did not let be sent once more, by destination",
+    of.notRepeated,
+  );
+  metrics.watch("calls_withheld_total", "Calls that were not sent to an instance that refuses many, by instance", () =>
+    byPlace(of.instances(), ({ withheld }) => withheld),
+  );
   metrics.watch("instances_open", "Instances that can be asked, by destination", () => openCounts(of.instances()));
   metrics.watch("calls_under_way", "Calls that an instance has not answered, by instance", () =>
     byPlace(of.instances(), ({ underWay }) => underWay),

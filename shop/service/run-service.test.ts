@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { createConnection, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -168,6 +168,14 @@ describe("what operators ask", () => {
     const metrics = await (await fetch(`${opsUrl}/metrics`)).text();
     expect(metrics).toContain('flotilla_refused_total{code="unauthenticated",reason="",service="users"} 1');
     expect(metrics).toContain('flotilla_held{of="server.sessions",service="users"} 0');
+    const page = readFileSync(join(import.meta.dirname, "../../docs/operations.md"), "utf8");
+    const [, table = ""] = /\n\| `flotilla_…`.*\n((?:\|.*\n)+)/.exec(page) ?? [];
+    const figures = table
+      .trim()
+      .split("\n")
+      .flatMap((row) => row.split("|")[1]!.match(/(?<=`)[a-z_]+/g) ?? []);
+    expect(figures.length).toBeGreaterThan(15);
+    expect(figures.filter((name) => !metrics.includes(`# TYPE flotilla_${name} `))).toEqual([]);
     expect((await fetch(`${opsUrl}/readyz`)).status).toBe(200);
     child.kill("SIGTERM");
     expect(await ended).toEqual({ code: 0, signal: null });

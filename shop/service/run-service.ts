@@ -154,6 +154,7 @@ async function startOps(host: ServiceHost, service: RunningService): Promise<Ops
     busyness: () => service.busyness(),
     instances: () => destinations.flatMap((it) => it.report()),
     repeated: () => Object.fromEntries(destinations.map((it) => [it.name, it.stats().repeated])),
+    notRepeated: () => Object.fromEntries(destinations.map((it) => [it.name, it.stats().notRepeated])),
     linesDropped: () => logSink.dropped,
   });
   metrics.watch("held", "What the service holds now, by kind", () => flatten(service.stats()));

@@ -1,11 +1,10 @@
 import { isAbsolute } from "node:path";
-import { type Directory, instancesMax } from "../session/directory.ts";
+import { type Directory, instancesMax, listDirectory } from "../session/directory.ts";
 import { addressOf } from "../session/service-url.ts";
 import { dnsDirectory, srvDirectory } from "./dns-directory.ts";
 import type { EtcdPlace } from "./etcd.ts";
 import { etcdDirectory } from "./etcd-directory.ts";
 import { fileDirectory } from "./file-directory.ts";
-import { listDirectory } from "./list-directory.ts";
 import type { DirectoryOptions } from "./lookup.ts";
 
 /**

@@ -141,6 +141,7 @@ describe("calls to several instances", () => {
       await Promise.all(all400);
       // And ten a second for who seldom calls: the whole takes less than one.
       expect(sent).toBeLessThanOrEqual(calls * 1.2 + 20);
+      expect(all.stats()).toMatchObject({ notRepeated: calls });
     });
   });
 

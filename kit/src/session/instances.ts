@@ -4,7 +4,7 @@ import { currentContext } from "../base/context.ts";
 import { hasCode, reasonOf } from "../base/errors.ts";
 import { deadlineMsDefault } from "../base/limits.ts";
 import { type ConnectOptions, connect } from "./connect.ts";
-import { type Directory, instancesMax } from "./directory.ts";
+import { type Directory, instancesMax, listDirectory } from "./directory.ts";
 import { type InstanceReport, type Member, makeMember, makeMembers } from "./members.ts";
 import type { Connection } from "./reconnect.ts";
 import { makeRetryBudget } from "./retry-budget.ts";
@@ -81,8 +81,18 @@ export interface Instances<T extends RpcTarget> extends Disposable {
   opened(): Promise<void>;
   /** Whether connections were made without `as`. */
   readonly isAnonymous: boolean;
-  /** Entries in the tables of all open sessions, 1 and 1 for each when nothing is held; sessions; calls that are under way, and sent again. */
-  stats(): { imports: number; exports: number; open: number; underWay: number; repeated: number };
+  /**
+   * Entries in the tables of all open sessions, 1 and 1 for each when nothing is held; sessions; calls that are under way,
+   * those that were sent again, and those that the budget of retries did not let be sent again.
+   */
+  stats(): {
+    imports: number;
+    exports: number;
+    open: number;
+    underWay: number;
+    repeated: number;
+    notRepeated: number;
+  };
   /** How each instance stands. */
   report(): InstanceReport[];
   /** Ends all sessions, and with them what was obtained over them; calls reject with `unavailable` from then on. */
@@ -140,7 +150,8 @@ export function connectAll<T extends RpcTarget>(options: ConnectAllOptions): Ins
       const all = members.all.map((it) => ({ ...it.connection.stats(), underWay: it.underWay, repeated: it.repeated }));
       const sum = (of: keyof (typeof all)[number]) => all.reduce((total, it) => total + it[of], 0);
       const held = { imports: sum("imports"), exports: sum("exports") };
-      return { ...held, open: openMembers().length, underWay: sum("underWay"), repeated: sum("repeated") };
+      const counts = { underWay: sum("underWay"), repeated: sum("repeated"), notRepeated: budget.refused };
+      return { ...held, open: openMembers().length, ...counts };
     },
     report: () => members.all.map(reportOf),
     close,
@@ -160,9 +171,10 @@ export function connectAll<T extends RpcTarget>(options: ConnectAllOptions): Ins
 
   function reportOf(member: Member<T>): InstanceReport {
     const { url, connection, underWay, failures, repeated } = member;
-    const { instance, isOpen } = connection;
+    const { instance, isOpen, withheld } = connection;
     const isLeaving = member.isLeaving || !members.current.includes(member);
-    return { name, url, instance, isOpen, isLeaving, underWay, failures, repeated, breakers: member.breakers() };
+    const counts = { underWay, failures, repeated, withheld };
+    return { name, url, instance, isOpen, isLeaving, ...counts, breakers: member.breakers() };
   }
 
   /** @param askedInVain those that this call need not be sent to again. */
@@ -262,12 +274,7 @@ function listed(urls: readonly string[]): Directory {
   if (urls.length === 0) throw new TypeError("urls names no instance");
   if (urls.length > instancesMax) throw new TypeError(`urls names more than ${instancesMax} instances`);
   for (const url of urls) addressOf(url);
-  return {
-    watch(tell) {
-      tell(urls);
-      return () => {};
-    },
-  };
+  return listDirectory(urls);
 }
 
 /** Said of the capability that a call brought: neither of the service, nor is it another at the next attempt. */

@@ -20,6 +20,8 @@ export interface InstanceReport {
   readonly failures: number;
   /** Calls that it was sent although they had been sent before, there or elsewhere. */
   readonly repeated: number;
+  /** Calls that it was not sent, because it refused many for overload. */
+  readonly withheld: number;
   /** By group of calls. */
   readonly breakers: Readonly<Record<string, BreakerState>>;
 }

@@ -3,6 +3,7 @@ import type { Cancel, Clock } from "../base/clock.ts";
 import { currentContext, outsideContext } from "../base/context.ts";
 import { FlotillaError, reasonOf } from "../base/errors.ts";
 import type { Session } from "./session.ts";
+import type { Throttle } from "./throttle.ts";
 import { unreachable } from "./unreachable.ts";
 
 /**
@@ -32,6 +33,8 @@ export interface Connection<in out T extends RpcTarget> extends Disposable {
   readonly sessionNumber: number;
   /** Entries in the tables of the session that is open; 1 and 1 when nothing is held, 0 and 0 while none is open. */
   stats(): { imports: number; exports: number };
+  /** Calls that were not sent, because the peer refused many for overload. */
+  readonly withheld: number;
   /** Tries again now, when the peer is away and the next attempt would come later: for who has lost another instance. */
   retry(): void;
   /** Ends the session, and with it what was obtained over it; calls reject with `unavailable` from then on. */
@@ -81,7 +84,7 @@ export interface KeepConnectedOptions {
   readonly backoff: Backoff;
   readonly dial: () => Dialing;
   /** Throws for what is not to be sent, because the peer has too much to do. */
-  readonly throttle?: { pass(): void } | undefined;
+  readonly throttle?: Pick<Throttle, "pass" | "withheld"> | undefined;
   /** Hears of each change, after it. */
   readonly onStatus?: ((status: ConnectionStatus, reason: FlotillaError | undefined) => void) | undefined;
 }
@@ -124,6 +127,9 @@ export function keepConnected<T extends RpcTarget>(options: KeepConnectedOptions
       await currentLink();
     },
     stats: () => (state.at === "open" ? state.link.session.stats() : { imports: 0, exports: 0 }),
+    get withheld() {
+      return options.throttle?.withheld ?? 0;
+    },
     retry,
     close,
     [Symbol.dispose]: close,

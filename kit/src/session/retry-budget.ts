@@ -14,19 +14,29 @@ export interface RetryBudget {
   earn(): void;
   /** Whether one may be repeated now. */
   take(): boolean;
+  /** Calls that it did not let be repeated. */
+  readonly refused: number;
 }
 
 export function makeRetryBudget(clock: Clock): RetryBudget {
   const few = makeTokenBucket({ calls: perSecond, perMs: 1_000 });
   let saved = 0;
+  let refused = 0;
   return {
     earn() {
       saved = Math.min(saved + perCall, savedMax);
     },
     take() {
-      if (saved < 1) return few.take(clock.monotonicMs());
+      if (saved < 1) {
+        const isGranted = few.take(clock.monotonicMs());
+        if (!isGranted) refused += 1;
+        return isGranted;
+      }
       saved -= 1;
       return true;
+    },
+    get refused() {
+      return refused;
     },
   };
 }

@@ -16,7 +16,7 @@ export interface Throttle {
   /** @throws FlotillaError `resource_exhausted`, reason `overloaded`, for a call that is not to be sent. */
   pass(): void;
   /** Calls that were not sent so far. */
-  readonly held: number;
+  readonly withheld: number;
 }
 
 /** How many calls are sent for each that is answered: enough to notice when more of them would be. */
@@ -34,7 +34,7 @@ export function makeThrottle(name: string, clock: Clock, random: () => number): 
   let answered = 0;
   let refused = 0;
   let countedAtMs = 0;
-  let held = 0;
+  let withheld = 0;
 
   return {
     onAsked() {
@@ -50,11 +50,11 @@ export function makeThrottle(name: string, clock: Clock, random: () => number): 
       forget();
       if (random() >= (asked - sentPerAnswered * answered) / (asked + 1)) return;
       asked += 1;
-      held += 1;
+      withheld += 1;
       throw withoutStack(() => overloaded(name));
     },
-    get held() {
-      return held;
+    get withheld() {
+      return withheld;
     },
   };
 

@@ -32,7 +32,6 @@ export function makeCallFigures(service: string): CallFigures {
     },
     text() {
       const all = [...contracts.values()].flatMap((methods) => [...methods.values()]);
-      if (all.length === 0) return "";
       return [
         "# HELP flotilla_calls_total Calls that were answered, by method and by what came of them",
         "# TYPE flotilla_calls_total counter",
