@@ -49,7 +49,7 @@ interface Scene extends Trio {
   openAll(gifts: readonly Gifted<Badge>[]): Promise<string[]>;
 }
 
-function setUp(options: Partial<LoansOptions> = {}): Scene {
+function setUp(options: Partial<LoansOptions> = {}, onEnter = () => {}): Scene {
   const revoker = makeRevoker();
   const ran: string[] = [];
   let live = 0;
@@ -62,6 +62,7 @@ function setUp(options: Partial<LoansOptions> = {}): Scene {
       },
       mayEnter(room: string) {
         ran.push("mayEnter");
+        onEnter();
         return room === "lobby";
       },
       [Symbol.dispose]() {
@@ -182,7 +183,28 @@ test("is unavailable while the home is out of reach: never a kept answer alone",
   await scene.open(bob);
   scene.recipientToHome.cut();
   await expect(scene.open(bob)).rejects.toMatchObject({ code: "unavailable" });
+});
+
+// Only so does the gifter know to introduce anew, at another instance: its own link to the home may well stand.
+test("says that the home is lost, when it goes during a question or will take none", async () => {
+  const scene: Scene = setUp({}, () => scene.recipientToHome.cut());
+  using bob = scene.badgeOf("bob");
+  await expect(scene.open(bob)).rejects.toMatchObject({ code: "unavailable", reason: "home_unreachable" });
   expect(scene.loans.size).toBe(0);
+
+  await using other = setUp();
+  using carol = other.badgeOf("carol");
+  await other.open(carol);
+  void other.recipientToHome.far.drain();
+  await expect(other.open(carol)).rejects.toMatchObject({ code: "unavailable", reason: "home_unreachable" });
+});
+
+test("says nothing of the home when something else is unavailable", async () => {
+  await using scene = setUp({}, () => {
+    throw new FlotillaError("unavailable", "the door's own", { reason: "stuck" });
+  });
+  using bob = scene.badgeOf("bob");
+  await expect(scene.open(bob)).rejects.toMatchObject({ code: "unavailable", reason: "stuck" });
 });
 
 test("is given back when nobody used it for a while, and not before", async () => {

@@ -1,5 +1,6 @@
 import type { RpcStub, RpcTarget } from "capnweb";
 import type { Clock } from "../base/clock.ts";
+import { FlotillaError } from "../base/errors.ts";
 import { linkLimits } from "../base/limits.ts";
 import type { Peer } from "../base/peer.ts";
 import type { HomeLink } from "../introduction/introduce.ts";
@@ -56,19 +57,27 @@ export function makeTestLink({
     callers: { keepCallers: true, peerName: to.name },
     onFrame: (direction, frame) => record(">", frame, direction === "out"),
   });
+  let isCut = false;
   const testLink: TestLink = {
     name: to.name,
-    instance: to.instance,
-    at: (instance) => (instance === to.instance ? testLink : undefined),
+    get instance() {
+      return isCut ? undefined : to.instance;
+    },
+    at: (instance) => (instance === testLink.instance ? testLink : undefined),
     isAnonymous: !isService,
     main: near.remoteMain,
-    opened: async () => {},
+    async opened() {
+      if (isCut) throw new FlotillaError("unavailable", `${to.name} cannot be reached`);
+    },
     sessionNumber,
     messages,
     frames,
     near,
     far,
-    cut: () => link.cut(),
+    cut() {
+      isCut = true;
+      link.cut();
+    },
   };
   return testLink;
 
