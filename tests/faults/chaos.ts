@@ -143,7 +143,7 @@ async function stalls({ customers }: Run, count: number): Promise<readonly strin
 async function overload(seed: number): Promise<void> {
   const onMeasured = (what: string) => process.stderr.write(`${what}\n`);
   const options = { customers: 64, rounds: 3, seconds: 5, seed, factors: [1, 2, 10], onMeasured };
-  process.stdout.write(overloadTable(await measureOverload(options)));
+  say(overloadTable(await measureOverload(options)));
 }
 
 async function steps(): Promise<readonly string[]> {

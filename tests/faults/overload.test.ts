@@ -9,5 +9,6 @@ test("several times what can be placed is refused soon, and orders go on being p
   const [offered] = report.offers;
   expect(offered!.refused).toBeGreaterThan(offered!.placed);
   expect(offered!.goodput).toBeGreaterThan(goodputMin);
+  expect(offered!.beside.placedMs.length + offered!.beside.refusedMs.length).toBeGreaterThan(10);
   expect(overloadTable(report)).toContain("| 5× |");
 });

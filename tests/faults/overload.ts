@@ -3,6 +3,7 @@ import { type Connection, connect, reasonOf, withContext } from "@flotilla/kit";
 import { runArrivals } from "../../bench/arrivals.ts";
 import type { Gateway } from "../../shop/contracts/gateway.ts";
 import { startProcesses } from "../process-harness.ts";
+import { type Noticed, startBystander } from "./bystander.ts";
 import { quantile } from "./history.ts";
 import { ratesMax } from "./kills.ts";
 
@@ -32,6 +33,8 @@ export interface Offered {
   /** From when each was due, one value for each. Milliseconds. */
   readonly placedMs: readonly number[];
   readonly refusedMs: readonly number[];
+  /** What a client beside them noticed, who makes no load. */
+  readonly beside: Noticed;
 }
 
 export interface OverloadReport {
@@ -74,8 +77,9 @@ export async function measureOverload(options: OverloadOptions): Promise<Overloa
       peaks.push(peak);
       onMeasured?.(`peak ${Math.round(peak)}/s`);
       for (const factor of factors) {
+        const bystander = await startBystander({ url: shop.urls.gateway, token: crowd.tokens[0]! });
         const offered = await offerOrders(crowd, { rate: peak * factor, seconds, seed: seed + round });
-        offers.push({ ...offered, factor, goodput: offered.placed / peak });
+        offers.push({ ...offered, beside: await bystander.finish(), factor, goodput: offered.placed / peak });
         onMeasured?.(`${factor} times: ${Math.round(offered.placed)}/s placed, ${Math.round(offered.failed)}/s failed`);
       }
     }
@@ -150,24 +154,42 @@ async function offerOrders({ customers, tokens }: Crowd, arrivals: Arrivals) {
 
 /** For the page on reliability: medians over the rounds. */
 export function overloadTable({ peaks, offers }: OverloadReport): string {
-  const median = (values: readonly number[]) => quantile(values, 0.5);
-  const rows = [...new Set(offers.map(({ factor }) => factor))].map((factor) => {
-    const all = offers.filter((it) => it.factor === factor);
-    const over = (read: (offered: Offered) => number) => Math.round(median(all.map(read)));
-    return [
-      `${factor}×`,
-      over(({ offered }) => offered),
-      over(({ placed }) => placed),
-      `${over(({ goodput }) => goodput * 100)} %`,
-      over(({ refused }) => refused),
-      over(({ failed }) => failed),
-      ...[0.5, 0.99].map((share) => over(({ placedMs }) => quantile(placedMs, share))),
-      ...[0.5, 0.99].map((share) => over(({ refusedMs }) => quantile(refusedMs, share))),
-    ];
-  });
-  const head = ["offered", "a second", "placed", "of the peak", "refused", "failed"];
+  const factors = [...new Set(offers.map(({ factor }) => factor))];
+  const rowsOf = (read: (over: Over) => readonly (string | number)[]) =>
+    factors.map((factor) => {
+      const all = offers.filter((it) => it.factor === factor);
+      return [`${factor}×`, ...read((of) => Math.round(quantile(all.map(of), 0.5)))];
+    });
+  const crowd = rowsOf((over) => [
+    over(({ offered }) => offered),
+    over(({ placed }) => placed),
+    `${over(({ goodput }) => goodput * 100)} %`,
+    over(({ refused }) => refused),
+    over(({ failed }) => failed),
+    ...shares.map((share) => over(({ placedMs }) => quantile(placedMs, share))),
+    ...shares.map((share) => over(({ refusedMs }) => quantile(refusedMs, share))),
+  ]);
+  const bystander = rowsOf((over) => [
+    over(({ beside }) => beside.placedMs.length),
+    over(({ beside }) => beside.refusedMs.length),
+    over(({ beside }) => beside.failed),
+    ...shares.map((share) => over(({ beside }) => quantile(beside.placedMs, share))),
+    ...shares.map((share) => over(({ beside }) => quantile(beside.refusedMs, share))),
+  ]);
   const times = ["placed ms, p50", "p99", "refused ms, p50", "p99"];
-  const lines = [[...head, ...times], [...head, ...times].map((_, n) => (n === 0 ? "---" : "---:")), ...rows];
-  const table = lines.map((cells) => `| ${cells.join(" | ")} |`).join("\n");
-  return `Peak: ${Math.round(median(peaks))} orders a second.\n\n${table}\n`;
+  return [
+    `Peak: ${Math.round(quantile(peaks, 0.5))} orders a second.`,
+    tableOf(["offered", "a second", "placed", "of the peak", "refused", "failed", ...times], crowd),
+    "A client beside them, which places an order now and then:",
+    tableOf(["offered by the others", "placed", "refused", "failed", ...times], bystander),
+  ].join("\n\n");
+}
+
+const shares = [0.5, 0.99];
+/** The median over the rounds. */
+type Over = (read: (offered: Offered) => number) => number;
+
+function tableOf(head: readonly string[], rows: readonly (readonly (string | number)[])[]): string {
+  const lines = [head, head.map((_, n) => (n === 0 ? "---" : "---:")), ...rows];
+  return lines.map((cells) => `| ${cells.join(" | ")} |`).join("\n");
 }
