@@ -107,7 +107,10 @@ attack("R14 one user has one budget over sessions, batches, pipelining, networks
   const tally = await flood({ method: "listOrders", args: () => [token], from: [10, 11, 12, 13], each: 500 });
   const max = allowed(Number(rates.FLOTILLA_RATE_USER), performance.now() - startMs);
   expect(tally.get("ok")).toBeLessThanOrEqual(max);
-  expect(tally.get("rate_limited")).toBe(3_000 - (tally.get("ok") ?? 0));
+  expect(tally.get("rate_limited")).toBeGreaterThan(0);
+  // A machine that others use has turns for few, and refuses the rest before anybody asks what they have used.
+  const { ok: _, rate_limited: __, overloaded: ___, ...others } = Object.fromEntries(tally);
+  expect(others).toEqual({});
 });
 
 attack("R14 one network has one budget, and made-up tokens spend nobody else's", async () => {

@@ -26,11 +26,14 @@ async function statsOf(shop: Processes, names: readonly ServiceName[]): Promise<
 
 /** Timers apart: of each session one that a call set may wait, for nothing, until the deadline that call had. */
 async function livesIn(shop: Processes, names: readonly ServiceName[]): Promise<Of<Omit<Probe, "timers">>> {
-  const probes = names.map(async (name) => {
+  const lives: Of<Omit<Probe, "timers">> = {};
+  for (const name of names) {
     const { timers: _, ...rest } = await shop.probe(name);
-    return [name, rest] as const;
-  });
-  return Object.fromEntries(await Promise.all(probes));
+    lives[name] = rest;
+  }
+  // Who was counted for too long was given up by its peers.
+  await shop.ready();
+  return lives;
 }
 
 async function inParallel(count: number, run: (index: number) => Promise<unknown>): Promise<void> {

@@ -41,13 +41,17 @@ const timer = setTimeout(() => {}, 0);
 const Timeout = timer.constructor as typeof Object;
 clearTimeout(timer);
 
-function probe(): Probe {
-  const count = (type: object) => queryObjects(type as never, { format: "count" }) as unknown as number;
+/** Each count stops the process for long; between two of them it answers its peers, who would give it up. */
+async function probe(): Promise<Probe> {
+  const count = async (type: object) => {
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    return queryObjects(type as never, { format: "count" }) as unknown as number;
+  };
   return {
-    targets: count(RpcTarget),
-    stubs: count(RpcStub),
-    emitters: count(EventEmitter),
-    timers: count(Timeout),
+    targets: await count(RpcTarget),
+    stubs: await count(RpcStub),
+    emitters: await count(EventEmitter),
+    timers: await count(Timeout),
     listeners: [process, ...activeHandles()].reduce((sum, emitter) => sum + listenersOf(emitter), 0),
   };
 }
@@ -62,6 +66,6 @@ function listenersOf(emitter: EventEmitter): number {
 }
 
 process.on("message", (message: { type?: unknown } | null) => {
-  if (message?.type === "probe") process.send?.({ type: "probe", probe: probe() });
+  if (message?.type === "probe") void probe().then((counts) => process.send?.({ type: "probe", probe: counts }));
   if (message?.type === "memory") process.send?.({ type: "memory", memory: memory() });
 });
