@@ -93,10 +93,10 @@ function openWatch(place: EtcdPlace, { changed, onEnd, clock }: Listener): () =>
     if (signal.aborted) return;
     const said = parseObject(line);
     const result = said?.result;
-    if (said?.error) return end(failed("its watch failed", said.error));
-    if (!isObject(result)) return end(failed("its watch says what cannot be"));
-    if (result.canceled) return end(failed("it cancelled the watch", result.cancel_reason));
-    if (result.created) {
+    if (said?.error) end(failed("its watch failed", said.error));
+    else if (!isObject(result)) end(failed("its watch says what cannot be"));
+    else if (result.canceled) end(failed("it cancelled the watch", result.cancel_reason));
+    else if (result.created) {
       cancelLate();
       begunAtMs ??= clock.monotonicMs();
       changed();
