@@ -1,4 +1,4 @@
-import { type FlotillaError, type Instances } from "@flotilla/kit";
+import type { FlotillaError, Instances } from "@flotilla/kit";
 import type { Gateway } from "../../shop/contracts/gateway.ts";
 import type { OrderEntry } from "../../shop/contracts/orders.ts";
 import { until } from "../process-harness.ts";
