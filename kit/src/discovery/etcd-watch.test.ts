@@ -99,6 +99,16 @@ describe("a watch", () => {
     await list.names([c]);
   });
 
+  test("is worth a look when it begins, for what has changed before, and after each change", async () => {
+    await using etcd = await makeEtcdServer();
+    let changes = 0;
+    const stop = watchEtcd(placeIn(etcd), { changed: () => changes++ });
+    await until(() => changes === 1, "it has begun");
+    await keysIn(etcd).put("shop/users/1", a);
+    await until(() => changes === 2, "it has heard of it");
+    stop();
+  });
+
   test("that says nothing is given up after five seconds", async () => {
     await using etcd = await makeEtcdServer();
     etcd.sayToWatch = { status: 200, body: "" };
