@@ -1,12 +1,12 @@
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { chownSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import pg from "pg";
 import { PostgresPlace } from "../shop/service/postgres-place.ts";
+import { freePort } from "./free-port.ts";
 
 /** Where Debian has what is not on the PATH, by version. */
 const debian = "/usr/lib/postgresql";
@@ -186,15 +186,4 @@ function signalAll(pid: number, signal: NodeJS.Signals): void {
       // It ended by itself.
     }
   }
-}
-
-/** PostgreSQL cannot choose one itself. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const address = server.address();
-  server.close();
-  await once(server, "close");
-  if (typeof address !== "object" || address === null) throw new Error("no port");
-  return address.port;
 }

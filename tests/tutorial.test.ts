@@ -2,7 +2,6 @@
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -10,6 +9,7 @@ import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { packKit } from "../kit/package/pack.ts";
 import { type Block, blocksOf } from "./documents.ts";
+import { freePort } from "./free-port.ts";
 import { savePages } from "./kit-pages.ts";
 
 const run = promisify(execFile);
@@ -44,15 +44,6 @@ afterAll(() => {
   for (const terminal of terminals) terminal.process.kill("SIGKILL");
   rmSync(home, { recursive: true, force: true });
 });
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, "close");
-  return port;
-}
 
 /** The page as it is typed here: by this machine's ports, and with the path of the package. */
 const here = (text: string) => text.replace(/\b400\d\b/g, portOf).replace("/path/to/flotilla-kit-0.1.0.tgz", tarball);

@@ -13,6 +13,8 @@ export interface InstancesOptions {
   readonly count: number;
   /** Of all: where the stores are, and other settings. */
   readonly env: Readonly<Record<string, string>>;
+  /** Where each finds the instances of others; default: a list of their addresses. */
+  readonly placeOf?: (name: ServiceName) => string;
 }
 
 /** Several processes of each service, on one machine. Disposing it stops them all and asserts that each ends in good order. */
@@ -30,7 +32,7 @@ interface Running {
   readonly closed: Promise<number | null>;
 }
 
-export async function startInstances({ count, env }: InstancesOptions): Promise<ShopInstances> {
+export async function startInstances({ count, env, placeOf }: InstancesOptions): Promise<ShopInstances> {
   const dataDir = mkdtempSync(join(tmpdir(), "flotilla-instances-"));
   const placements: Placement[] = [];
   while (placements.length < count) {
@@ -59,10 +61,8 @@ export async function startInstances({ count, env }: InstancesOptions): Promise<
 
   async function start(name: ServiceName, index: number): Promise<void> {
     const key = keyOf(name, index);
-    const places = {
-      FLOTILLA_USERS_URL: urlsOf("users").join(","),
-      FLOTILLA_ORDERS_URL: urlsOf("orders").join(","),
-    };
+    const find = placeOf ?? ((other: ServiceName) => urlsOf(other).join(","));
+    const places = { FLOTILLA_USERS_URL: find("users"), FLOTILLA_ORDERS_URL: find("orders") };
     const entry = fileURLToPath(new URL(`../../shop/${topology[name].entry}`, import.meta.url));
     const child = spawn(process.execPath, [entry], {
       env: { ...env, ...variablesOf(name, placements[index]!), ...places },

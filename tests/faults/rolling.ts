@@ -1,13 +1,11 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { connectAll, type FlotillaError, type Instances } from "@flotilla/kit";
+import { connectAll } from "@flotilla/kit";
 import type { Gateway } from "../../shop/contracts/gateway.ts";
-import type { OrderEntry } from "../../shop/contracts/orders.ts";
 import { type ServiceName, serviceNames } from "../../shop/topology.ts";
 import { startPostgres } from "../postgres.ts";
-import { until } from "../process-harness.ts";
-import { type Intent, violations } from "./history.ts";
 import { startInstances } from "./instances.ts";
 import { ratesMax } from "./kills.ts";
+import { sendOrderers } from "./orderers.ts";
 
 export interface RollingOptions {
   /** How often every instance of every service is restarted. */
@@ -37,8 +35,6 @@ export interface RollingReport {
   readonly violations: readonly string[];
 }
 
-const pageMax = 1_000;
-
 /**
  * Two instances of each service on PostgreSQL: each is told to stop and started anew, one after the other, while customers
  * order. Their connection knows both gateways, and each order has its key.
@@ -54,19 +50,12 @@ export async function rollUnderLoad({ rounds, customers, pauseMs, onRestart }: R
   await using shop = await startInstances({ count: 2, env });
   using gateway = connectAll<Gateway>({ name: "gateway", urls: shop.urlsOf("gateway") });
   await gateway.opened();
-  const login = await gateway.call((main) => main.login("bob", "password"));
-  const intents: Intent[] = [];
-  const failed = new Map<string, number>();
-  const latenciesMs: number[] = [];
-  let isOver = false;
-  const all = Array.from({ length: customers }, async () => {
-    while (!isOver) await place();
-  });
+  const orderers = await sendOrderers(gateway, customers);
   const restarts: Restart[] = [];
   for (let round = 0; round < rounds; round += 1) {
     for (const service of serviceNames) {
       for (const index of [0, 1]) {
-        await moreOrders();
+        await orderers.more();
         await sleep(pauseMs);
         const stoppedAtMs = performance.now();
         const code = await shop.stop(service, index);
@@ -79,42 +68,8 @@ export async function rollUnderLoad({ rounds, customers, pauseMs, onRestart }: R
       }
     }
   }
-  await moreOrders();
-  isOver = true;
-  await Promise.all(all);
-  const acknowledged = intents.filter((intent) => intent.acknowledged).length;
-  const found = violations({ intents, errors: failed }, await storedBy(gateway, login.token));
+  await orderers.more();
+  const found = await orderers.finish();
+  const { acknowledged, failed, latenciesMs } = orderers;
   return { restarts, acknowledged, failed, latenciesMs, violations: found };
-
-  async function place(): Promise<void> {
-    const intent: Intent = { number: intents.length + 1, startedAtMs: performance.now(), attempts: 1 };
-    intents.push(intent);
-    const key = crypto.randomUUID();
-    const items = [{ name: `Order ${intent.number}`, quantity: 1, price: intent.number / 100 }];
-    try {
-      const order = await gateway.call((main) => main.createOrder(login.token, items, key), { isRepeatable: true });
-      intent.acknowledged = { orderId: order.orderId, atMs: performance.now() };
-      latenciesMs.push(performance.now() - intent.startedAtMs);
-    } catch (error) {
-      const { code, reason, message } = error as FlotillaError;
-      const what = `${code}${reason === undefined ? "" : `, ${reason}`}: ${message}`;
-      failed.set(what, (failed.get(what) ?? 0) + 1);
-    }
-  }
-
-  /** Through whatever is there now. */
-  async function moreOrders(): Promise<void> {
-    const before = latenciesMs.length;
-    await until(() => latenciesMs.length >= before + customers * 4, "orders are acknowledged");
-  }
-}
-
-async function storedBy(gateway: Instances<Gateway>, token: string): Promise<OrderEntry[]> {
-  const orders: OrderEntry[] = [];
-  for (;;) {
-    const before = orders[0]?.orderId;
-    const page = await gateway.call((main) => main.listOrders(token, before === undefined ? {} : { before }));
-    orders.unshift(...page);
-    if (page.length < pageMax) return orders;
-  }
 }

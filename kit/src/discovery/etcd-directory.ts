@@ -1,25 +1,23 @@
 import { type Directory, instancesMax } from "../session/directory.ts";
-import { askEtcd, type EtcdPlace, rangeEnd, toBase64 } from "./etcd.ts";
+import { askEtcd, checkPlace, type EtcdPlace, keysOf } from "./etcd.ts";
+import { watchEtcd } from "./etcd-watch.ts";
 import { type DirectoryOptions, makeLookup, malformed } from "./lookup.ts";
 
-/** Milliseconds. */
-const intervalMsDefault = 2_000;
+/** Should a watch have fallen silent, by whatever stands in between. Milliseconds. */
+const intervalMsDefault = 30_000;
 
 /**
- * The values of all keys that begin with a prefix, in etcd 3.4 or later, through its JSON gateway (`/v3/kv/range`). Each is an
- * address; `registerInEtcd` writes them. Asked every 2 s: a peer that stops says so itself and one that dies is noticed by
- * its session, so only the news of one more has to wait for it. Without a user and password of etcd's.
+ * The values of all keys that begin with a prefix, in etcd 3.4 or later, through its JSON gateway (`/v3/kv/range`,
+ * `/v3/watch`). Each is an address; `registerInEtcd` writes them. A change counts at once; what was missed, at the next look.
+ * Default: a look every 30 s. Without a user and password of etcd's.
  *
- * Its tests, and those of `registerInEtcd`, speak with a small server that knows these five methods of the gateway, after
- * etcd's own description of it; they have not been run against etcd itself.
+ * @throws TypeError for a `place` that is none.
  */
 export function etcdDirectory(place: EtcdPlace, options: DirectoryOptions = {}): Directory {
+  checkPlace(place);
   const title = `etcd, ${place.prefix}`;
-  const question = {
-    key: toBase64(place.prefix),
-    range_end: rangeEnd(place.prefix).toString("base64"),
-    limit: String(instancesMax + 1),
-  };
+  const question = { ...keysOf(place), limit: String(instancesMax + 1) };
+  const { onProblem, clock, random } = options;
   return makeLookup(
     {
       title,
@@ -29,6 +27,7 @@ export function etcdDirectory(place: EtcdPlace, options: DirectoryOptions = {}):
         if (!Array.isArray(kvs)) throw malformed(title, "its answer is no list");
         return { urls: kvs.map((entry: unknown) => addressIn(entry, title)) };
       },
+      listen: (changed) => watchEtcd(place, { changed, onProblem, clock, random }),
     },
     options,
   );

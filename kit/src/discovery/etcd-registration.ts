@@ -2,7 +2,7 @@ import { type Cancel, type Clock, systemClock } from "../base/clock.ts";
 import { outsideContext } from "../base/context.ts";
 import { FlotillaError } from "../base/errors.ts";
 import { addressOf } from "../session/service-url.ts";
-import { askEtcd, type EtcdPlace, toBase64 } from "./etcd.ts";
+import { askEtcd, checkPlace, type EtcdPlace, failed, isObject, toBase64 } from "./etcd.ts";
 
 /** What is registered, and for how long at a time. */
 export interface RegistrationOptions {
@@ -10,7 +10,7 @@ export interface RegistrationOptions {
   readonly instance: string;
   /** Where it is reached, as `ConnectOptions.url`. */
   readonly address: string;
-  /** After so long without a word of ours etcd forgets it. Seconds, default 10, at least 2. */
+  /** After so long without a word of ours etcd forgets it. Whole seconds, default 10, at least 2. */
   readonly ttlSeconds?: number;
   /** Hears, once in a row, that etcd cannot be told. */
   readonly onProblem?: ((problem: FlotillaError) => void) | undefined;
@@ -32,16 +32,18 @@ const askMsMax = 2_000;
  * Writes the instance down under a lease, and renews the lease three times in its life. When etcd has forgotten it, or was
  * away, it is written down anew: the registration goes on until `end`.
  *
- * @throws TypeError for an `address` that is none, or a `ttlSeconds` below 2.
+ * @throws TypeError for a `place` or `address` that is none, or a `ttlSeconds` below 2 or with a fraction.
  */
 export function registerInEtcd(place: EtcdPlace, options: RegistrationOptions): Registration {
   const { instance, address, ttlSeconds = 10, clock = systemClock, onProblem } = options;
+  checkPlace(place);
   addressOf(address);
-  if (!(ttlSeconds >= 2)) throw new TypeError("ttlSeconds is less than 2");
+  if (!Number.isInteger(ttlSeconds) || ttlSeconds < 2) throw new TypeError("ttlSeconds is no whole number from 2 on");
   const key = toBase64(`${place.prefix}${instance}`);
   const first = Promise.withResolvers<void>();
   const over = new AbortController();
   let lease: string | undefined;
+  let isWritten = false;
   let cancelNext: Cancel = () => {};
   let hasProblem = false;
   let turn = outsideContext(beat);
@@ -59,7 +61,7 @@ export function registerInEtcd(place: EtcdPlace, options: RegistrationOptions): 
 
   async function beat(): Promise<void> {
     try {
-      if (lease === undefined || !(await isRenewed(lease))) await write();
+      await write();
       hasProblem = false;
       first.resolve();
     } catch (cause) {
@@ -74,34 +76,46 @@ export function registerInEtcd(place: EtcdPlace, options: RegistrationOptions): 
     });
   }
 
+  /** Each step that has not been done, or not with the lease that is good now. */
   async function write(): Promise<void> {
-    const { ID } = await ask("/v3/lease/grant", { TTL: String(ttlSeconds) });
-    if (typeof ID !== "string") throw new FlotillaError("unavailable", "etcd granted no lease");
-    lease = ID;
-    await ask("/v3/kv/put", { key, value: toBase64(address), lease });
+    if (lease !== undefined && !(await isRenewed(lease))) {
+      lease = undefined;
+      isWritten = false;
+    }
+    if (lease === undefined) {
+      const { ID } = await ask("/v3/lease/grant", { TTL: String(ttlSeconds) }, over.signal);
+      if (typeof ID !== "string") throw failed("it grants no lease");
+      lease = ID;
+    }
+    if (isWritten) return;
+    await ask("/v3/kv/put", { key, value: toBase64(address), lease }, over.signal);
+    isWritten = true;
   }
 
   async function isRenewed(ID: string): Promise<boolean> {
-    const { result } = await ask("/v3/lease/keepalive", { ID });
+    const { result } = await ask("/v3/lease/keepalive", { ID }, over.signal);
+    if (!isObject(result)) throw failed("it renews no lease");
     // A lease that etcd does not know is answered without a time to live.
-    const isKnown = Number((result as { TTL?: unknown } | undefined)?.TTL) > 0;
-    if (!isKnown) lease = undefined;
-    return isKnown;
+    return Number(result.TTL) > 0;
   }
 
-  /** The lease takes the key with it. */
+  /** The lease takes the key with it, also one whose writing nobody has confirmed. */
   async function forget(): Promise<void> {
     first.resolve();
     if (lease !== undefined) await ask("/v3/lease/revoke", { ID: lease }).catch(() => {});
   }
 
-  async function ask(path: string, question: object): Promise<Record<string, unknown>> {
-    const late = new AbortController();
-    const cancel = clock.after(askMsMax, () => late.abort());
+  async function ask(path: string, question: object, ended?: AbortSignal): Promise<Record<string, unknown>> {
+    ended?.throwIfAborted();
+    const stop = new AbortController();
+    const abort = () => stop.abort();
+    const cancel = clock.after(askMsMax, abort);
+    ended?.addEventListener("abort", abort);
     try {
-      return await askEtcd(place, path, question, late.signal);
+      return await askEtcd(place, path, question, stop.signal);
     } finally {
       cancel();
+      ended?.removeEventListener("abort", abort);
     }
   }
 }

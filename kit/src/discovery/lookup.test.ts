@@ -7,8 +7,8 @@ import { type Found, makeLookup } from "./lookup.ts";
 const a = "http://a:1";
 const b = "http://b:1";
 
-/** A source that answers what the test says, on a virtual clock: a look every second. */
-function makeWatched() {
+/** A source that answers what the test says, on a virtual clock: a look every second, unless the test says so. */
+function makeWatched({ intervalMs = 1_000 } = {}) {
   const clock = makeVirtualClock();
   const heard: (readonly string[])[] = [];
   const problems: string[] = [];
@@ -17,7 +17,7 @@ function makeWatched() {
   let changed = () => {};
   const source = {
     title: "the list",
-    intervalMs: 1_000,
+    intervalMs,
     look() {
       looks += 1;
       return answer();
@@ -38,9 +38,10 @@ function makeWatched() {
     stop,
     looks: () => looks,
     change: () => changed(),
-    says(next: () => Promise<Found>) {
+    /** From now on, which is heard by the next look. */
+    says(next: () => Promise<Found>, withinMs = 1_000) {
       answer = next;
-      return clock.advance(1_000);
+      return clock.advance(withinMs);
     },
   };
 }
@@ -96,20 +97,41 @@ test("an answer that is good for less is asked for sooner, and not all the time"
   expect(looks() - then).toBe(10);
 });
 
-test("who is told of a change looks at once; of a change during a look, once more", async () => {
+test("who is told of a change looks at once; of many soon after, or during a look, once more", async () => {
   const { looks, change, clock, says } = makeWatched();
   await clock.settle();
+  await clock.advance(100);
   expect(looks()).toBe(1);
   change();
-  await clock.settle();
   expect(looks()).toBe(2);
+  await clock.settle();
+  for (let n = 0; n < 5; n += 1) change();
+  await clock.advance(99);
+  expect(looks()).toBe(2);
+  await clock.advance(1);
+  expect(looks()).toBe(3);
   const slow = Promise.withResolvers<Found>();
   await says(() => slow.promise);
-  for (let n = 0; n < 5; n += 1) change();
-  expect(looks()).toBe(3);
-  slow.resolve({ urls: [a] });
-  await clock.settle();
   expect(looks()).toBe(4);
+  for (let n = 0; n < 5; n += 1) change();
+  slow.resolve({ urls: [a] });
+  await clock.advance(100);
+  expect(looks()).toBe(5);
+  await clock.advance(999);
+  expect(looks()).toBe(5);
+});
+
+test("after a look that failed the next one comes sooner, and later after each that fails too", async () => {
+  const { looks, clock, says } = makeWatched({ intervalMs: 30_000 });
+  await clock.settle();
+  await says(() => Promise.reject(new Error("away")), 30_000);
+  const times: number[] = [];
+  for (let ms = 0; ms < 95_000; ms += 1_000) {
+    const before = looks();
+    await clock.advance(1_000);
+    if (looks() > before) times.push(ms + 1_000);
+  }
+  expect(times).toEqual([1_000, 3_000, 7_000, 15_000, 31_000, 61_000, 91_000]);
 });
 
 test("nothing is looked at or told after the end, also of a look that was under way", async () => {

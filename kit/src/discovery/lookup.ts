@@ -9,8 +9,8 @@ export interface DirectoryOptions {
   /** Milliseconds between two looks, about; where the source says how long its answer is good, sooner if that is less. */
   readonly intervalMs?: number | undefined;
   /**
-   * Hears, once for each kind, why the last known good list is kept: the directory cannot be reached (`unavailable`), or
-   * says what cannot be (`failed_precondition`, reason `directory_malformed`).
+   * Hears, once for each kind, why the last known good list is kept: the directory cannot be reached or watched
+   * (`unavailable`), or says what cannot be (`failed_precondition`, reason `directory_malformed`).
    */
   readonly onProblem?: ((problem: FlotillaError) => void) | undefined;
   readonly clock?: Clock | undefined;
@@ -29,15 +29,17 @@ export interface Source {
   readonly title: string;
   /** Asks now. `ended` aborts when nobody waits any more. Rejects with anything. */
   look(ended: AbortSignal): Promise<Found>;
-  /** Says by `changed` that it is worth a look now. @returns stops. */
+  /** Says by `changed`, from the next turn on, that it is worth a look now. @returns stops. */
   listen?(changed: () => void): () => void;
   readonly intervalMs: number;
 }
 
 /** One look, however slow the other side is. Milliseconds. */
 const lookMsMax = 5_000;
-/** However short an answer is good: nobody is asked more often. Milliseconds. */
+/** However short an answer is good, and however often the source says that it has changed. Milliseconds. */
 const intervalMsMin = 100;
+/** After a look that failed, twice as long after each that follows, and never more than between two good ones. Milliseconds. */
+const retryMsMin = 1_000;
 
 /**
  * A directory that looks again and again. What it found last holds when it finds nothing, cannot look, or finds what
@@ -52,14 +54,16 @@ export function makeLookup(source: Source, options: DirectoryOptions = {}): Dire
     const over = new AbortController();
     let known = "";
     let problem = "";
+    let failures = 0;
     let cancelNext: Cancel = () => {};
+    let lookedAtMs = Number.NEGATIVE_INFINITY;
     let isLooking = false;
     let isStale = false;
     const stopListening = source.listen?.(() => {
       isStale = true;
-      void look();
+      if (!isLooking) lookIn(0);
     });
-    void look();
+    lookIn(0);
     return () => {
       if (over.signal.aborted) return;
       over.abort();
@@ -67,32 +71,38 @@ export function makeLookup(source: Source, options: DirectoryOptions = {}): Dire
       stopListening?.();
     };
 
-    async function look(): Promise<void> {
-      if (isLooking || over.signal.aborted) return;
-      isLooking = true;
-      isStale = false;
+    function lookIn(waitMs: number): void {
       cancelNext();
-      const ttlMs = await lookOnce();
-      isLooking = false;
       if (over.signal.aborted) return;
-      const waitMs = Math.max(Math.min(ttlMs ?? intervalMs, intervalMs), intervalMsMin);
-      if (isStale) void look();
-      else cancelNext = clock.after(waitMs * (0.75 + random() / 2), () => void look());
+      const soonestMs = lookedAtMs + intervalMsMin - clock.monotonicMs();
+      if (waitMs <= 0 && soonestMs <= 0) void look();
+      else cancelNext = clock.after(Math.max(waitMs, soonestMs), () => void look());
     }
 
-    async function lookOnce(): Promise<number | undefined> {
+    async function look(): Promise<void> {
+      isLooking = true;
+      isStale = false;
+      const waitMs = await lookOnce();
+      isLooking = false;
+      lookedAtMs = clock.monotonicMs();
+      lookIn(isStale ? 0 : waitMs * (0.75 + random() / 2));
+    }
+
+    /** @returns for how long that does. */
+    async function lookOnce(): Promise<number> {
       try {
-        const { urls, ttlMs } = await inTime(source, over.signal, clock);
-        if (over.signal.aborted) return undefined;
+        const { urls, ttlMs = intervalMs } = await inTime(source, over.signal, clock);
+        if (over.signal.aborted) return intervalMs;
         const checked = check(urls, source.title);
         problem = "";
+        failures = 0;
         const found = checked.join("\n");
         if (found !== known) tell(checked);
         known = found;
-        return ttlMs;
+        return Math.min(ttlMs, intervalMs);
       } catch (thrown) {
         if (!over.signal.aborted) report(thrown);
-        return undefined;
+        return Math.min(retryMsMin * 2 ** failures++, intervalMs);
       }
     }
 

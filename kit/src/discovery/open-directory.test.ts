@@ -2,6 +2,7 @@ import { mkdtempDisposableSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { keysIn } from "../../../tests/etcd.ts";
 import { makeEtcdServer } from "./fixtures/etcd-server.ts";
 import { makeNameServer } from "./fixtures/name-server.ts";
 import { watching } from "./fixtures/watching.ts";
@@ -20,7 +21,7 @@ test("a file, a host, an SRV record and etcd are directories", async () => {
   using place = mkdtempDisposableSync(join(tmpdir(), "flotilla-list "));
   names.addresses.set("users.test", ["10.0.0.1"]);
   names.services.set("_rpc._tcp.users.test", [{ target: "a.test", port: 7, priority: 0 }]);
-  etcd.put("shop/users/1", "http://c:3");
+  await keysIn(etcd).put("shop/users/1", "http://c:3");
   writeFileSync(join(place.path, "users"), "http://b:2");
   const found = {
     [`file:${encodeURI(place.path)}/users`]: "http://b:2",
