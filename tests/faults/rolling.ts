@@ -109,7 +109,8 @@ export async function rollUnderLoad({ rounds, customers, pauseMs, onRestart }: R
   }
 }
 
-async function storedBy(gateway: Instances<Gateway>, token: string): Promise<OrderEntry[]> {
+/** All orders of whom `token` is of. */
+export async function storedBy(gateway: Instances<Gateway>, token: string): Promise<OrderEntry[]> {
   const orders: OrderEntry[] = [];
   for (;;) {
     const before = orders[0]?.orderId;
