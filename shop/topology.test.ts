@@ -1,5 +1,15 @@
+import { addressOf } from "@flotilla/kit";
 import { expect, test } from "vitest";
-import { type Placement, serviceNames, socketPathOf, topology, urlOf, variablesOf } from "./topology.ts";
+import {
+  eachService,
+  type Placement,
+  processNameOf,
+  serviceNames,
+  socketPathOf,
+  topology,
+  urlOf,
+  variablesOf,
+} from "./topology.ts";
 
 const at: Placement = {
   mode: "development",
@@ -12,8 +22,7 @@ test("the ports are those of the specification", () => {
   expect(serviceNames.map((name) => topology[name].port)).toEqual([8081, 8082, 8080]);
 });
 
-test("serviceNames is every service of the topology, each after those it reaches", () => {
-  expect([...serviceNames].sort()).toEqual(Object.keys(topology).sort());
+test("each service stands after those it reaches", () => {
   for (const [i, name] of serviceNames.entries()) {
     expect(serviceNames.slice(0, i)).toEqual(expect.arrayContaining([...topology[name].reaches]));
   }
@@ -41,6 +50,27 @@ test("with a directory of sockets the services reach each other there, and clien
   });
   expect(socketPathOf("users", near)).toBe("/run/the shop/users.sock");
   expect(urlOf("gateway", near)).toBe("http://127.0.0.1:3");
+});
+
+test("of several instances each has a number and a port, and whoever reaches them is given all their addresses", () => {
+  const second: Placement = { ...at, instance: 2, ports: { ...at.ports, users: 11 } };
+  const all = { ...eachService(() => [at]), users: [{ ...at, instance: 1 }, second] };
+  expect(variablesOf("users", second, all)).toMatchObject({ FLOTILLA_USERS_PORT: "11", FLOTILLA_INSTANCE: "2" });
+  expect(variablesOf("gateway", at, all)).toMatchObject({
+    FLOTILLA_USERS_URL: "http://127.0.0.1:1,http://127.0.0.1:11",
+    FLOTILLA_ORDERS_URL: "http://127.0.0.1:2",
+  });
+  expect(variablesOf("gateway", at, all)).not.toHaveProperty("FLOTILLA_INSTANCE");
+  expect([processNameOf("users", second), processNameOf("gateway", at)]).toEqual(["users.2", "gateway"]);
+});
+
+test("of several instances each has a socket, whatever is in the path of their directory", () => {
+  const near = { ...at, socketDir: "/run/a, b?" };
+  const all = { ...eachService(() => [near]), users: [1, 2].map((instance) => ({ ...near, instance })) };
+  const { FLOTILLA_USERS_URL: list = "" } = variablesOf("orders", near, all);
+  const paths = list.split(",").map((url) => addressOf(url).socketPath);
+  expect(paths).toEqual(["/run/a, b?/users.1.sock", "/run/a, b?/users.2.sock"]);
+  expect(paths).toEqual(all.users.map((each) => socketPathOf("users", each)));
 });
 
 test("a service that listens on every address is reached over loopback", () => {

@@ -8,6 +8,7 @@ import { fileURLToPath } from "node:url";
 import { choosePorts } from "../shop/supervisor/ports.ts";
 import { isReady } from "../shop/supervisor/readiness.ts";
 import {
+  eachService,
   type Mode,
   type Placement,
   type ServiceName,
@@ -102,13 +103,8 @@ export async function startProcesses({
 }: ProcessesOptions = {}): Promise<Processes> {
   const dataDir = mkdtempSync(join(dataParent, "flotilla-test-"));
   const host = "127.0.0.1";
-  const placement: Placement = {
-    mode,
-    host,
-    dataDir,
-    socketDir,
-    ports: await choosePorts({ host, ports: { users: 0, orders: 0, gateway: 0 } }),
-  };
+  const all = await choosePorts({ mode, host, dataDir, socketDir, ports: eachService(() => 0) });
+  const placement = all.gateway[0]!;
   await prepare?.(dataDir);
   const own = new Map<ServiceName, Record<string, string>>();
   for (const name of serviceNames) own.set(name, await envOf(name, placement));
@@ -116,11 +112,7 @@ export async function startProcesses({
   const outputs = new Map<ServiceName, string>();
   const processes: Processes = {
     dataDir,
-    urls: {
-      users: urlOf("users", placement),
-      orders: urlOf("orders", placement),
-      gateway: urlOf("gateway", placement),
-    },
+    urls: eachService((name) => urlOf(name, placement)),
     start: startOne,
     ready: async () => {
       const urls = [...children.keys()].map((name) => urlOf(name, placement));
@@ -209,9 +201,7 @@ export async function startProcesses({
         if (code !== 0) throw new Error(`${name} ended with ${code}:\n${outputs.get(name)}`);
       }
       await Promise.all(serviceNames.map((name) => expectFree(placement.ports[name])));
-      const stray = readdirSync(dataDir, { recursive: true, encoding: "utf8" }).filter(
-        (file) => !expectedFiles.test(file),
-      );
+      const stray = strayFilesIn(dataDir);
       if (stray.length > 0) throw new Error(`Left in the data directory: ${stray.join(", ")}`);
     } finally {
       await removeAll();
@@ -228,6 +218,11 @@ export async function startProcesses({
 
 const expectedFiles =
   /^(supervisor\.lock|keys|keys\/(users|orders|gateway|operator)\.key|keys\/trusted-keys|token-keys|token-keys\/\d+\.[\w-]{16}\.key|(users|orders)\.db)$/;
+
+/** What a shop that has ended should not have left in its data directory. */
+export function strayFilesIn(dataDir: string): string[] {
+  return readdirSync(dataDir, { recursive: true, encoding: "utf8" }).filter((file) => !expectedFiles.test(file));
+}
 
 /** Waits until `condition` holds, looking every few milliseconds; fails naming `what` when it does not come to hold. */
 export async function until(condition: () => boolean | Promise<boolean>, what: string): Promise<void> {
@@ -260,7 +255,8 @@ function typeOf(message: unknown): unknown {
   return typeof message === "object" && message !== null && "type" in message ? message.type : undefined;
 }
 
-function expectFree(port: number): Promise<void> {
+/** Rejects when somebody listens there. */
+export function expectFree(port: number): Promise<void> {
   return new Promise((resolve, reject) => {
     const server = createServer();
     server.once("error", reject);

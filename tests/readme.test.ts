@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { makeGatewayClient } from "../shop/cli/gateway-client.ts";
 import { runTenSteps } from "../shop/cli/ten-steps.ts";
 import { startSystem } from "../shop/supervisor/system.ts";
+import { eachService } from "../shop/topology.ts";
 
 const run = promisify(execFile);
 const root = fileURLToPath(new URL("..", import.meta.url));
@@ -37,9 +38,9 @@ let system: ReturnType<typeof startSystem>;
 let gatewayUrl = "";
 
 beforeAll(async () => {
-  const ports = { users: 0, orders: 0, gateway: 0 };
+  const ports = eachService(() => 0);
   system = startSystem({ placement: { mode: "development", host: "127.0.0.1", ports, dataDir }, env: process.env });
-  gatewayUrl = (await system.ready).urls.gateway;
+  gatewayUrl = (await system.ready).urls.gateway[0]!;
 });
 
 afterAll(async () => {

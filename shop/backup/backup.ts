@@ -6,12 +6,13 @@ import { type Connection, connect, FlotillaError, openIdentity, reasonOf } from 
 import { type Operations, operatorName } from "../contracts/operations.ts";
 import { copySqlite } from "../service/sqlite-copy.ts";
 import { openError } from "../service/sqlite-error.ts";
+import { type ServiceName, serviceNames, topology } from "../topology.ts";
 import { copyFiles, namesIn, syncDirectory, syncFile } from "./files.ts";
 import { type Manifest, writeManifest } from "./manifest.ts";
 
 /** Those with a store. Orders first: whoever is named in one is in the copy of the users, which is made later. */
-export const storedServices = ["orders", "users"] as const;
-export type StoredService = (typeof storedServices)[number];
+const storedServices = serviceNames.toReversed().filter((name): name is StoredService => topology[name].store);
+export type StoredService = { [N in ServiceName]: (typeof topology)[N]["store"] extends true ? N : never }[ServiceName];
 
 /** Directories of keys, copied last: a login is signed by a key that was there before it. */
 export const keyDirectories = ["keys", "token-keys"] as const;

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Environment } from "../service/placement.ts";
 import { type Outcome, type SystemOptions, startSystem } from "../supervisor/system.ts";
+import { eachService } from "../topology.ts";
 
 export interface PrivateSystem {
   /** Resolves with the address of its gateway. Rejects with `StartError`. */
@@ -16,7 +17,7 @@ export interface PrivateSystem {
 /** The whole shop on free ports, with data of its own that is gone afterwards. The caller stops it on every path. */
 export function startPrivateSystem(env: Environment, options: Pick<SystemOptions, "entryOf"> = {}): PrivateSystem {
   const dataDir = mkdtempSync(join(tmpdir(), "flotilla-demo-"));
-  const ports = { users: 0, orders: 0, gateway: 0 };
+  const ports = eachService(() => 0);
   const system = startSystem({
     ...options,
     placement: { mode: "development", host: "127.0.0.1", ports, dataDir },
@@ -27,7 +28,7 @@ export function startPrivateSystem(env: Environment, options: Pick<SystemOptions
     return outcome;
   });
   return {
-    url: system.ready.then(({ urls }) => urls.gateway),
+    url: system.ready.then(({ urls }) => urls.gateway[0]!),
     stop() {
       void system.stop();
       return removed;

@@ -51,6 +51,15 @@ function listening({ child, output, ended }: Running): Promise<string> {
 type Running = ReturnType<typeof start>;
 
 describe("a service as a process", () => {
+  test("as one of several logs under a name of its own", async () => {
+    // Nobody is there, which it logs.
+    const env = { FLOTILLA_INSTANCE: "2", FLOTILLA_REGISTER: "etcd+http://127.0.0.1:1/shop" };
+    const service = start({ env });
+    await listening(service);
+    while (!service.output.err.includes("\n")) await once(service.child.stderr!, "data");
+    expect(service.output.err).toMatch(/"service":"users\.2".*nobody is told/);
+  });
+
   test("shows the specification's banner, and tells its supervisor where it listens and what it holds", async () => {
     const service = start();
     const { child, output, ended } = service;

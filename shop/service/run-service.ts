@@ -22,13 +22,20 @@ import {
   serveOps,
 } from "@flotilla/kit";
 import type { RpcTarget } from "capnweb";
-import { type Placement, portVariable, type ServiceName, socketPathOf } from "../topology.ts";
+import {
+  opsPortVariable,
+  type Placement,
+  portVariable,
+  processNameOf,
+  type ServiceName,
+  socketPathOf,
+} from "../topology.ts";
 import { type Build, readBuild } from "./build.ts";
 import { openDataDirectory } from "./data-directory.ts";
 import { watchFigures } from "./figures.ts";
 import { type Log, type LogSink, makeLog, openLogSink } from "./log.ts";
 import type { Environment } from "./placement.ts";
-import { opsPortVariable, readSettings, type Settings } from "./settings.ts";
+import { readSettings, type Settings } from "./settings.ts";
 import { StartError } from "./start-error.ts";
 
 /** What a service finds when it starts: the same for each of them. */
@@ -117,7 +124,7 @@ export async function runService(
 function openHost(name: ServiceName, settings: Settings): ServiceHost {
   const { placement, logLevel, opsPort } = settings;
   const logSink = openLogSink();
-  const log = makeLog(name, logLevel, logSink.stream);
+  const log = makeLog(processNameOf(name, placement), logLevel, logSink.stream);
   const dataDir = openDataDirectory(placement.dataDir);
   const identity = openIdentity(join(dataDir, "keys"), name);
   const home = makeHome({ name, onFault: (fault) => log.error({ err: fault }, "a fault in the service") });

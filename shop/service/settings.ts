@@ -1,5 +1,5 @@
 import { isAddressRange } from "@flotilla/kit";
-import type { Placement, ServiceName } from "../topology.ts";
+import { opsPortVariable, type Placement, type ServiceName } from "../topology.ts";
 import { type Environment, readPlacement } from "./placement.ts";
 import { type Places, type RegistrationSettings, readPlaces, readRegistration } from "./places.ts";
 import type { PostgresPlace } from "./postgres-place.ts";
@@ -60,10 +60,6 @@ function readLogLevel(text: string, problems: string[]): LogLevel {
   const level = logLevels.find((known) => known === text);
   if (!level) problems.push(`FLOTILLA_LOG_LEVEL: expected one of ${logLevels.join(", ")}, got ${JSON.stringify(text)}`);
   return level ?? "info";
-}
-
-export function opsPortVariable(name: ServiceName): string {
-  return `FLOTILLA_${name.toUpperCase()}_OPS_PORT`;
 }
 
 function readOpsPort(name: ServiceName, env: Environment, problems: string[]): number | undefined {

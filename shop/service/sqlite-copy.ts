@@ -34,8 +34,9 @@ async function tryToCopy(db: DatabaseSync, to: string, mayFail: boolean): Promis
 }
 
 function isBusy(error: unknown): boolean {
-  // BUSY and LOCKED.
-  return error instanceof Error && "errcode" in error && (error.errcode === 5 || error.errcode === 6);
+  // BUSY and LOCKED; and 0, "not an error", which is what Node says of a first step that was BUSY: it asks the connection,
+  // where SQLite does not note that.
+  return error instanceof Error && "errcode" in error && [0, 5, 6].includes(error.errcode as number);
 }
 
 function make(file: string): void {

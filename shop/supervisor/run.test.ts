@@ -1,6 +1,6 @@
 import { type ChildProcessByStdio, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { createConnection, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -78,7 +78,7 @@ test("the output names every endpoint, the data directory and how to go on, with
 
 test("what a service has to tell its person once is shown", async () => {
   const { said } = npmStart({ BEHAVIOUR: '{"users":"tells"}' });
-  expect(await said(/Press Ctrl\+C to stop/)).toContain("! users   the password is swordfish\n");
+  expect(await said(/Press Ctrl\+C to stop/)).toContain("! users     the password is swordfish\n");
 });
 
 test("in production neither a password nor the demo is shown", async () => {
@@ -107,7 +107,7 @@ test.skipIf(process.platform === "win32")(
     const { supervisor, said, ended } = npmStart({ BEHAVIOUR: '{"orders":"deaf"}' });
     const ports = portsIn(await said(/Press Ctrl\+C to stop/));
     supervisor.kill("SIGINT");
-    await said(/gateway stopped/);
+    await said(/gateway +stopped/);
     // A person's second key; the first 300 ms count as one key.
     const again = setInterval(() => supervisor.kill("SIGINT"), 50);
     const { code } = await ended;
@@ -167,8 +167,39 @@ test("a service that fails at the start ends with exit code 1 and its last words
   expect(output).toContain("orders ended before it was ready (exit code 3)");
 });
 
+const stores = { FLOTILLA_USERS_STORE: "postgres://shop@db/shop", FLOTILLA_ORDERS_STORE: "postgres://shop@db/shop" };
+
+test("--instances starts so many of each, and weighs more than FLOTILLA_INSTANCES", async () => {
+  const { supervisor, said, ended } = npmStart({ ...stores, FLOTILLA_INSTANCES: "gateway=2" }, [
+    "--instances",
+    "orders=2",
+  ]);
+  const output = await said(/Press Ctrl\+C to stop/);
+  const ready = [...output.matchAll(/✓ (\S+) +ready +http:/g)].map((match) => match[1]);
+  expect(ready.sort()).toEqual(["gateway", "orders.1", "orders.2", "users"]);
+  const ports = portsIn(output);
+  expect(ports).toHaveLength(4);
+  supervisor.kill("SIGINT");
+  expect((await ended).code).toBe(0);
+  await Promise.all(ports.map(untilGone));
+});
+
+test("several of a service on a file of SQLite are refused with exit code 2 before anything starts", async () => {
+  const { code, output } = await npmStart({ FLOTILLA_INSTANCES: "2" }).ended;
+  expect(code).toBe(2);
+  expect(output).toMatch(/2 of the User Service need a database .*FLOTILLA_USERS_STORE=postgres:/);
+  expect(output).toMatch(/2 of the Order Service need a database .*FLOTILLA_ORDERS_STORE=postgres:/);
+  expect(output).not.toContain("ready");
+  expect(readdirSync(dataDir)).toEqual([]);
+});
+
 test("settings that are wrong and arguments that are unknown end with exit code 2; help with 0", async () => {
   expect(await npmStart({ FLOTILLA_MODE: "prod" }).ended).toMatchObject({ code: 2 });
-  expect(await npmStart({}, ["--prot"]).ended).toMatchObject({ code: 2 });
+  for (const args of [["--prot"], ["production"], ["--instances"], ["--instances", "9"], ["--instances="]]) {
+    expect(await npmStart({}, args).ended, args.join(" ")).toMatchObject({ code: 2 });
+  }
+  expect(await npmStart({}, ["--prot"]).ended).toMatchObject({
+    output: "✗ Unknown option '--prot'. See: npm start -- --help\n",
+  });
   expect(await npmStart({}, ["--help"]).ended).toMatchObject({ code: 0, output: expect.stringContaining("Usage") });
 });

@@ -1,6 +1,9 @@
+import { parseArgs } from "node:util";
 import { type Environment, readPlacement } from "../service/placement.ts";
 import { exitCodeOf, StartError } from "../service/start-error.ts";
 import type { ServiceName } from "../topology.ts";
+import { instancesMax, readInstances } from "./instances.ts";
+import { portStep } from "./ports.ts";
 import { makeScreen, type Output, type Screen } from "./screen.ts";
 import { onStopSignals } from "./stop-signals.ts";
 import { type System, startSystem } from "./system.ts";
@@ -16,11 +19,17 @@ export interface RunOptions {
   readonly exit: (code: number) => void;
 }
 
-const usage = `Usage: npm start
+const usage = `Usage: npm start [-- --instances N]
 
 Starts the User Service, the Order Service and the API Gateway, and keeps them running until Ctrl+C.
 
+Options:
+  --instances N          so many processes of each service, or such as users=2,orders=3 (1 to ${instancesMax}); those with
+                         a store need a database that they share. The second of each listens ${portStep} ports above the first
+
 Environment:
+  FLOTILLA_INSTANCES     as --instances
+  FLOTILLA_USERS_STORE   postgres://USER:PASSWORD@HOST/DATABASE; default: a file of SQLite. FLOTILLA_ORDERS_STORE likewise
   FLOTILLA_GATEWAY_PORT  8080     FLOTILLA_USERS_PORT  8081     FLOTILLA_ORDERS_PORT  8082     (0: any free port)
   FLOTILLA_HOST          127.0.0.1
   FLOTILLA_DATA          data directory; default: data in the repository
@@ -33,19 +42,17 @@ Exit codes: 0 stopped in good order, 1 a service failed, 2 the settings, a port 
 
 /** The whole of `npm start`. Resolves with the exit code when the system ended. */
 export async function run({ args, env, out, err, entryOf, exit }: RunOptions): Promise<number> {
-  if (args.includes("--help") || args.includes("-h")) {
-    out.write(usage);
-    return 0;
-  }
   const screen = makeScreen({ out, err, env });
-  if (args.length > 0) {
-    screen.showError(`Unknown argument ${args[0]}. See: npm start -- --help`);
-    return 2;
-  }
   try {
+    const { help, instances: wanted = env.FLOTILLA_INSTANCES || undefined } = readArgs(args);
+    if (help) {
+      out.write(usage);
+      return 0;
+    }
     const placement = readPlacement(env);
+    const instances = readInstances(wanted, env);
     const startedMs = performance.now();
-    const system = startSystem({ placement, env, report: screen.show, ...(entryOf && { entryOf }) });
+    const system = startSystem({ placement, instances, env, report: screen.show, ...(entryOf && { entryOf }) });
     using _ = stopWith(system, screen, exit);
     const ready = await system.ready.catch((error: unknown) => {
       if (error instanceof StartError && error.reason === "stopped") return undefined;
@@ -59,6 +66,15 @@ export async function run({ args, env, out, err, entryOf, exit }: RunOptions): P
     if (!(error instanceof StartError)) throw error;
     screen.showError(error.message);
     return exitCodeOf(error);
+  }
+}
+
+function readArgs(args: readonly string[]): { readonly help?: boolean; readonly instances?: string } {
+  try {
+    const options = { help: { type: "boolean", short: "h" }, instances: { type: "string" } } as const;
+    return parseArgs({ args: [...args], options }).values;
+  } catch (error) {
+    throw new StartError("bad_settings", `${(error as Error).message}. See: npm start -- --help`);
   }
 }
 

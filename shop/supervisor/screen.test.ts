@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { eachService, topology } from "../topology.ts";
 import { makeScreen } from "./screen.ts";
 
 function screenOn({ isTTY = false, env = {} }: { isTTY?: boolean; env?: Record<string, string> }) {
@@ -34,16 +35,41 @@ test("a crash names the service, what ended it, its last words and when it is ba
   screen.show({ ...crash, crashes: 1, restartInMs: 80 });
   screen.show({ ...crash, crashes: 4, restartInMs: 700 });
   expect(written.err).toBe(
-    "✗ orders  crashed   (killed by SIGKILL); restarting in 80 ms\n    boom\n" +
-      "✗ orders  crashed   (killed by SIGKILL, 4 times in a row); restarting in 700 ms\n    boom\n",
+    "✗ orders    crashed   (killed by SIGKILL); restarting in 80 ms\n    boom\n" +
+      "✗ orders    crashed   (killed by SIGKILL, 4 times in a row); restarting in 700 ms\n    boom\n",
   );
 });
 
+test("processes are told apart by their numbers", () => {
+  const { written, screen } = screenOn({});
+  screen.show({ type: "ready", service: "gateway.2", url: "http://127.0.0.1:8090", afterMs: 400 });
+  screen.show({ ...crash, service: "orders.1", crashes: 1, restartInMs: 80 });
+  expect(written.out).toBe("✓ gateway.2 ready     http://127.0.0.1:8090  (0.40 s)\n");
+  expect(written.err).toContain("✗ orders.1  crashed   (killed by SIGKILL)");
+});
+
+const ports = eachService((name) => topology[name].port);
+const placement = { mode: "development", host: "127.0.0.1", ports, dataDir: "/data" } as const;
+const here = (port: number) => `http://127.0.0.1:${port}`;
+
 test("with the gateway at its default address the demo needs no setting", () => {
   const { written, screen } = screenOn({});
-  const ports = { users: 8081, orders: 8082, gateway: 8080 };
-  const urls = { users: "http://127.0.0.1:8081", orders: "http://127.0.0.1:8082", gateway: "http://127.0.0.1:8080" };
-  screen.showReady({ urls }, { mode: "development", host: "127.0.0.1", ports, dataDir: "/data" }, 1_234);
+  screen.showReady({ urls: eachService((name) => [here(ports[name])]) }, placement, 1_234);
   expect(written.out).toContain("Flotilla is ready (development, 1.23 s)\n");
   expect(written.out).toContain("\nTry: npm run demo\nPress Ctrl+C to stop\n");
+});
+
+test("of several instances every address is shown, under one title", () => {
+  const { written, screen } = screenOn({});
+  screen.showReady({ urls: eachService((name) => [here(ports[name]), here(ports[name] + 10)]) }, placement, 1_234);
+  expect(written.out).toContain(
+    "  API Gateway     http://127.0.0.1:8080/rpc/batch\n" +
+      "                  ws://127.0.0.1:8080/rpc\n" +
+      "                  http://127.0.0.1:8090/rpc/batch\n" +
+      "                  ws://127.0.0.1:8090/rpc\n" +
+      "  User Service    http://127.0.0.1:8081\n" +
+      "                  http://127.0.0.1:8091\n" +
+      "  Order Service   http://127.0.0.1:8082\n" +
+      "                  http://127.0.0.1:8092\n",
+  );
 });

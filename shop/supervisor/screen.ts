@@ -2,7 +2,7 @@ import pc from "picocolors";
 import {
   gatewayUrlDefault,
   type Placement,
-  type ServiceName,
+  type ProcessName,
   serviceNames,
   topology,
   urlVariable,
@@ -76,7 +76,7 @@ export function makeScreen({ out, err, env }: ScreenOptions): Screen {
 }
 
 /** A JSON line is the service's own log: as it is for a program to read, short and readable on a terminal. */
-function logLine(service: ServiceName, line: string, { pretty, c }: { pretty: boolean; c: Colours }): string {
+function logLine(service: ProcessName, line: string, { pretty, c }: { pretty: boolean; c: Colours }): string {
   const prefix = c.cyan(`[${service}]`);
   const isJson = line.startsWith("{");
   if (pretty) return `${prefix} ${visible(isJson ? prettyLogLine(line) : line)}`;
@@ -101,16 +101,24 @@ interface ReadyBlock {
 
 function readyText({ ready: { urls }, placement, tookMs, c }: ReadyBlock): string {
   const rows: [string, string][] = [
-    [topology.gateway.title, c.bold(`${urls.gateway}/rpc/batch`)],
-    ["", c.bold(`${urls.gateway.replace(/^http/, "ws")}/rpc`)],
-    ...topology.gateway.reaches.map((name): [string, string] => [topology[name].title, urls[name]]),
+    ...titled(topology.gateway.title, urls.gateway.flatMap(endpointsOf).map(c.bold)),
+    ...topology.gateway.reaches.flatMap((name) => titled(topology[name].title, urls[name])),
     ["Data directory", placement.dataDir],
   ];
   if (placement.mode === "development") rows.push(["Logins", "alice (admin), bob, charlie; password: password"]);
   const width = Math.max(...rows.map(([title]) => title.length)) + 2;
   const table = rows.map(([title, value]) => `  ${title.padEnd(width)}${value}\n`).join("");
   const title = `${c.green("Flotilla is ready")} (${placement.mode}, ${seconds(tookMs)})`;
-  return `\n${title}\n\n${table}\n${demoHint(urls.gateway, placement)}Press Ctrl+C to stop\n`;
+  return `\n${title}\n\n${table}\n${demoHint(urls.gateway[0]!, placement)}Press Ctrl+C to stop\n`;
+}
+
+/** The title stands before the first. */
+function titled(title: string, values: readonly string[]): [string, string][] {
+  return values.map((value, index) => [index === 0 ? title : "", value]);
+}
+
+function endpointsOf(gatewayUrl: string): string[] {
+  return [`${gatewayUrl}/rpc/batch`, `${gatewayUrl.replace(/^http/, "ws")}/rpc`];
 }
 
 /** The demo's accounts are there in development mode only, and it looks for the gateway where that is by default. */
@@ -120,9 +128,10 @@ function demoHint(gatewayUrl: string, { mode }: Placement): string {
   return `Try: ${variable}npm run demo\n`;
 }
 
-const nameWidth = Math.max(...serviceNames.map((name) => name.length));
+/** With room for the number of an instance. */
+const nameWidth = Math.max(...serviceNames.map((name) => `${name}.1`.length));
 
-function padded(name: ServiceName): string {
+function padded(name: ProcessName): string {
   return name.padEnd(nameWidth);
 }
 

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import type { Environment } from "../service/placement.ts";
 import { StartError } from "../service/start-error.ts";
-import type { ServiceName } from "../topology.ts";
+import type { ProcessName } from "../topology.ts";
 import { type Backoff, restartDelayMs } from "./backoff.ts";
 import type { Report } from "./events.ts";
 import { type HeartbeatOptions, watchHeartbeat } from "./heartbeat.ts";
@@ -12,7 +12,7 @@ import { untilReady } from "./readiness.ts";
 const lastLinesMax = 10;
 
 export interface ServiceOptions {
-  readonly name: ServiceName;
+  readonly name: ProcessName;
   /** Absolute path of the file Node runs. */
   readonly entry: string;
   /** The whole environment of the process. */
@@ -49,7 +49,7 @@ export class Service {
     return this.#ended.promise;
   }
 
-  get name(): ServiceName {
+  get name(): ProcessName {
     return this.#options.name;
   }
 

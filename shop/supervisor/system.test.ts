@@ -2,9 +2,10 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { afterEach, beforeEach, expect, test } from "vitest";
-import type { ServiceName } from "../topology.ts";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { eachService, type ProcessName } from "../topology.ts";
 import type { SystemEvent } from "./events.ts";
+import { oneOfEach } from "./instances.ts";
 import { lockDataDirectory } from "./lock.ts";
 import { type System, type SystemOptions, startSystem } from "./system.ts";
 
@@ -19,14 +20,16 @@ afterEach(async () => {
   rmSync(dataDir, { recursive: true, force: true });
 });
 
+/** In the environment of whoever starts a system; no service is to hear of them. */
+const strayPlaces = { FLOTILLA_ORDERS_URL: "http://elsewhere:1", FLOTILLA_INSTANCE: "7", FLOTILLA_INSTANCES: "3" };
 const entry = fileURLToPath(new URL("fixtures/service.ts", import.meta.url));
 
-function start(behaviour: Partial<Record<ServiceName, string>> = {}, options: Partial<SystemOptions> = {}) {
+function start(behaviour: Partial<Record<ProcessName, string>> = {}, options: Partial<SystemOptions> = {}) {
   const events: SystemEvent[] = [];
   const waiting: { type: SystemEvent["type"]; nth: number; found: (event: SystemEvent) => void }[] = [];
   const system = startSystem({
-    placement: { mode: "development", host: "127.0.0.1", ports: { users: 0, orders: 0, gateway: 0 }, dataDir },
-    env: { BEHAVIOUR: JSON.stringify(behaviour), FLOTILLA_ORDERS_URL: "http://elsewhere:1" },
+    placement: { mode: "development", host: "127.0.0.1", ports: eachService(() => 0), dataDir },
+    env: { BEHAVIOUR: JSON.stringify(behaviour), ...strayPlaces },
     entryOf: () => entry,
     report(event) {
       events.push(event);
@@ -44,8 +47,9 @@ function start(behaviour: Partial<Record<ServiceName, string>> = {}, options: Pa
   return { system, events, event };
 }
 
-async function ask(url: string, path: string): Promise<string> {
-  return (await fetch(`${url}${path}`)).text();
+/** Of several processes the first, or the one with the given number. */
+async function ask(urls: readonly string[], path: string, instance = 1): Promise<string> {
+  return (await fetch(`${urls[instance - 1]}${path}`)).text();
 }
 
 function isAlive(pid: number): boolean {
@@ -60,7 +64,7 @@ test("ready when all three services are, and after a stop nothing is left", asyn
   const { system, events } = start();
   const { urls } = await system.ready;
   expect(events.filter(({ type }) => type === "ready")).toHaveLength(3);
-  const pids = await Promise.all(Object.values(urls).map(async (url) => Number(await ask(url, "/pid"))));
+  const pids = await Promise.all(Object.values(urls).map(async (own) => Number(await ask(own, "/pid"))));
   expect(pids.every(isAlive)).toBe(true);
   expect(await system.stop()).toEqual({ drained: true });
   expect(pids.some(isAlive)).toBe(false);
@@ -71,10 +75,10 @@ test("a service learns only the addresses of those it may reach, whatever our ow
   const { system } = start();
   const { urls } = await system.ready;
   const users = JSON.parse(await ask(urls.users, "/environment"));
-  expect(users).not.toHaveProperty("FLOTILLA_ORDERS_URL");
+  for (const stray of Object.keys(strayPlaces)) expect(users).not.toHaveProperty(stray);
   expect(JSON.parse(await ask(urls.gateway, "/environment"))).toMatchObject({
-    FLOTILLA_ORDERS_URL: urls.orders,
-    FLOTILLA_USERS_URL: urls.users,
+    FLOTILLA_ORDERS_URL: urls.orders[0],
+    FLOTILLA_USERS_URL: urls.users[0],
   });
 });
 
@@ -109,7 +113,7 @@ test("a service that crashes is shown, restarted after its backoff, and ready ag
     await ask(urls.orders, "/crash").catch(() => undefined);
     const seen = { service: "orders", how: "exit code 1", lastLines: ["boom"], crashes: nth + 1, restartInMs };
     expect(await crashed).toMatchObject(seen);
-    expect(await again).toMatchObject({ service: "orders", url: urls.orders });
+    expect(await again).toMatchObject({ service: "orders", url: urls.orders[0] });
   }
   expect(await ask(urls.orders, "/pid")).not.toBe(before);
 });
@@ -129,7 +133,7 @@ test("a service whose event loop is held up is shown, killed and started again; 
   const backoff = { firstMs: 2, longestMs: 8, forgiveMs: 60_000 };
   const { system, events, event } = start({}, { backoff, heartbeat: { everyMs: 100, missedMax: 20 } });
   const { urls } = await system.ready;
-  const before = await Promise.all([urls.orders, urls.users].map((url) => ask(url, "/pid")));
+  const before = await Promise.all([urls.orders, urls.users].map((own) => ask(own, "/pid")));
   const [silent, crashed, again] = [event("unresponsive"), event("crashed"), event("ready", 4)];
   ask(urls.orders, "/block").catch(() => undefined);
   expect(await silent).toMatchObject({ service: "orders", silentMs: 2_100 });
@@ -178,6 +182,68 @@ test("a stop before it is ready ends the start", async () => {
   await system.stop();
   await refused;
   lockDataDirectory(dataDir).release();
+});
+
+describe("with several instances of each service", () => {
+  const instances = { ...oneOfEach, users: 2, orders: 3, gateway: 2 };
+
+  test("all are ready, each knows its number and every address of those it reaches, and after a stop nothing is left", async () => {
+    const env = { FLOTILLA_USERS_OPS_PORT: "9100", FLOTILLA_GATEWAY_OPS_PORT: "none" };
+    const { system, events } = start({}, { instances, env });
+    const { urls } = await system.ready;
+    const ready = events.flatMap((event) => (event.type === "ready" ? event.service : []));
+    const all = ["gateway.1", "gateway.2", "orders.1", "orders.2", "orders.3", "users.1", "users.2"];
+    expect(ready.sort()).toEqual(all);
+    expect(new Set(Object.values(urls).flat()).size).toBe(all.length);
+    const second = JSON.parse(await ask(urls.gateway, "/environment", 2));
+    expect(second).toMatchObject({
+      FLOTILLA_INSTANCE: "2",
+      FLOTILLA_GATEWAY_PORT: new URL(urls.gateway[1]!).port,
+      FLOTILLA_GATEWAY_OPS_PORT: "none",
+      FLOTILLA_USERS_URL: urls.users.join(","),
+      FLOTILLA_ORDERS_URL: urls.orders.join(","),
+    });
+    const opsPorts = [1, 2].map(
+      async (n) => JSON.parse(await ask(urls.users, "/environment", n)).FLOTILLA_USERS_OPS_PORT,
+    );
+    expect(await Promise.all(opsPorts)).toEqual(["9100", "9110"]);
+    const every = Object.values(urls).flatMap((own) => own.map((_, i) => ask(own, "/pid", i + 1)));
+    const pids = (await Promise.all(every)).map(Number);
+    expect(pids.every(isAlive)).toBe(true);
+    expect(await system.stop()).toEqual({ drained: true });
+    expect(pids.some(isAlive)).toBe(false);
+  });
+
+  test("one that crashes is shown by its name and started again at its address, and the others are left alone", async () => {
+    const backoff = { firstMs: 2, longestMs: 8, forgiveMs: 60_000 };
+    const { system, event } = start({}, { instances, backoff });
+    const { urls } = await system.ready;
+    const pidsOf = () => Promise.all([1, 2, 3].map((n) => ask(urls.orders, "/pid", n)));
+    const before = await pidsOf();
+    const [crashed, again] = [event("crashed"), event("ready", 8)];
+    await ask(urls.orders, "/crash", 2).catch(() => undefined);
+    expect(await crashed).toMatchObject({ service: "orders.2", crashes: 1 });
+    expect(await again).toMatchObject({ service: "orders.2", url: urls.orders[1] });
+    const after = await pidsOf();
+    expect([after[0], after[2]]).toEqual([before[0], before[2]]);
+    expect(after[1]).not.toBe(before[1]);
+  });
+
+  test("all of a service are asked to end at once, and have ended before those that they reach are asked", async () => {
+    const { system, events } = start({ "orders.1": "impatient", "gateway.2": "impatient" }, { instances });
+    await system.ready;
+    expect(await system.stop()).toEqual({ drained: true });
+    const stopped = events.flatMap((event) => (event.type === "stopped" ? event.service.split(".")[0]! : []));
+    expect(stopped).toEqual(["gateway", "gateway", "orders", "orders", "orders", "users", "users"]);
+  });
+
+  test("one that fails at the start, or is late, is named", async () => {
+    await expect(start({ "orders.2": "fails" }, { instances }).system.ready).rejects.toThrow(
+      /orders.2 ended before it was ready \(exit code 3\)/,
+    );
+    const late = start({ "users.2": "never-ready" }, { instances, startMs: 300 });
+    await expect(late.system.ready).rejects.toThrow(/Not ready after 0.3 s: .*users\.2/);
+  });
 });
 
 test("stopping twice, and after the end, does nothing", async () => {

@@ -1,16 +1,31 @@
 import { fileURLToPath } from "node:url";
 import type { Environment } from "../service/placement.ts";
 import { StartError } from "../service/start-error.ts";
-import { type Placement, type ServiceName, serviceNames, topology, urlOf, variablesOf } from "../topology.ts";
+import {
+  eachService,
+  opsPortVariable,
+  type Placement,
+  type Placements,
+  processNameOf,
+  type ServiceName,
+  serviceNames,
+  topology,
+  urlOf,
+  variablesOf,
+} from "../topology.ts";
 import { type Backoff, backoffDefault } from "./backoff.ts";
 import type { Report } from "./events.ts";
 import { type HeartbeatOptions, heartbeatDefault } from "./heartbeat.ts";
+import { type InstanceCounts, oneOfEach } from "./instances.ts";
 import { type Lock, lockDataDirectory } from "./lock.ts";
-import { choosePorts } from "./ports.ts";
+import { choosePorts, portStep } from "./ports.ts";
 import { Service } from "./service.ts";
 
-/** A system that is not ready by then is not going to be. Milliseconds. */
-const startMsDefault = 30_000;
+/**
+ * For each process, because they start at once and share the machine. A system that is not ready by then is not going to
+ * be. Milliseconds.
+ */
+const startMsEach = 10_000;
 
 /** A service drains in at most 6 s; the others are asked to end after this although one has not. Milliseconds. */
 const drainMsDefault = 6_500;
@@ -20,6 +35,8 @@ const lastMsDefault = 1_500;
 
 export interface SystemOptions {
   readonly placement: Placement;
+  /** Default: one of each service. */
+  readonly instances?: InstanceCounts;
   /** What the services inherit besides their configuration. Default: nothing. */
   readonly env?: Environment;
   readonly report?: Report;
@@ -35,7 +52,7 @@ export interface SystemOptions {
 
 export interface System {
   /**
-   * Resolves when every service is ready. Rejects with `StartError` when that cannot be, or when `stop` or `kill` came
+   * Resolves when every process is ready. Rejects with `StartError` when that cannot be, or when `stop` or `kill` came
    * first; by then nothing is left running and the data directory is free again.
    */
   readonly ready: Promise<Ready>;
@@ -48,7 +65,8 @@ export interface System {
 }
 
 export interface Ready {
-  readonly urls: Readonly<Record<ServiceName, string>>;
+  /** By service, where each of its processes is. */
+  readonly urls: Readonly<Record<ServiceName, readonly string[]>>;
 }
 
 export interface Outcome {
@@ -66,7 +84,8 @@ class ShopSystem implements System {
   readonly done: Promise<Outcome>;
   readonly #options: SystemOptions;
   #lock: Lock | undefined;
-  #services: readonly Service[] = [];
+  /** Of each service all its processes. */
+  #services: readonly (readonly Service[])[] = [];
   #stopping = false;
   #stopped: Promise<Outcome> | undefined;
 
@@ -91,40 +110,43 @@ class ShopSystem implements System {
 
   kill(): Promise<Outcome> {
     this.#stopping = true;
-    for (const service of this.#services) service.kill();
+    for (const service of this.#services.flat()) service.kill();
     return this.done;
   }
 
   async #start(): Promise<Ready> {
-    const { placement, startMs = startMsDefault } = this.#options;
+    const { placement, instances = oneOfEach } = this.#options;
     this.#lock = lockDataDirectory(placement.dataDir);
-    const at = { ...placement, ports: await choosePorts(placement) };
+    const all = await choosePorts(placement, instances);
     if (this.#stopping) throw new StartError("stopped", "The system was stopped before it was ready.");
-    this.#services = serviceNames.map((name) => this.#makeService(name, at));
-    await this.#allReady(startMs);
-    return { urls: { users: urlOf("users", at), orders: urlOf("orders", at), gateway: urlOf("gateway", at) } };
+    this.#services = serviceNames.map((name) => all[name].map((at) => this.#makeService(name, at, all)));
+    await this.#allReady(this.#options.startMs ?? startMsEach * this.#services.flat().length);
+    return { urls: eachService((name) => all[name].map((at) => urlOf(name, at))) };
   }
 
-  #makeService(name: ServiceName, at: Placement): Service {
+  #makeService(name: ServiceName, at: Placement, all: Placements): Service {
     const { env = {}, report = () => undefined, entryOf = entryPath } = this.#options;
     const { backoff = backoffDefault, heartbeat = heartbeatDefault, random = Math.random } = this.#options;
-    const environment = { ...withoutPlaces(env), ...variablesOf(name, at) };
-    const place = { name, entry: entryOf(name), env: environment, url: urlOf(name, at) };
-    return new Service({ ...place, backoff, heartbeat, random, report });
+    const environment = { ...withoutPlaces(env), ...opsPortOf(name, at, env), ...variablesOf(name, at, all) };
+    const own = { name: processNameOf(name, at), entry: entryOf(name), env: environment, url: urlOf(name, at) };
+    return new Service({ ...own, backoff, heartbeat, random, report });
   }
 
   async #allReady(startMs: number): Promise<void> {
     const late = Promise.withResolvers<never>();
     const timer = setTimeout(() => late.reject(this.#tooLate(startMs)), startMs);
     try {
-      await Promise.race([Promise.all(this.#services.map((service) => service.start())), late.promise]);
+      await Promise.race([Promise.all(this.#services.flat().map((service) => service.start())), late.promise]);
     } finally {
       clearTimeout(timer);
     }
   }
 
   #tooLate(startMs: number): StartError {
-    const missing = this.#services.filter((service) => !service.wasReady).map((service) => service.name);
+    const missing = this.#services
+      .flat()
+      .filter((service) => !service.wasReady)
+      .map((service) => service.name);
     return new StartError("timed_out", `Not ready after ${startMs / 1_000} s: ${missing.join(", ")}`);
   }
 
@@ -134,9 +156,9 @@ class ShopSystem implements System {
     const hurry = Promise.withResolvers<void>();
     const hurryLater = setTimeout(hurry.resolve, drainMs);
     const killLater = setTimeout(() => void this.kill(), drainMs + lastMs);
-    for (const service of this.#services.toReversed()) {
-      service.stop();
-      await Promise.race([service.ended, hurry.promise]);
+    for (const instances of this.#services.toReversed()) {
+      for (const service of instances) service.stop();
+      await Promise.race([Promise.all(instances.map((service) => service.ended)), hurry.promise]);
     }
     return this.done.finally(() => {
       clearTimeout(killLater);
@@ -145,9 +167,10 @@ class ShopSystem implements System {
   }
 
   async #ended(): Promise<Outcome> {
-    await Promise.all(this.#services.map((service) => service.ended));
+    const all = this.#services.flat();
+    await Promise.all(all.map((service) => service.ended));
     this.#lock?.release();
-    return { drained: this.#services.every((service) => service.drained) };
+    return { drained: all.every((service) => service.drained) };
   }
 }
 
@@ -157,5 +180,13 @@ function entryPath(name: ServiceName): string {
 
 /** A service is told where it and whom it reaches are, and no more, whatever the supervisor's environment says. */
 function withoutPlaces(env: Environment): Environment {
-  return Object.fromEntries(Object.entries(env).filter(([name]) => !/^FLOTILLA_[A-Z]+_(PORT|URL)$/.test(name)));
+  const place = /^FLOTILLA_([A-Z]+_(PORT|URL)|INSTANCES?)$/;
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !place.test(name)));
+}
+
+/** As its port, that for operations is so much above the one of the first instance. What is no port, the service refuses. */
+function opsPortOf(name: ServiceName, { instance = 1 }: Placement, env: Environment): Environment {
+  const variable = opsPortVariable(name);
+  const port = Number(env[variable] || 0);
+  return Number.isInteger(port) && port > 0 ? { [variable]: String(port + (instance - 1) * portStep) } : {};
 }

@@ -5,7 +5,15 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { choosePorts } from "../../shop/supervisor/ports.ts";
 import { isReady } from "../../shop/supervisor/readiness.ts";
-import { type Placement, type ServiceName, serviceNames, topology, urlOf, variablesOf } from "../../shop/topology.ts";
+import {
+  eachService,
+  type ServiceName,
+  serviceNames,
+  topology,
+  urlOf,
+  urlVariable,
+  variablesOf,
+} from "../../shop/topology.ts";
 import { until } from "../process-harness.ts";
 
 export interface InstancesOptions {
@@ -34,15 +42,16 @@ interface Running {
 
 export async function startInstances({ count, env, placeOf }: InstancesOptions): Promise<ShopInstances> {
   const dataDir = mkdtempSync(join(tmpdir(), "flotilla-instances-"));
-  const placements: Placement[] = [];
-  while (placements.length < count) {
-    const ports = await choosePorts({ host: "127.0.0.1", ports: { users: 0, orders: 0, gateway: 0 } });
-    placements.push({ mode: "development", host: "127.0.0.1", dataDir, ports });
-  }
+  const anyPorts = eachService(() => 0);
+  const all = await choosePorts(
+    { mode: "development", host: "127.0.0.1", dataDir, ports: anyPorts },
+    eachService(() => count),
+  );
+  const indexes = Array.from({ length: count }, (_, index) => index);
   const running = new Map<string, Running>();
   const output = new Map<string, string>();
   const keyOf = (name: ServiceName, index: number) => `${name} ${index}`;
-  const urlsOf = (name: ServiceName) => placements.map((placement) => urlOf(name, placement));
+  const urlsOf = (name: ServiceName) => all[name].map((at) => urlOf(name, at));
   const shop: ShopInstances = {
     urlsOf,
     start,
@@ -52,7 +61,7 @@ export async function startInstances({ count, env, placeOf }: InstancesOptions):
   };
   try {
     // One after the other: the first of each makes the keys and the tables.
-    for (const name of serviceNames) for (const index of placements.keys()) await start(name, index);
+    for (const name of serviceNames) for (const index of indexes) await start(name, index);
   } catch (error) {
     await removeAll();
     throw error;
@@ -61,11 +70,11 @@ export async function startInstances({ count, env, placeOf }: InstancesOptions):
 
   async function start(name: ServiceName, index: number): Promise<void> {
     const key = keyOf(name, index);
-    const find = placeOf ?? ((other: ServiceName) => urlsOf(other).join(","));
-    const places = { FLOTILLA_USERS_URL: find("users"), FLOTILLA_ORDERS_URL: find("orders") };
+    const at = all[name][index]!;
+    const places = placeOf && topology[name].reaches.map((other) => [urlVariable(other), placeOf(other)]);
     const entry = fileURLToPath(new URL(`../../shop/${topology[name].entry}`, import.meta.url));
     const child = spawn(process.execPath, [entry], {
-      env: { ...env, ...variablesOf(name, placements[index]!), ...places },
+      env: { ...env, ...variablesOf(name, at, all), ...(places && Object.fromEntries(places)) },
       stdio: ["ignore", "pipe", "pipe"],
     });
     const note = (chunk: Buffer) => output.set(key, ((output.get(key) ?? "") + chunk.toString()).slice(-10_000));
@@ -79,7 +88,7 @@ export async function startInstances({ count, env, placeOf }: InstancesOptions):
     });
     await until(async () => {
       if (hasEnded) throw new Error(`${key} ended before it was ready:\n${output.get(key)}`);
-      return await isReady(urlOf(name, placements[index]!));
+      return await isReady(urlOf(name, at));
     }, `${key} is ready`);
   }
 
@@ -94,7 +103,7 @@ export async function startInstances({ count, env, placeOf }: InstancesOptions):
   async function dispose(): Promise<void> {
     try {
       for (const name of serviceNames.toReversed()) {
-        for (const index of placements.keys()) {
+        for (const index of indexes) {
           if (!running.has(keyOf(name, index))) continue;
           const code = await end(name, index, "SIGTERM");
           if (code !== 0)

@@ -3,7 +3,7 @@ import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { expect, test } from "vitest";
 import { until } from "../process-harness.ts";
 import { makeRandom } from "../random.ts";
-import { makeProxy, type Wire, type ProxyOptions } from "./proxy.ts";
+import { makeProxy, type ProxyOptions, type Wire } from "./proxy.ts";
 
 /** A pair of sockets with a proxy between them; `far` is the one that was connected to. */
 interface Pair extends AsyncDisposable {

@@ -5,9 +5,10 @@ import { expect, test } from "vitest";
 import { makeGatewayClient } from "../../shop/cli/gateway-client.ts";
 import { runTenSteps } from "../../shop/cli/ten-steps.ts";
 import { startSystem } from "../../shop/supervisor/system.ts";
+import { eachService } from "../../shop/topology.ts";
 import { startPostgres, whyNoPostgres } from "../postgres.ts";
 
-const ports = { users: 0, orders: 0, gateway: 0 };
+const ports = eachService(() => 0);
 
 test.skipIf(whyNoPostgres)(
   "the ten steps are done on PostgreSQL, again after a restart, and no file of SQLite is made",
@@ -24,7 +25,7 @@ test.skipIf(whyNoPostgres)(
         const system = startSystem({ placement: { mode: "development", host: "127.0.0.1", ports, dataDir }, env });
         try {
           const lines: string[] = [];
-          await runTenSteps(makeGatewayClient((await system.ready).urls.gateway), (line) => lines.push(line));
+          await runTenSteps(makeGatewayClient((await system.ready).urls.gateway[0]!), (line) => lines.push(line));
           expect(lines).toContain("=== Demo Complete ===");
         } finally {
           await system.stop();
