@@ -1,12 +1,12 @@
 import { RpcSession, type RpcStub, type RpcTarget } from "capnweb";
 import { systemClock } from "../base/clock.ts";
 import { outsideContext } from "../base/context.ts";
-import type { FlotillaError } from "../base/errors.ts";
+import { type FlotillaError, toFlotillaError } from "../base/errors.ts";
 import { edgeLimits } from "../base/limits.ts";
 import { afterTurn } from "../base/platform.ts";
 import type { Channel } from "../transport/channel.ts";
 import { makeTransport, type Transport, type TransportOptions } from "../transport/transport.ts";
-import { makeRedact, type OnHiddenError, redactMessage } from "./redact.ts";
+import { makeRedact, type OnHiddenError, redactMessage, tellHidden } from "./redact.ts";
 import { refuseCalls } from "./stopping.ts";
 
 /** One live connection between two processes, with both directions' main objects. */
@@ -135,9 +135,10 @@ export function openSession(channel: Channel, options: SessionOptions = {}): Ses
     if (!hear) return;
     try {
       await hear();
-    } finally {
-      transport.sayStopping();
+    } catch (fault) {
+      tellHidden(onHiddenError, toFlotillaError(fault));
     }
+    transport.sayStopping();
   }
 }
 
