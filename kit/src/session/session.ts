@@ -58,10 +58,7 @@ export function openSession(channel: Channel, options: SessionOptions = {}): Ses
     listen: (events) =>
       channel.listen({
         frame: (text) => events.frame(drained ? refuseCalls(text, channel.framing) : text),
-        closed(reason) {
-          events.closed(reason);
-          over.resolve(reason);
-        },
+        closed: events.closed,
       }),
   };
   const transport = makeTransport(watched, {
@@ -71,6 +68,7 @@ export function openSession(channel: Channel, options: SessionOptions = {}): Ses
     callContext: options.callContext,
     pace: options.pace,
     onRefused: options.onRefused,
+    onFailed: over.resolve,
     answers: options.answers,
     onStopping,
     onFrame: options.onFrame,
@@ -116,7 +114,6 @@ export function openSession(channel: Channel, options: SessionOptions = {}): Ses
     },
     close(reason) {
       transport.close(reason.code === "unavailable" ? 1001 : 1008, reason);
-      over.resolve(reason);
     },
     closed: over.promise,
   };
