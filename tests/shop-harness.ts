@@ -151,6 +151,8 @@ export async function makeShop(options: ShopOptions = {}) {
     /** The Order Service's link to the home of the users. */
     usersForOrders,
     orders,
+    /** The User Service as the gateway has it. */
+    usersForGateway: usersAll,
     gateway,
     introductions,
     /** The outside client's stub of the gateway. */

@@ -38,6 +38,27 @@ test("calls on an account can be pipelined: it is had and used in one round trip
   expect(shop.clock.monotonicMs() - startMs).toBeLessThanOrEqual(20 + 3 * 20);
 });
 
+test("a call that is under way is answered, though its account is given back meanwhile", async () => {
+  await using shop = await makeShop();
+  const { token } = await shop.login("bob");
+  const held = await run(shop, shop.client.account(token));
+  const first = held.createOrder(someItems);
+  held[Symbol.dispose]();
+  expect(await run(shop, first)).toMatchObject({ orderId: "order1" });
+  const promised = shop.client.account(token);
+  const second = promised.createOrder(someItems);
+  promised[Symbol.dispose]();
+  expect(await run(shop, second)).toMatchObject({ orderId: "order2" });
+  const alice = await shop.login("alice");
+  const account = shop.client.account(alice.token);
+  const administration = account.administration();
+  const roles = administration.listRoles();
+  for (const given of [administration, account]) given[Symbol.dispose]();
+  expect(await run(shop, roles)).not.toHaveLength(0);
+  await shop.clock.advance(10);
+  expect(shop.introductions.size).toBe(0);
+});
+
 test("who has no token gets no account", async () => {
   await using shop = await makeShop();
   await expect(run(shop, shop.client.account("none"))).rejects.toMatchObject(invalidToken);

@@ -126,18 +126,36 @@ export function makeGate({ gateway, users, clock, rates, bulkheads: given, onRef
 
   /**
    * An object with the methods of `costsOf`, each of which is `run`; what is refused for a limit is counted.
-   * Owns `behind`.
+   * Owns `behind`, which calls that are under way when it is given back still need.
    */
   function charging<Name extends string>(
     costsOf: Readonly<Record<Name, Cost>>,
     run: (name: Name, cost: Cost, args: readonly unknown[]) => Promise<unknown>,
     behind?: Disposable,
   ): object {
+    let underWay = 0;
+    let isGivenBack = false;
+    const endUnused = () => {
+      if (isGivenBack && underWay === 0) behind?.[Symbol.dispose]();
+    };
+    const call = async (name: Name, cost: Cost, args: readonly unknown[]) => {
+      underWay += 1;
+      try {
+        return await counted(run(name, cost, args));
+      } finally {
+        underWay -= 1;
+        endUnused();
+      }
+    };
     const methods = (Object.entries(costsOf) as [Name, Cost][]).map(([name, cost]) => [
       name,
-      (...args: unknown[]) => counted(run(name, cost, args)),
+      (...args: unknown[]) => call(name, cost, args),
     ]);
-    return { ...Object.fromEntries(methods), [Symbol.dispose]: () => behind?.[Symbol.dispose]() };
+    const dispose = () => {
+      isGivenBack = true;
+      endUnused();
+    };
+    return { ...Object.fromEntries(methods), [Symbol.dispose]: dispose };
   }
 
   async function counted(answer: Promise<unknown>): Promise<unknown> {

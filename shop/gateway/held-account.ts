@@ -93,13 +93,15 @@ export class HeldAccount implements Disposable {
     const before = this.#held;
     try {
       if (this.#token === undefined) throw this.#refusal;
-      const next = await obtain(this.#token, this.#users, except);
-      if (this.#isDisposed) {
-        next.stub[Symbol.dispose]();
-        return before;
-      }
-      this.#left = this.#left.filter((held) => isSameSession(held) || held.stub[Symbol.dispose]());
-      this.#left.push(before);
+      const obtained = await obtain(this.#token, this.#users, except);
+      // No other is there, or this one was left before: one is held at each, however often it is tried.
+      const known = [before, ...this.#left].find((held) => isOfOneSession(held, obtained));
+      if (known || this.#isDisposed) obtained.stub[Symbol.dispose]();
+      if (this.#isDisposed) return before;
+      const next = known ?? obtained;
+      this.#left = [...this.#left, before].filter(
+        (held) => held !== next && (isSameSession(held) || held.stub[Symbol.dispose]()),
+      );
       this.#held = next;
       return next;
     } catch (error) {
@@ -128,4 +130,8 @@ function isLive(held: Held): boolean {
 
 function isSameSession({ from, sessionNumber }: Held): boolean {
   return from.isOpen && from.sessionNumber === sessionNumber;
+}
+
+function isOfOneSession(one: Held, other: Held): boolean {
+  return one.from === other.from && one.sessionNumber === other.sessionNumber;
 }

@@ -90,7 +90,8 @@ export function makeConnections(place: PostgresPlace, application: string, limit
       await prepareSession(client);
       return server;
     } finally {
-      await client.end();
+      // A server that is gone by now does not answer to it.
+      await Promise.race([client.end(), pause(connectMsMax, undefined, { ref: false })]);
     }
   }
 

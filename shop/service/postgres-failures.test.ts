@@ -211,6 +211,19 @@ describe.skipIf(whyNoPostgres)(
         other.mute(false);
         expect(await texts(db)).toEqual(["before"]);
       });
+
+      it("a server is gone in the moment in which it was found: the others are asked again", async () => {
+        await using one = await makeWire(server.port);
+        await using other = await makeWire(server.port);
+        other.mute(true);
+        const gone = one.muteAt(terminate);
+        const opening = open({ connectMsMax: 200 }, through(one.port, other.port));
+        await gone;
+        other.mute(false);
+        await using db = await opening;
+        await add(db, "found");
+        expect(await texts(db)).toEqual(["found"]);
+      });
     });
   },
 );
@@ -221,15 +234,22 @@ interface Wire extends AsyncDisposable {
   cutAt(word: string): void;
   /** While it is, nothing is passed on in either direction, on any connection. */
   mute(isMute: boolean): void;
+  /** Is mute from what has `word` in it on; resolves then. */
+  muteAt(word: string): Promise<void>;
 }
+
+/** By which a client takes its leave. */
+const terminate = "X\0\0\0\x04";
 
 /** Stands between a store and its server. */
 async function makeWire(to: number): Promise<Wire> {
   let cut: string | undefined;
   let isMute = false;
+  let last: { readonly word: string; onMute(): void } | undefined;
   const sockets = new Set<Socket>();
-  const server = createServer((near) => {
+  const server = createServer({ allowHalfOpen: true }, (near) => {
     const far = connect(to, "127.0.0.1");
+    near.on("end", () => isMute || near.end());
     let isCut = false;
     for (const socket of [near, far]) {
       sockets.add(socket);
@@ -240,6 +260,11 @@ async function makeWire(to: number): Promise<Wire> {
       });
     }
     near.on("data", (bytes) => {
+      if (last && bytes.includes(last.word)) {
+        isMute = true;
+        last.onMute();
+        last = undefined;
+      }
       if (isMute) return;
       if (cut !== undefined && bytes.includes(cut)) {
         cut = undefined;
@@ -264,6 +289,10 @@ async function makeWire(to: number): Promise<Wire> {
     mute: (is) => {
       isMute = is;
     },
+    muteAt: (word) =>
+      new Promise((onMute) => {
+        last = { word, onMute };
+      }),
     async [Symbol.asyncDispose]() {
       for (const socket of sockets) socket.destroy();
       server.close();

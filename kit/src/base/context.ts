@@ -1,4 +1,5 @@
 import { type Clock, systemClock } from "./clock.ts";
+import { FlotillaError } from "./errors.ts";
 import { isServiceName, isTraceId, newSpanId, newTraceId } from "./ids.ts";
 import { callersMax, deadlineMsDefault, deadlineMsMax } from "./limits.ts";
 import { makeStorage } from "./platform.ts";
@@ -71,6 +72,20 @@ export function withOwnDeadline<T>(run: () => T, clock: Clock = systemClock): T 
   const outer = storage.getStore();
   const request = outer ? { traceId: outer.traceId, callers: outer.callers } : {};
   return storage.run(undefined, () => withContext(request, run, clock));
+}
+
+/**
+ * What the current call waits for before it is sent, at most until its deadline: it has that from the start.
+ * @throws FlotillaError `deadline_exceeded`.
+ */
+export function inTime<T>(awaited: Promise<T>, clock: Clock): Promise<T> {
+  const context = storage.getStore();
+  if (!context) return awaited;
+  const late = Promise.withResolvers<never>();
+  const cancel = clock.after(context.deadlineAtMs - clock.monotonicMs(), () =>
+    late.reject(new FlotillaError("deadline_exceeded", "The call took longer than its deadline")),
+  );
+  return Promise.race([awaited, late.promise]).finally(cancel);
 }
 
 /** Runs `run` outside any call: for what outlives the call that happened to start it, such as a connection. */

@@ -305,7 +305,7 @@ describe("what yields nothing", () => {
     const { promise } = Promise.withResolvers<RpcTarget>();
     const call = (trio.door as unknown as { open(value: unknown): Promise<string> }).open(new RpcPromise(promise));
     await expect(trio.clock.run(call)).rejects.toMatchObject({ code: "invalid_argument" });
-    expect((await trio.gifterToRecipient.far.closed).code).toBe("unavailable");
+    expect((await trio.gifterToRecipient.far.closed).code).toBe("invalid_argument");
   });
 });
 

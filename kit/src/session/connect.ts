@@ -65,7 +65,10 @@ export function connect<T extends RpcTarget>(options: ConnectOptions): Connectio
   function dial(): Dialing {
     const hello = self && sayHello(self, name);
     const socket = new WebSocket(href, [subprotocol], {
-      ...(socketPath !== undefined && { createConnection: () => connectSocket(socketPath) }),
+      // The time-out of the handshake is the socket's: of a port `ws` sets it itself.
+      ...(socketPath !== undefined && {
+        createConnection: () => connectSocket({ path: socketPath, timeout: handshakeMsMax }),
+      }),
       headers: hello ? { [helloHeader]: hello.header } : {},
       maxPayload: (options.limits ?? linkLimits).frameBytesMax,
       perMessageDeflate: false,

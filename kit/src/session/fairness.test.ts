@@ -51,6 +51,22 @@ describe("a session that asks for much", () => {
     send(...times(100, (index) => JSON.stringify(["release", index + 1, 1])));
   });
 
+  test("has nothing begun for it any more once it is over, though its socket is not closed yet", async () => {
+    await using rig = makeRig();
+    const { desk, url, running } = await setUp(rig);
+    const { socket, send } = await open(rig, url);
+    send(...times(turnsPerSessionMax + 5, () => call("hang")));
+    await until(() => running("hang") === turnsPerSessionMax, "its share runs");
+    // The server's word that it closes goes unanswered.
+    socket.pause();
+    send("no message");
+    await until(() => desk.live() === 0, "the session is over");
+    expect(desk.calls).toHaveLength(turnsPerSessionMax);
+    desk.answerAll();
+    for (let turn = 0; turn < 5; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+    expect(desk.calls).toHaveLength(turnsPerSessionMax);
+  });
+
   test("does not keep a neighbour at its address waiting", async () => {
     await using rig = makeRig();
     const { desk, url, running, stats } = await setUp(rig);

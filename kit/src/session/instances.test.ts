@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
+import { currentContext, withContext } from "../base/context.ts";
 import { FlotillaError } from "../base/errors.ts";
 import { type Desk, makeDesk } from "../testing/desk.ts";
-import { makeRig, until } from "../testing/index.ts";
+import { makeRig, makeVirtualClock, outcome, until } from "../testing/index.ts";
 import { spawnChild } from "../testing/child.ts";
 import { connectAll } from "./instances.ts";
 
@@ -175,5 +176,30 @@ describe("calls to several instances", () => {
     await expect(all.call((main) => main.add(1, 2))).rejects.toMatchObject({ reason: "connection_refused" });
     expect(all.isOpen).toBe(false);
     expect(() => connectAll({ name: "home", urls: [] })).toThrow(TypeError);
+  });
+});
+
+test("a call ends by its deadline, also while the directory is silent", async () => {
+  const clock = makeVirtualClock();
+  const late = { code: "deadline_exceeded" };
+  using unknown = connectAll<Desk>({ name: "home", directory: { watch: () => () => {} }, clock });
+  const asked = withContext({ timeoutMs: 1_000 }, () => outcome(unknown.call((main) => main.add(1, 2))), clock);
+  await expect(clock.run(asked)).rejects.toMatchObject(late);
+  expect(clock.monotonicMs()).toBe(1_000);
+});
+
+test("a call that brings no deadline has one for all its attempts", async () => {
+  await withInstances(1, async ({ all }) => {
+    let attempts = 0;
+    const deadlines = new Set<number | undefined>();
+    const asked = all.call(
+      async () => {
+        deadlines.add(currentContext()?.deadlineAtMs);
+        if (++attempts < 3) throw new FlotillaError("unavailable", "lost");
+      },
+      { isRepeatable: true },
+    );
+    await asked;
+    expect([...deadlines]).toEqual([expect.any(Number)]);
   });
 });

@@ -1,8 +1,7 @@
 import type { RpcStub, RpcTarget } from "capnweb";
 import { pause, systemClock } from "../base/clock.ts";
-import { currentContext } from "../base/context.ts";
+import { currentContext, withContext } from "../base/context.ts";
 import { hasCode, reasonOf } from "../base/errors.ts";
-import { deadlineMsDefault } from "../base/limits.ts";
 import { type ConnectOptions, connect } from "./connect.ts";
 import { type Directory, instancesMax, listDirectory } from "./directory.ts";
 import { type InstanceReport, type Member, makeMember, makeMembers } from "./members.ts";
@@ -127,7 +126,11 @@ export function connectAll<T extends RpcTarget>(options: ConnectAllOptions): Ins
 
   return {
     name,
-    call: (use, callOptions = {}) => (callOptions.isRepeatable ? callAgain(use, callOptions) : begin(use, callOptions)),
+    call(use, callOptions = {}) {
+      const call = () => (callOptions.isRepeatable ? callAgain(use, callOptions) : begin(use, callOptions));
+      // One deadline for all that is waited for and tried.
+      return currentContext() ? call() : withContext({}, call, clock);
+    },
     pick: (except) => choose("", undefined, except).connection,
     at: (instance) => members.all.find(({ connection }) => connection.instance === instance)?.connection,
     get isOpen() {
@@ -247,9 +250,8 @@ export function connectAll<T extends RpcTarget>(options: ConnectAllOptions): Ins
   }
 
   async function callAgain<R>(use: Use<T, R>, options: CallOptions): Promise<R> {
-    const startMs = clock.monotonicMs();
-    const endMs = currentContext()?.deadlineAtMs ?? startMs + deadlineMsDefault;
-    const awayUntilMs = startMs + (options.awayMsMax ?? Number.POSITIVE_INFINITY);
+    const endMs = currentContext()!.deadlineAtMs;
+    const awayUntilMs = clock.monotonicMs() + (options.awayMsMax ?? Number.POSITIVE_INFINITY);
     const { attemptsMax = Number.POSITIVE_INFINITY } = options;
     budget.earn();
     for (let attempt = 0; ; attempt += 1) {

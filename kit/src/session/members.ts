@@ -1,5 +1,6 @@
 import type { RpcTarget } from "capnweb";
 import type { Cancel, Clock } from "../base/clock.ts";
+import { inTime } from "../base/context.ts";
 import { FlotillaError } from "../base/errors.ts";
 import { type Breaker, type BreakerState, makeBreaker } from "./breaker.ts";
 import type { Connection } from "./reconnect.ts";
@@ -175,7 +176,7 @@ export function makeMembers<T extends RpcTarget>(options: MembersOptions<T>): Me
       if (current.length > 0) return;
       const late = Promise.withResolvers<never>();
       const cancel = clock.after(knownMsMax, () => late.reject(notFound()));
-      await Promise.race([first.promise, late.promise]).finally(cancel);
+      await inTime(Promise.race([first.promise, late.promise]), clock).finally(cancel);
       if (isClosed) throw new FlotillaError("unavailable", `The connection to ${name} was closed`);
     },
     close() {

@@ -64,6 +64,20 @@ test("a peer that does not answer the notice is waited for half a second, and th
   await drained;
 });
 
+test("a notice that its hearer fails at is answered all the same, and takes nobody's process", async () => {
+  await using rig = makeRig();
+  const clock = makeVirtualClock();
+  const server = await rig.serve({ main: makeDesk().mainFor, clock });
+  const home = rig.connect<Desk>({
+    url: server.url,
+    async onStopping() {
+      throw new Error("a bug in here");
+    },
+  });
+  await home.opened();
+  await server.drain();
+});
+
 test("a stock peer is told nothing, and not waited for", async () => {
   await using rig = makeRig();
   const desk = makeDesk();

@@ -1,6 +1,6 @@
 import { RpcPromise, type RpcStub, type RpcTarget } from "capnweb";
 import type { Cancel, Clock } from "../base/clock.ts";
-import { currentContext, outsideContext } from "../base/context.ts";
+import { inTime, outsideContext } from "../base/context.ts";
 import { FlotillaError, reasonOf } from "../base/errors.ts";
 import type { Session } from "./session.ts";
 import type { Throttle } from "./throttle.ts";
@@ -137,24 +137,14 @@ export function keepConnected<T extends RpcTarget>(options: KeepConnectedOptions
   return { connection, retryNow };
 
   function mainStub(): RpcStub<RpcTarget> {
-    if (state.at !== "open") return promised(linkInTime().then(({ session }) => session.remoteMain.dup()));
+    if (state.at !== "open")
+      return promised(inTime(currentLink(), clock).then(({ session }) => session.remoteMain.dup()));
     try {
       options.throttle?.pass();
       return state.link.session.remoteMain;
     } catch (error) {
       return promised(Promise.reject(error as FlotillaError));
     }
-  }
-
-  /** A call has its deadline from the start, also while it waits for the session. */
-  function linkInTime(): Promise<Link> {
-    const context = currentContext();
-    if (!context) return currentLink();
-    const late = Promise.withResolvers<never>();
-    const cancel = clock.after(context.deadlineAtMs - clock.monotonicMs(), () =>
-      late.reject(new FlotillaError("deadline_exceeded", "The call took longer than its deadline")),
-    );
-    return Promise.race([currentLink(), late.promise]).finally(cancel);
   }
 
   async function currentLink(): Promise<Link> {

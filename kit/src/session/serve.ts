@@ -8,6 +8,7 @@ import { newInstanceId } from "../base/ids.ts";
 import { edgeLimits, type Limits, linkLimits } from "../base/limits.ts";
 import type { OnAnswered } from "../base/observer.ts";
 import type { Peer } from "../base/peer.ts";
+import { turnsOf } from "../base/turns.ts";
 import { makeWebSocketChannel } from "../transport/websocket.ts";
 import { type Admitted, makeAdmission } from "./admission.ts";
 import { clientWentAway, contextOfRequest, readBody, runBatch, traceIdOf } from "./batch.ts";
@@ -220,6 +221,7 @@ export async function serve(options: ServeOptions): Promise<Server> {
         if (self && hello) endWhenRevoked(session, { identity: self.identity, proven: hello, clock });
         sessions.add(session);
         void session.closed.then(() => sessions.delete(session));
+        void session.closed.then(turnsOf(peer, clock).end);
       });
       // ws refuses a malformed handshake by itself, without a word to us; a good one is open by now.
       if (!isOpen) disposeMain(localMain);

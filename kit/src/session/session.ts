@@ -1,12 +1,12 @@
 import { RpcSession, type RpcStub, type RpcTarget } from "capnweb";
 import { systemClock } from "../base/clock.ts";
 import { outsideContext } from "../base/context.ts";
-import type { FlotillaError } from "../base/errors.ts";
+import { type FlotillaError, toFlotillaError } from "../base/errors.ts";
 import { edgeLimits } from "../base/limits.ts";
 import { afterTurn } from "../base/platform.ts";
 import type { Channel } from "../transport/channel.ts";
 import { makeTransport, type Transport, type TransportOptions } from "../transport/transport.ts";
-import { makeRedact, type OnHiddenError, redactMessage } from "./redact.ts";
+import { makeRedact, type OnHiddenError, redactMessage, tellHidden } from "./redact.ts";
 import { refuseCalls } from "./stopping.ts";
 
 /** One live connection between two processes, with both directions' main objects. */
@@ -58,10 +58,7 @@ export function openSession(channel: Channel, options: SessionOptions = {}): Ses
     listen: (events) =>
       channel.listen({
         frame: (text) => events.frame(drained ? refuseCalls(text, channel.framing) : text),
-        closed(reason) {
-          events.closed(reason);
-          over.resolve(reason);
-        },
+        closed: events.closed,
       }),
   };
   const transport = makeTransport(watched, {
@@ -71,6 +68,7 @@ export function openSession(channel: Channel, options: SessionOptions = {}): Ses
     callContext: options.callContext,
     pace: options.pace,
     onRefused: options.onRefused,
+    onFailed: over.resolve,
     answers: options.answers,
     onStopping,
     onFrame: options.onFrame,
@@ -116,7 +114,6 @@ export function openSession(channel: Channel, options: SessionOptions = {}): Ses
     },
     close(reason) {
       transport.close(reason.code === "unavailable" ? 1001 : 1008, reason);
-      over.resolve(reason);
     },
     closed: over.promise,
   };
@@ -135,9 +132,10 @@ export function openSession(channel: Channel, options: SessionOptions = {}): Ses
     if (!hear) return;
     try {
       await hear();
-    } finally {
-      transport.sayStopping();
+    } catch (fault) {
+      tellHidden(onHiddenError, toFlotillaError(fault));
     }
+    transport.sayStopping();
   }
 }
 

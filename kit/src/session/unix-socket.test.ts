@@ -90,6 +90,15 @@ describe.skipIf(process.platform === "win32")("a Unix socket", () => {
     expect(await outcome(connection.main.add(1, 2))).toBe(3);
   });
 
+  test("whose process stands still is given up, as a port is", async () => {
+    await using bench = setUp();
+    const silent = await listenAt(bench.socketPath);
+    silent.on("connection", (socket) => socket.on("error", () => {}).resume());
+    bench.rig.onEnd(() => new Promise((resolve) => silent.close(resolve)));
+    const connection = bench.rig.connect<Desk>({ url: bench.url });
+    await expect(connection.opened()).rejects.toMatchObject({ code: "unavailable" });
+  });
+
   test("that another process listens at is left to it, and then the service listens nowhere", async () => {
     await using bench = setUp();
     const other = await listenAt(bench.socketPath);

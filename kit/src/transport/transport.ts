@@ -30,6 +30,8 @@ export interface TransportOptions {
   readonly pace?: Pace | undefined;
   /** Hears why this transport ended its session, when the peer was at fault. */
   readonly onRefused?: ((reason: FlotillaError) => void) | undefined;
+  /** Hears why the session is over, as soon as it is; the channel may take a while yet to close. */
+  readonly onFailed?: ((reason: FlotillaError) => void) | undefined;
   /** Hears when answers of our calls are asked for, and when they come. */
   readonly answers?: { onAsked(): void; onAnswer(isOverloaded: boolean): void } | undefined;
   /** Hears the peer's `sayStopping`, each time. */
@@ -73,7 +75,7 @@ export function makeTransport(channel: Channel, options: TransportOptions): Tran
 
   let received: unknown[] = [];
   let read = 0;
-  let onAllRead: (() => void)[] = [];
+  const onAllRead: (() => void)[] = [];
   let waiting: { resolve(message: unknown): void; reject(reason: unknown): void } | undefined;
   let failure: FlotillaError | undefined;
 
@@ -158,9 +160,7 @@ export function makeTransport(channel: Channel, options: TransportOptions): Tran
       const { resolve } = waiting;
       waiting = undefined;
       resolve(message);
-    } else {
-      received.push(message);
-    }
+    } else received.push(message);
   }
 
   function receive(): Promise<unknown> {
@@ -186,8 +186,7 @@ export function makeTransport(channel: Channel, options: TransportOptions): Tran
   function clearRead(): void {
     received = [];
     read = 0;
-    for (const tell of onAllRead) tell();
-    onAllRead = [];
+    for (const tell of onAllRead.splice(0)) tell();
   }
 
   function allRead(): Promise<void> {
@@ -288,6 +287,7 @@ export function makeTransport(channel: Channel, options: TransportOptions): Tran
   function fail(reason: FlotillaError): void {
     if (failure) return;
     failure = reason;
+    options.onFailed?.(reason);
     if (reason.code !== "unavailable") options.onRefused?.(reason);
     // SECURITY: what a peer sent and nobody has begun would be worked off all the same, when nobody waits for it.
     clearRead();
