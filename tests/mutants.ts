@@ -5,6 +5,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { mutantsOfFaults } from "./mutants-of-faults.ts";
 import { type Mutant, mutantsOfUsers } from "./mutants-of-users.ts";
 import { copyRepository } from "./repository-copy.ts";
 
@@ -12,6 +13,7 @@ const introductions = "tests/forgery.test.ts";
 
 export const mutants: readonly Mutant[] = [
   ...mutantsOfUsers,
+  ...mutantsOfFaults,
   {
     promise: "I1 an order is acknowledged after it is on disk",
     file: "shop/service/sqlite-units.ts",

@@ -41,9 +41,16 @@ describe.skipIf(whyNoPostgres)(
       db.unit(() => run(db.build.insertInto("notes").values({ text }).returning("id")), { isRepeatable });
     const texts = async (db: Postgres<Tables>) =>
       (await db.read(db.build.selectFrom("notes").select("text").orderBy("id"))).map(({ text }) => text);
-    const slowly = (db: Postgres<Tables>, seconds: number) => {
-      const compiled = db.build.selectFrom("notes").selectAll().compile();
-      return db.read({ compile: () => ({ ...compiled, sql: `select pg_sleep(${seconds})` }) });
+    const slowly = (db: Postgres<Tables>, seconds: number) => db.read(raw(db, `select pg_sleep(${seconds})`));
+    const raw = (db: Postgres<Tables>, sql: string) => ({
+      compile: () => ({ ...db.build.selectFrom("notes").selectAll().compile(), sql }),
+    });
+    /** Somebody else at the same tables. */
+    const connectStranger = async () => {
+      const stranger = new pg.Client({ connectionString: server.url() });
+      await stranger.connect();
+      await stranger.query(`SET search_path = ${place.schema}`);
+      return stranger;
     };
     const through = (...ports: number[]) => {
       const hosts = ports.map((port) => `127.0.0.1:${port}`).join(",");
@@ -136,18 +143,13 @@ describe.skipIf(whyNoPostgres)(
     it("has a unit see what somebody else changes meanwhile: it is begun anew", async () => {
       await using db = await open();
       await add(db, "old");
-      const raw = (sql: string) => ({
-        compile: () => ({ ...db.build.selectFrom("notes").selectAll().compile(), sql }),
-      });
-      const stranger = new pg.Client({ connectionString: server.url() });
-      await stranger.connect();
-      await stranger.query(`SET search_path = ${place.schema}`);
+      const stranger = await connectStranger();
       await stranger.query("SELECT pg_advisory_lock(7)");
       const seen: string[] = [];
       const change = db.unit(function* () {
         const [note] = yield* run(db.build.selectFrom("notes").select("text"));
         seen.push(note!.text);
-        yield* run(raw("select pg_advisory_xact_lock(7)"));
+        yield* run(raw(db, "select pg_advisory_xact_lock(7)"));
         yield* run(db.build.updateTable("notes").set({ text: `${note!.text} and changed` }));
       });
       const waiting = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted";
@@ -158,6 +160,37 @@ describe.skipIf(whyNoPostgres)(
       await stranger.end();
       expect(seen).toEqual(["old", "new"]);
       expect(await texts(db)).toEqual(["new and changed"]);
+    });
+
+    it("has a unit and somebody else wait for each other: the unit is ended, and begun anew", async () => {
+      await using db = await open();
+      await add(db, "one");
+      await add(db, "two");
+      const [stranger, keeper] = [await connectStranger(), await connectStranger()];
+      // So it is the unit that finds the circle.
+      await stranger.query("SET deadlock_timeout = '1min'");
+      await keeper.query("SELECT pg_advisory_lock(7)");
+      const waiting = async (type: string) => {
+        const sql = `SELECT 1 FROM pg_locks WHERE locktype = '${type}' AND NOT granted`;
+        while ((await keeper.query(sql)).rows.length === 0);
+      };
+      const append = (text: string, id: number) => `update notes set text = text || '${text}' where id = ${id}`;
+      let attempts = 0;
+      const change = db.unit(function* () {
+        attempts += 1;
+        yield* run(raw(db, append(" of ours", 1)));
+        yield* run(raw(db, "select pg_advisory_xact_lock(7)"));
+        yield* run(raw(db, append(" of ours", 2)));
+      });
+      await waiting("advisory");
+      await stranger.query(`BEGIN; ${append(" of another", 2)}`);
+      const other = stranger.query(`${append(" of another", 1)}; COMMIT`);
+      await waiting("transactionid");
+      await keeper.query("SELECT pg_advisory_unlock(7)");
+      await Promise.all([change, other]);
+      for (const client of [stranger, keeper]) await client.end();
+      expect(attempts).toBe(2);
+      expect((await texts(db)).sort()).toEqual(["one of another of ours", "two of another of ours"]);
     });
 
     describe("between us and it", () => {

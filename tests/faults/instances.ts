@@ -28,6 +28,7 @@ export interface InstancesOptions {
 /** Several processes of each service, on one machine. Disposing it stops them all and asserts that each ends in good order. */
 export interface ShopInstances extends AsyncDisposable {
   urlsOf(name: ServiceName): string[];
+  pidOf(name: ServiceName, index: number): number;
   /** SIGTERM; resolves with the exit code. */
   stop(name: ServiceName, index: number): Promise<number | null>;
   kill(name: ServiceName, index: number): Promise<void>;
@@ -54,6 +55,7 @@ export async function startInstances({ count, env, placeOf }: InstancesOptions):
   const urlsOf = (name: ServiceName) => all[name].map((at) => urlOf(name, at));
   const shop: ShopInstances = {
     urlsOf,
+    pidOf: (name, index) => running.get(keyOf(name, index))!.child.pid!,
     start,
     stop: (name, index) => end(name, index, "SIGTERM"),
     kill: async (name, index) => void (await end(name, index, "SIGKILL")),

@@ -74,6 +74,27 @@ describe("calls to several instances", () => {
     });
   });
 
+  test("are sent to another when one refuses them because it is stopping, though they may not be repeated", async () => {
+    await withInstances(2, async ({ all }) => {
+      const asked: unknown[] = [];
+      const refuse = () =>
+        Promise.reject(new FlotillaError("unavailable", "The service is stopping", { reason: "stopping" }));
+      const done = await all.call((main) => {
+        asked.push(main);
+        return asked.length === 1 ? refuse() : Promise.resolve("done");
+      });
+      expect(done).toBe("done");
+      expect(new Set(asked).size).toBe(2);
+      asked.length = 0;
+      const refused = all.call((main) => {
+        asked.push(main);
+        return refuse();
+      });
+      await expect(refused).rejects.toMatchObject({ code: "unavailable", reason: "stopping" });
+      expect(new Set(asked).size).toBe(2);
+    });
+  });
+
   test("may be repeated when their answer was lost, and only if their caller says so", async () => {
     await withInstances(2, async ({ all }) => {
       let attempts = 0;
