@@ -42,6 +42,8 @@ export interface Introductions extends Disposable {
   withUser<R>(whose: Whose, call: (user: Introduction<User>) => PromiseLike<R>): Promise<R>;
   /** Ends the introduction kept under `key`, if there is one. */
   end(key: string): void;
+  /** Ends the introduction kept for `token`, if there is one: its login is over. */
+  endOf(token: string): void;
   readonly size: number;
 }
 
@@ -87,6 +89,8 @@ const attemptsMax = 4;
 /** From the second on, for the recipient to connect to an instance that has just come back. Milliseconds, times the attempt. */
 const connectMs = 100;
 
+const keyOf = (token: string) => hash("sha256", token, "base64url");
+
 export function makeIntroductions(options: IntroductionsOptions): Introductions {
   const { users, to, clock, entriesMax = entriesMaxDefault } = options;
   /** By the hash of the token, the most recently used last. */
@@ -95,11 +99,11 @@ export function makeIntroductions(options: IntroductionsOptions): Introductions 
 
   return {
     with(token, call) {
-      const key = hash("sha256", token, "base64url");
-      return withUser({ key, hosted: (except) => hostedByToken(token, except) }, call);
+      return withUser({ key: keyOf(token), hosted: (except) => hostedByToken(token, except) }, call);
     },
     withUser,
-    end: (key) => kept.get(key)?.gift[Symbol.dispose](),
+    end,
+    endOf: (token) => end(keyOf(token)),
     get size() {
       return kept.size;
     },
@@ -107,6 +111,10 @@ export function makeIntroductions(options: IntroductionsOptions): Introductions 
       for (const { gift } of [...kept.values()]) gift[Symbol.dispose]();
     },
   };
+
+  function end(key: string): void {
+    kept.get(key)?.gift[Symbol.dispose]();
+  }
 
   async function hostedByToken(token: string, except?: string): Promise<Hosted> {
     await users.opened();

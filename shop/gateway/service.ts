@@ -41,8 +41,10 @@ export class GatewayTarget implements Implementation<Gateway> {
     return this.#deps.users.call((main) => main.refresh(refreshToken), writes);
   }
 
-  logout(token: string): Promise<Ended> {
-    return this.#asAccount(token, (account) => account.logout());
+  async logout(token: string): Promise<Ended> {
+    const ended = await this.#asAccount(token, (account) => account.logout());
+    this.#deps.introductions.endOf(token);
+    return ended;
   }
 
   account(token: string): Promise<AccountTarget> {

@@ -4,22 +4,25 @@ import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
-import { type ServiceName, serviceNames } from "../../shop/topology.ts";
+import { eachService, type ServiceName, serviceNames } from "../../shop/topology.ts";
 import type { Probe } from "../process/probe.ts";
-import { type Processes, type Stats, startProcesses, until } from "../process-harness.ts";
+import { type Processes, type Stats, startProcesses } from "../process-harness.ts";
 import { makeRandom } from "../random.ts";
 import { ratesMax } from "./kills.ts";
 import { isFlat, slopeOf } from "./slope.ts";
 import { type Load, makeLoad } from "./soak-load.ts";
 
 const usage = `npm run soak -- [options]
-  --minutes N   how long (default: 60); the first third, at most twenty minutes, is warm-up
+  --minutes N   how long (default: 60); the first third, at most twenty minutes, is warm-up. Then up to 16 more, until
+                nothing is held for those who left without a word
   --rate N      steps each second (default: 100)
   --seed N      of what is done`;
 
 /** Growth above it is a leak. MiB per ten minutes. */
 const growthMax = 1;
 const sampleMs = 15_000;
+/** For as long as that something may be held for people who are gone: tokens live 15 minutes. Milliseconds. */
+const heldMsMax = 16 * 60_000;
 /** Who left without a word is held for 15 minutes: as many go by then as come. */
 const warmUpMsMax = 1_200_000;
 
@@ -45,29 +48,63 @@ async function run(): Promise<void> {
   const { minutes, rate, seed } = readOptions();
   process.stderr.write(`seed ${seed}\n`);
   await using shop = await startProcesses({ env: ratesMax });
-  const before = new Map<ServiceName, Probe>();
-  for (const name of serviceNames) before.set(name, await shop.probe(name));
-  // Counting has kept them from each other.
-  await shop.ready();
+  const before = await countAll(shop);
   using load = makeLoad({ url: shop.urls.gateway, random: makeRandom(seed), perSecond: rate });
   const samples = await sampleAll(shop, load, minutes * 60_000);
   const grown = report(samples, minutes * 60_000);
   await load.finish();
-  await until(async () => (await shop.stats("gateway")).server.sessions === 0, "everybody has gone");
+  const isLeft = await waitForTables(shop, before);
   const errors = [...load.errors].map(([code, count]) => `${count} ${code}`).join(", ");
   say(`\n${load.calls} calls, and errors that were not meant: ${errors || "none"}.`);
   for (const name of ["users", "orders"])
     say(`${name}.db: ${toMiB(statSync(join(shop.dataDir, `${name}.db`)).size)} MiB.`);
-  say("\nLive objects before anybody came, and when all had gone:");
-  for (const name of serviceNames) say(`${name} ${wordsOf(before.get(name)!)}; ${wordsOf(await shop.probe(name))}`);
-  say(grown.length > 0 ? `It grows: ${grown.join(", ")}.` : "Nothing grows.");
-  if (grown.length > 0 || load.errors.size > 0) process.exitCode = 1;
+  const after = await countAll(shop);
+  say("\nBefore anybody came, and when nothing was held any more for those who had gone:\n");
+  row(["process", "held", ...Object.keys(before.users.lives)]);
+  row(["---", ...Array.from({ length: 6 }, () => "---:")]);
+  for (const name of serviceNames) {
+    const lives = Object.entries(before[name].lives).map(
+      ([kind, count]) => `${count} → ${after[name].lives[kind as keyof Probe]}`,
+    );
+    row([name, `${before[name].held} → ${after[name].held}`, ...lives]);
+  }
+  say(`\n${grown.length > 0 ? `It grows: ${grown.join(", ")}.` : "Nothing grows."}`);
+  if (grown.length > 0 || isLeft || load.errors.size > 0) process.exitCode = 1;
 }
 
-function wordsOf(probe: Probe): string {
-  return Object.entries(probe)
-    .map(([kind, count]) => `${count} ${kind}`)
-    .join(", ");
+interface Counted {
+  /** See `Sample.held`. */
+  readonly held: number;
+  readonly lives: Probe;
+}
+
+async function countAll(shop: Processes): Promise<Record<ServiceName, Counted>> {
+  const held = new Map<ServiceName, number>();
+  for (const name of serviceNames) held.set(name, heldBy(await shop.stats(name)));
+  const lives = new Map<ServiceName, Probe>();
+  for (const name of serviceNames) lives.set(name, await shop.probe(name));
+  // Who was counted for too long was given up by its peers.
+  await shop.ready();
+  return eachService((name) => ({ held: held.get(name)!, lives: lives.get(name)! }));
+}
+
+/** Resolves when no service holds more than before, or it takes too long. @returns whether something is left. */
+async function waitForTables(shop: Processes, before: Record<ServiceName, Counted>): Promise<boolean> {
+  const startedAtMs = performance.now();
+  for (;;) {
+    const left: string[] = [];
+    for (const name of serviceNames) {
+      const more = heldBy(await shop.stats(name)) - before[name].held;
+      if (more > 0) left.push(`${more} of ${name}`);
+    }
+    if (left.length === 0) return false;
+    if (performance.now() - startedAtMs > heldMsMax) {
+      say(`Still held: ${left.join(", ")}.`);
+      return true;
+    }
+    process.stderr.write(`held for those who have gone: ${left.join(", ")}\n`);
+    await sleep(sampleMs);
+  }
 }
 
 function readOptions(): { minutes: number; rate: number; seed: number } {
