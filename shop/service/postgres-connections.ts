@@ -1,3 +1,4 @@
+import { Socket } from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
 import pg, { type ClientConfig, type Pool, type PoolClient } from "pg";
 import { busy, closed, unavailable } from "./postgres-error.ts";
@@ -83,7 +84,8 @@ export function makeConnections(place: PostgresPlace, application: string, limit
   }
 
   async function probe(server: PostgresServer): Promise<PostgresServer> {
-    const client = new pg.Client(configOf(server));
+    const socket = new Socket();
+    const client = new pg.Client({ ...configOf(server), stream: () => socket });
     client.on("error", () => undefined);
     try {
       await client.connect();
@@ -92,6 +94,7 @@ export function makeConnections(place: PostgresPlace, application: string, limit
     } finally {
       // A server that is gone by now does not answer to it.
       await Promise.race([client.end(), pause(connectMsMax, undefined, { ref: false })]);
+      socket.destroy();
     }
   }
 

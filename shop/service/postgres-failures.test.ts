@@ -256,6 +256,8 @@ describe.skipIf(whyNoPostgres)(
         await using db = await opening;
         await add(db, "found");
         expect(await texts(db)).toEqual(["found"]);
+        // Of the one that did not answer to the end of a connection nothing is kept open.
+        await expect.poll(() => one.listeners()).toBe(0);
       });
     });
   },
@@ -263,6 +265,8 @@ describe.skipIf(whyNoPostgres)(
 
 interface Wire extends AsyncDisposable {
   readonly port: number;
+  /** How many clients have not hung up: a byte is sent to each, which says so of one that has. */
+  listeners(): number;
   /** Passes on what has `word` in it, once, and the connection ends before the answer is back. */
   cutAt(word: string): void;
   /** While it is, nothing is passed on in either direction, on any connection. */
@@ -280,9 +284,12 @@ async function makeWire(to: number): Promise<Wire> {
   let isMute = false;
   let last: { readonly word: string; onMute(): void } | undefined;
   const sockets = new Set<Socket>();
+  const clients = new Set<Socket>();
   const server = createServer({ allowHalfOpen: true }, (near) => {
     const far = connect(to, "127.0.0.1");
     near.on("end", () => isMute || near.end());
+    clients.add(near);
+    near.on("close", () => clients.delete(near));
     let isCut = false;
     for (const socket of [near, far]) {
       sockets.add(socket);
@@ -316,6 +323,10 @@ async function makeWire(to: number): Promise<Wire> {
   if (typeof address !== "object" || address === null) throw new Error("no port");
   return {
     port: address.port,
+    listeners() {
+      for (const client of clients) client.write("?");
+      return clients.size;
+    },
     cutAt: (word) => {
       cut = word;
     },
