@@ -47,6 +47,7 @@ export interface Connections {
 export function makeConnections(place: PostgresPlace, application: string, limits: ConnectionLimits): Connections {
   const { connectionsMax, connectMsMax, statementMsMax, patienceMs } = limits;
   const poolOf = new WeakMap<PoolClient, Pool>();
+  const socketsOf = new WeakMap<Pool, Sockets>();
   const ends = new Set<Promise<unknown>>();
   let pool: Pool | undefined;
   let search: Promise<Pool> | undefined;
@@ -66,8 +67,10 @@ export function makeConnections(place: PostgresPlace, application: string, limit
   });
 
   function openPool(server: PostgresServer): Pool {
+    const sockets = makeSockets();
     const opened = new pg.Pool({
       ...configOf(server),
+      stream: sockets.open,
       max: connectionsMax,
       idleTimeoutMillis: idleMsMax,
       maxLifetimeSeconds: connectionSecondsMax,
@@ -75,6 +78,7 @@ export function makeConnections(place: PostgresPlace, application: string, limit
     });
     // Of an idle connection that breaks: the pool has let go of it, and the next one is opened when it is needed.
     opened.on("error", () => undefined);
+    socketsOf.set(opened, sockets);
     opened.on("connect", (client) => {
       poolOf.set(client, opened);
       // Of one that breaks while it is used: the query says so too.
@@ -84,17 +88,16 @@ export function makeConnections(place: PostgresPlace, application: string, limit
   }
 
   async function probe(server: PostgresServer): Promise<PostgresServer> {
-    const socket = new Socket();
-    const client = new pg.Client({ ...configOf(server), stream: () => socket });
+    const sockets = makeSockets();
+    const client = new pg.Client({ ...configOf(server), stream: sockets.open });
     client.on("error", () => undefined);
     try {
       await client.connect();
       await prepareSession(client);
       return server;
     } finally {
-      // A server that is gone by now does not answer to it.
-      await Promise.race([client.end(), pause(connectMsMax, undefined, { ref: false })]);
-      socket.destroy();
+      client.end().catch(() => undefined);
+      await sockets.closed(connectMsMax);
     }
   }
 
@@ -131,7 +134,13 @@ export function makeConnections(place: PostgresPlace, application: string, limit
 
   function drop(from: Pool): void {
     if (pool === from) pool = undefined;
-    if (!from.ending) void tracked(from.end());
+    if (!from.ending) void tracked(end(from));
+  }
+
+  /** Units that have a connection still finish with it. */
+  async function end(from: Pool): Promise<void> {
+    await from.end();
+    await socketsOf.get(from)?.closed(connectMsMax);
   }
 
   /** Until it is over `close` is not. */
@@ -171,6 +180,33 @@ export function makeConnections(place: PostgresPlace, application: string, limit
       isClosed = true;
       if (pool) drop(pool);
       await Promise.allSettled([...ends, search]);
+    },
+  };
+}
+
+/** What `pg` has connected by, because it waits for a server that is gone without a word. */
+interface Sockets {
+  open(): Socket;
+  /** Resolves when none is open any more, which those are made that are after `ms`. */
+  closed(ms: number): Promise<void>;
+}
+
+function makeSockets(): Sockets {
+  const sockets = new Map<Socket, Promise<void>>();
+  return {
+    open() {
+      const socket = new Socket();
+      const { promise, resolve } = Promise.withResolvers<void>();
+      socket.once("close", () => {
+        sockets.delete(socket);
+        resolve();
+      });
+      sockets.set(socket, promise);
+      return socket;
+    },
+    async closed(ms) {
+      await Promise.race([Promise.all(sockets.values()), pause(ms, undefined, { ref: false })]);
+      for (const socket of sockets.keys()) socket.destroy();
     },
   };
 }
