@@ -50,7 +50,12 @@ export async function startEtcd(): Promise<Etcd> {
       }
     },
   };
-  await start();
+  try {
+    await start();
+  } catch (error) {
+    rmSync(directory, { recursive: true, force: true });
+    throw error;
+  }
   return etcd;
 
   async function start({ isEmpty = false } = {}): Promise<void> {

@@ -45,6 +45,8 @@ export interface PostgresServer extends AsyncDisposable {
   readonly directory: string;
   /** Where `database` of it is, over TCP; over the Unix socket is `?host=` of `directory`. */
   url(database?: string): string;
+  /** For the environment of services: a schema for each that has a store. */
+  stores(): Record<string, string>;
   /** A schema of its own for each call, or a database, empty. */
   place(): PostgresPlace;
   /** Runs `sql` as the superuser; the rows of its last statement. */
@@ -129,6 +131,10 @@ function makeServer(directory: string, settings: readonly string[]): PostgresSer
       return port;
     },
     url,
+    stores: () => ({
+      FLOTILLA_USERS_STORE: `${url()}?schema=users`,
+      FLOTILLA_ORDERS_STORE: `${url()}?schema=orders`,
+    }),
     place: () => new PostgresPlace(`${url()}?schema=test_${++schemas}`),
     async sql(sql, values) {
       const client = new pg.Client({ connectionString: url() });

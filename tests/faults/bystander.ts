@@ -13,6 +13,11 @@ export interface Noticed {
   readonly failed: number;
 }
 
+interface Bystander extends AsyncDisposable {
+  /** No further orders. Rejects with what the thread ended of, if it did. */
+  finish(): Promise<Noticed>;
+}
+
 interface Place {
   readonly url: string;
   readonly token: string;
@@ -26,16 +31,19 @@ const items = [{ name: "Lamp", quantity: 1, price: 29.99 }];
  * A stock client in a thread of its own, whose times are those of the system and not of who makes the load, and which is
  * never spared a call as connections of the kit are.
  */
-export async function startBystander(place: Place): Promise<{ finish(): Promise<Noticed> }> {
+export async function startBystander(place: Place): Promise<Bystander> {
   const thread = new Worker(new URL(import.meta.url), { workerData: place });
-  await once(thread, "message");
+  const failed = once(thread, "error").then(([error]) => Promise.reject(error as Error));
+  failed.catch(() => {});
+  const said = async <T>() => (await Promise.race([once(thread, "message"), failed]))[0] as T;
+  await said();
   return {
     async finish() {
-      const answer = once(thread, "message") as Promise<[Noticed]>;
       thread.postMessage("finish");
-      const [noticed] = await answer;
+      return await said<Noticed>();
+    },
+    async [Symbol.asyncDispose]() {
       await thread.terminate();
-      return noticed;
     },
   };
 }

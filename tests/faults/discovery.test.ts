@@ -6,7 +6,6 @@ import { keysIn, startEtcd, whyNoEtcd } from "../etcd.ts";
 import { startPostgres, whyNoPostgres } from "../postgres.ts";
 import { until, untilEqual } from "../process-harness.ts";
 import { startInstances } from "./instances.ts";
-import { ratesMax } from "./kills.ts";
 import { sendOrderers } from "./orderers.ts";
 
 const why = whyNoEtcd ?? whyNoPostgres;
@@ -19,13 +18,7 @@ test.skipIf(why)(
     await using etcd = await startEtcd();
     await using postgres = await startPostgres();
     const place = `etcd+${etcd.url}/shop`;
-    const env = {
-      ...ratesMax,
-      FLOTILLA_USERS_STORE: `${postgres.url()}?schema=users`,
-      FLOTILLA_ORDERS_STORE: `${postgres.url()}?schema=orders`,
-      FLOTILLA_LOG_LEVEL: "warn",
-      FLOTILLA_REGISTER: place,
-    };
+    const env = { ...postgres.stores(), FLOTILLA_REGISTER: place };
     await using shop = await startInstances({ count, env, placeOf: (name) => `${place}/${name}` });
     using gateway = connectAll<Gateway>({ name: "gateway", directory: openDirectory(`${place}/gateway`) });
     await gateway.opened();

@@ -15,11 +15,12 @@ import {
   variablesOf,
 } from "../../shop/topology.ts";
 import { until } from "../process-harness.ts";
+import { ratesMax } from "./kills.ts";
 
 export interface InstancesOptions {
   /** Of each service. */
   readonly count: number;
-  /** Of all: where the stores are, and other settings. */
+  /** Of all: where the stores are, and other settings. Nobody is limited, and only what is wrong is logged. */
   readonly env: Readonly<Record<string, string>>;
   /** Where each finds the instances of others; default: a list of their addresses. */
   readonly placeOf?: (name: ServiceName) => string;
@@ -76,7 +77,13 @@ export async function startInstances({ count, env, placeOf }: InstancesOptions):
     const places = placeOf && topology[name].reaches.map((other) => [urlVariable(other), placeOf(other)]);
     const entry = fileURLToPath(new URL(`../../shop/${topology[name].entry}`, import.meta.url));
     const child = spawn(process.execPath, [entry], {
-      env: { ...env, ...variablesOf(name, at, all), ...(places && Object.fromEntries(places)) },
+      env: {
+        ...ratesMax,
+        FLOTILLA_LOG_LEVEL: "warn",
+        ...env,
+        ...variablesOf(name, at, all),
+        ...(places && Object.fromEntries(places)),
+      },
       stdio: ["ignore", "pipe", "pipe"],
     });
     const note = (chunk: Buffer) => output.set(key, ((output.get(key) ?? "") + chunk.toString()).slice(-10_000));

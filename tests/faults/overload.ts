@@ -77,7 +77,7 @@ export async function measureOverload(options: OverloadOptions): Promise<Overloa
       peaks.push(peak);
       onMeasured?.(`peak ${Math.round(peak)}/s`);
       for (const factor of factors) {
-        const bystander = await startBystander({ url: shop.urls.gateway, token: crowd.tokens[0]! });
+        await using bystander = await startBystander({ url: shop.urls.gateway, token: crowd.tokens[0]! });
         const offered = await offerOrders(crowd, { rate: peak * factor, seconds, seed: seed + round });
         offers.push({ ...offered, beside: await bystander.finish(), factor, goodput: offered.placed / peak });
         onMeasured?.(`${factor} times: ${Math.round(offered.placed)}/s placed, ${Math.round(offered.failed)}/s failed`);

@@ -4,7 +4,6 @@ import type { Gateway } from "../../shop/contracts/gateway.ts";
 import { type ServiceName, serviceNames } from "../../shop/topology.ts";
 import { startPostgres } from "../postgres.ts";
 import { startInstances } from "./instances.ts";
-import { ratesMax } from "./kills.ts";
 import { sendOrderers } from "./orderers.ts";
 
 export interface RollingOptions {
@@ -41,13 +40,7 @@ export interface RollingReport {
  */
 export async function rollUnderLoad({ rounds, customers, pauseMs, onRestart }: RollingOptions): Promise<RollingReport> {
   await using postgres = await startPostgres();
-  const env = {
-    ...ratesMax,
-    FLOTILLA_USERS_STORE: `${postgres.url()}?schema=users`,
-    FLOTILLA_ORDERS_STORE: `${postgres.url()}?schema=orders`,
-    FLOTILLA_LOG_LEVEL: "warn",
-  };
-  await using shop = await startInstances({ count: 2, env });
+  await using shop = await startInstances({ count: 2, env: postgres.stores() });
   using gateway = connectAll<Gateway>({ name: "gateway", urls: shop.urlsOf("gateway") });
   await gateway.opened();
   const orderers = await sendOrderers(gateway, customers);

@@ -5,7 +5,6 @@ import type { Gateway } from "../../shop/contracts/gateway.ts";
 import { startPostgres, whyNoPostgres } from "../postgres.ts";
 import { until } from "../process-harness.ts";
 import { startInstances } from "./instances.ts";
-import { ratesMax } from "./kills.ts";
 import { sendOrderers } from "./orderers.ts";
 import { starve } from "./starve.ts";
 
@@ -17,13 +16,7 @@ test.skipIf(whyNoPostgres)(
   "two instances of each service that get a fifth of their time are slow, and none of them is given up",
   async () => {
     await using postgres = await startPostgres();
-    const env = {
-      ...ratesMax,
-      FLOTILLA_USERS_STORE: `${postgres.url()}?schema=users`,
-      FLOTILLA_ORDERS_STORE: `${postgres.url()}?schema=orders`,
-      FLOTILLA_LOG_LEVEL: "warn",
-    };
-    await using shop = await startInstances({ count: 2, env });
+    await using shop = await startInstances({ count: 2, env: postgres.stores() });
     using gateway = connectAll<Gateway>({ name: "gateway", urls: shop.urlsOf("gateway") });
     await gateway.opened();
     const orderers = await sendOrderers(gateway, 4);

@@ -99,9 +99,10 @@ export async function startSupervised(heapMegabytes: number): Promise<Supervised
       }
     },
     async [Symbol.asyncDispose]() {
-      const pids = await Promise.all(serviceNames.map((name) => harm(name, "pid")));
+      const known = await Promise.allSettled(serviceNames.map((name) => harm(name, "pid")));
       child.kill("SIGTERM");
       const code = await end(child);
+      const pids = known.flatMap((it) => (it.status === "fulfilled" ? [it.value] : []));
       if (code !== 0) throw new Error(`It ended with ${code}:\n${output}`);
       const left = pids.filter(isAlive);
       if (left.length > 0) throw new Error(`It left ${left.length} processes`);

@@ -15,11 +15,7 @@ test.skipIf(whyNoPostgres)(
   async () => {
     await using server = await startPostgres();
     const dataDir = mkdtempSync(join(tmpdir(), "flotilla-system-"));
-    const env = {
-      ...process.env,
-      FLOTILLA_USERS_STORE: `${server.url()}?schema=users`,
-      FLOTILLA_ORDERS_STORE: `${server.url()}?schema=orders`,
-    };
+    const env = { ...process.env, ...server.stores() };
     try {
       for (let round = 1; round <= 2; round++) {
         const system = startSystem({ placement: { mode: "development", host: "127.0.0.1", ports, dataDir }, env });
