@@ -1,6 +1,7 @@
 import { type Defence, edit, noSchema } from "./defence.ts";
 
 const file = "accounts.test.ts";
+const ofTokens = "tokens.test.ts";
 const tokens = "shop/users/access-token.ts";
 const logins = "shop/users/sql-logins.ts";
 const account = "shop/users/account-target.ts";
@@ -34,13 +35,13 @@ const neverRevoked = [
 export const defencesOfAccounts: readonly Defence[] = [
   {
     row: "A1",
-    file,
+    file: ofTokens,
     off: "a token of no algorithm needs no signature",
     edits: [anySpelling, believing("String(head).includes('\"none\"')")],
   },
   {
     row: "A1",
-    file,
+    file: ofTokens,
     off: "HS256 is checked with the public key",
     edits: [
       anySpelling,
@@ -54,42 +55,42 @@ export const defencesOfAccounts: readonly Defence[] = [
   {
     row: "A2",
     test: "A2 of another",
-    file,
+    file: ofTokens,
     off: "neither audience nor issuer are checked",
     edits: [anySpelling, edit(tokens, "        issuer,\n        audience: issuer,\n")],
   },
   {
     row: "A2",
     test: "A2 of another",
-    file,
+    file: ofTokens,
     off: "the type is not checked",
     edits: [anySpelling, edit(tokens, "        typ: type,\n")],
   },
   {
     row: "A2",
     test: "A2 of another",
-    file,
+    file: ofTokens,
     off: "the age is not checked",
     edits: [anySpelling, edit(tokens, "        maxTokenAge: lifetimeMs / 1_000,\n")],
   },
   {
     row: "A2",
     test: "A2 of another",
-    file,
+    file: ofTokens,
     off: "a token may say more than ours do",
     edits: [anySpelling],
   },
   {
     row: "A2",
     test: "A2 of another",
-    file,
+    file: ofTokens,
     off: "whose the login is is not checked",
     edits: [edit(users, "found?.account.id !== claims.accountId", "!found")],
   },
   {
     row: "A2",
     test: "A2 a refresh token",
-    file,
+    file: ofTokens,
     off: "a refresh token is looked up as a login",
     edits: [
       edit(
@@ -105,7 +106,7 @@ export const defencesOfAccounts: readonly Defence[] = [
   },
   {
     row: "A3",
-    file,
+    file: ofTokens,
     off: "a key in the header is believed",
     edits: [
       anySpelling,
@@ -119,7 +120,7 @@ export const defencesOfAccounts: readonly Defence[] = [
   },
   {
     row: "A3",
-    file,
+    file: ofTokens,
     off: "where the header says, a key is fetched",
     edits: [
       edit(
@@ -131,7 +132,7 @@ export const defencesOfAccounts: readonly Defence[] = [
   },
   {
     row: "A4",
-    file,
+    file: ofTokens,
     off: "a token that was rotated before is only refused",
     edits: [
       edit(logins, '    yield* run(build.deleteFrom("logins").where("number", "=", row.number));\n'),
@@ -140,19 +141,19 @@ export const defencesOfAccounts: readonly Defence[] = [
   },
   {
     row: "A5",
-    file,
+    file: ofTokens,
     off: "no time of grace",
     edits: [edit("shop/users/login.ts", "rotationGraceMs = 10_000", "rotationGraceMs = -1")],
   },
   {
     row: "A6",
-    file,
+    file: ofTokens,
     off: "a token rotated before gives a successor of its own",
     edits: [edit(users, "successorOf(refreshToken, rotated.salt)", "successorOf(refreshToken, newSalt())")],
   },
   {
     row: "A7",
-    file,
+    file: ofTokens,
     off: "logins outlive a log-out everywhere, a change of password, and their user's being disabled",
     edits: [
       edit(
@@ -257,7 +258,7 @@ export const defencesOfAccounts: readonly Defence[] = [
   },
   {
     row: "A16",
-    file,
+    file: ofTokens,
     off: "signatures of hellos are not checked",
     edits: [
       edit(
