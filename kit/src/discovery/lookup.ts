@@ -91,7 +91,7 @@ export function makeLookup(source: Source, options: DirectoryOptions = {}): Dire
     /** @returns for how long that does. */
     async function lookOnce(): Promise<number> {
       try {
-        const { urls, ttlMs = intervalMs } = await inTime(source, over.signal, clock);
+        const { urls, ttlMs = intervalMs } = await lookInTime(source, over.signal, clock);
         if (over.signal.aborted) return intervalMs;
         const checked = check(urls, source.title);
         problem = "";
@@ -143,7 +143,7 @@ function isAddress(url: string): boolean {
   }
 }
 
-async function inTime(source: Source, over: AbortSignal, clock: Clock): Promise<Found> {
+async function lookInTime(source: Source, over: AbortSignal, clock: Clock): Promise<Found> {
   const ended = new AbortController();
   const { promise: late, reject } = Promise.withResolvers<never>();
   const end = () => {
