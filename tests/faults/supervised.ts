@@ -1,10 +1,7 @@
-import { type ChildProcessByStdio, spawn } from "node:child_process";
-import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { get } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { choosePorts } from "../../shop/supervisor/ports.ts";
 import { isReady } from "../../shop/supervisor/readiness.ts";
@@ -16,6 +13,7 @@ import {
   type ServiceName,
   serviceNames,
 } from "../../shop/topology.ts";
+import { isAlive, npmStart } from "../npm-start.ts";
 import { doorsVariable, type Harm } from "../process/harm.ts";
 import { until } from "../process-harness.ts";
 import { ratesMax } from "./kills.ts";
@@ -59,29 +57,16 @@ export async function startSupervised(heapMegabytes: number): Promise<Supervised
     env[portVariable(name)] = `${ports[name]}`;
     env[opsPortVariable(name)] = `${opsPorts[name]}`;
   }
-  const entry = fileURLToPath(new URL("../../shop/start.ts", import.meta.url));
-  const child = spawn(process.execPath, [entry], { env, stdio: ["ignore", "pipe", "pipe"] });
-  const streams: readonly Readable[] = [child.stdout, child.stderr];
-  let output = "";
-  for (const stream of streams) {
-    stream.setEncoding("utf8").on("data", (text: string) => {
-      output += text;
-    });
-  }
-  const closed = once(child, "close") as Promise<[number | null]>;
-  const urlsOf = (of: typeof ports) =>
-    Object.fromEntries(serviceNames.map((name) => [name, `http://${host}:${of[name]}`])) as Record<ServiceName, string>;
+  const urlsOf = (of: typeof ports) => eachService((name) => `http://${host}:${of[name]}`);
   const urls = urlsOf(ports);
   const harm = (name: ServiceName, what: Harm) => knock(join(doors, `${name}.sock`), what);
-  try {
-    await until(() => {
-      if (child.exitCode !== null) throw new Error(`It ended with ${child.exitCode}:\n${output}`);
-      return output.includes("Press Ctrl+C");
-    }, "it is ready");
-  } catch (error) {
-    await end(child);
+  const removeAll = () => {
+    for (const directory of [dataDir, doors]) rmSync(directory, { recursive: true, force: true });
+  };
+  const started = await npmStart([], env).catch((error: unknown) => {
+    removeAll();
     throw error;
-  }
+  });
   return {
     urls,
     opsUrls: urlsOf(opsPorts),
@@ -91,32 +76,21 @@ export async function startSupervised(heapMegabytes: number): Promise<Supervised
         const now = await harm(name, "pid").catch(() => pid);
         return now !== pid && (await isReady(urls[name]));
       }, `${name} was started again`),
-    output: () => output,
+    output: started.output,
     read: (isRead) => {
-      for (const stream of streams) {
+      for (const stream of started.streams) {
         if (isRead) stream.resume();
         else stream.pause();
       }
     },
     async [Symbol.asyncDispose]() {
       const known = await Promise.allSettled(serviceNames.map((name) => harm(name, "pid")));
-      child.kill("SIGTERM");
-      const code = await end(child);
+      await started.stop().finally(removeAll);
       const pids = known.flatMap((it) => (it.status === "fulfilled" ? [it.value] : []));
-      if (code !== 0) throw new Error(`It ended with ${code}:\n${output}`);
       const left = pids.filter(isAlive);
       if (left.length > 0) throw new Error(`It left ${left.length} processes`);
     },
   };
-
-  async function end(ending: ChildProcessByStdio<null, Readable, Readable>): Promise<number | null> {
-    // What does not end within its own limits (8 s, for the whole system) does not end.
-    const killLater = setTimeout(() => ending.kill("SIGKILL"), 20_000);
-    const [code] = await closed;
-    clearTimeout(killLater);
-    for (const directory of [dataDir, doors]) rmSync(directory, { recursive: true, force: true });
-    return code;
-  }
 }
 
 function knock(socketPath: string, what: Harm): Promise<number> {
@@ -131,12 +105,4 @@ function knock(socketPath: string, what: Harm): Promise<number> {
     });
     request.once("error", reject);
   });
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    return process.kill(pid, 0);
-  } catch {
-    return false;
-  }
 }

@@ -1,19 +1,16 @@
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { mkdtempDisposableSync, readdirSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { connectAll } from "@flotilla/kit";
 import { describe, expect, test } from "vitest";
 import type { Gateway } from "../../shop/contracts/gateway.ts";
 import { portVariable, serviceNames } from "../../shop/topology.ts";
 import { ratesMax } from "../faults/kills.ts";
 import { sendOrderers } from "../faults/orderers.ts";
+import { isAlive, npmStart } from "../npm-start.ts";
 import { type PostgresServer, startPostgres, whyNoPostgres } from "../postgres.ts";
 import { expectFree, strayFilesIn, until, untilEqual } from "../process-harness.ts";
 
-const start = fileURLToPath(new URL("../../shop/start.ts", import.meta.url));
 const operations = readFileSync(new URL("../../docs/operations.md", import.meta.url), "utf8");
 /** As the page tells it. */
 const args = /^npm start -- (.*)$/m.exec(operations)?.[1]?.split(" ") ?? [];
@@ -30,45 +27,27 @@ interface Supervised extends AsyncDisposable {
 /** `npm start` with two of each service. Disposing it presses Ctrl+C and asserts that nothing is left. */
 async function startTwoOfEach(postgres: PostgresServer, more: Record<string, string> = {}): Promise<Supervised> {
   const dataDir = mkdtempDisposableSync(join(tmpdir(), "flotilla-two-"));
-  const supervisor = spawn(process.execPath, [start, ...args], {
-    env: {
-      ...process.env,
-      ...ratesMax,
-      ...Object.fromEntries(serviceNames.map((name) => [portVariable(name), "0"])),
-      FLOTILLA_DATA: dataDir.path,
-      ...postgres.stores(),
-      ...more,
-    },
-    stdio: ["ignore", "pipe", "pipe"],
-  });
-  let text = "";
-  for (const stream of [supervisor.stdout, supervisor.stderr]) {
-    stream.setEncoding("utf8").on("data", (chunk: string) => {
-      text += chunk;
-    });
-  }
-  const closed = once(supervisor, "close");
-  const hasEnded = () => supervisor.exitCode !== null || supervisor.signalCode !== null;
-  try {
-    await until(() => hasEnded() || text.includes("Press Ctrl+C to stop"), "all are ready");
-    if (hasEnded()) throw new Error(`It ended before it was ready:\n${text}`);
-  } catch (error) {
-    supervisor.kill("SIGKILL");
-    await closed;
+  const env = {
+    ...ratesMax,
+    ...Object.fromEntries(serviceNames.map((name) => [portVariable(name), "0"])),
+    FLOTILLA_DATA: dataDir.path,
+    ...postgres.stores(),
+    ...more,
+  };
+  const started = await npmStart(args, env).catch((error: unknown) => {
     dataDir[Symbol.dispose]();
     throw error;
-  }
-  const urlOf = (name: string) => new RegExp(`✓ ${RegExp.escape(name)} +ready +(\\S+)`).exec(text)?.[1] ?? "";
+  });
+  const urlOf = (name: string) =>
+    new RegExp(`✓ ${RegExp.escape(name)} +ready +(\\S+)`).exec(started.output())?.[1] ?? "";
   return {
     gatewayUrls: [urlOf("gateway.1"), urlOf("gateway.2")],
-    output: () => text,
-    pidOf: (name) => childrenOf(supervisor.pid!).get(name)!,
+    output: started.output,
+    pidOf: (name) => childrenOf(started.pid).get(name)!,
     async [Symbol.asyncDispose]() {
       using _ = dataDir;
-      const pids = [...childrenOf(supervisor.pid!).values()];
-      supervisor.kill("SIGINT");
-      const [code] = await closed;
-      expect(code, text).toBe(0);
+      const pids = [...childrenOf(started.pid).values()];
+      await started.stop();
       expect(pids).toHaveLength(processNames.length);
       expect(pids.filter(isAlive)).toEqual([]);
       await Promise.all(processNames.map((name) => expectFree(Number(new URL(urlOf(name)).port))));
@@ -90,14 +69,6 @@ function nameOf(pid: number): string {
   const environment = readFileSync(`/proc/${pid}/environ`, "utf8").split("\0");
   const service = serviceNames.find((name) => environment.some((it) => it.startsWith(`${portVariable(name)}=`)));
   return `${service}.${environment.find((it) => it.startsWith("FLOTILLA_INSTANCE="))?.split("=")[1]}`;
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    return process.kill(pid, 0);
-  } catch {
-    return false;
-  }
 }
 
 /** The instances of each service that the gateway at `url` is connected to. */
