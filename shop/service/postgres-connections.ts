@@ -25,6 +25,8 @@ const idleMsMax = 60_000;
 const silenceMs = 1_000;
 /** Between two rounds of asking all servers. Milliseconds, of which half is left to chance. */
 const searchEveryMs = 100;
+/** A server that had no room for another connection is asked for none for so long. Milliseconds. */
+const fullMs = 1_000;
 
 /** Numbers beyond 2^53 are never written: the domain's limits see to it. */
 const types = {
@@ -52,6 +54,7 @@ export function makeConnections(place: PostgresPlace, application: string, limit
   let pool: Pool | undefined;
   let search: Promise<Pool> | undefined;
   let missingSinceMs = Number.POSITIVE_INFINITY;
+  let fullUntilMs = 0;
   let isClosed = false;
 
   const configOf = ({ connectionString }: PostgresServer): ClientConfig => ({
@@ -132,6 +135,13 @@ export function makeConnections(place: PostgresPlace, application: string, limit
     return search;
   }
 
+  /** The server has no room for another connection: who needs one waits for those that are there. */
+  async function makeDo(from: Pool): Promise<void> {
+    fullUntilMs = performance.now() + fullMs;
+    from.options.max = Math.max(from.totalCount, 1);
+    if (from.totalCount === 0) await pause(searchEveryMs * (0.5 + Math.random() / 2));
+  }
+
   function drop(from: Pool): void {
     if (pool === from) pool = undefined;
     if (!from.ending) void tracked(end(from));
@@ -162,13 +172,15 @@ export function makeConnections(place: PostgresPlace, application: string, limit
         if (leftMs <= 0 || performance.now() - missingSinceMs > patienceMs) throw unavailable(lastFailure);
         const from = await within(current(), leftMs, () => unavailable(lastFailure));
         if (from.waitingCount >= waitingMax) throw busy();
+        if (performance.now() >= fullUntilMs) from.options.max = connectionsMax;
         try {
           return await from.connect();
         } catch (error) {
           // The server is well, and all its connections are in use.
-          if (from === pool && from.totalCount >= connectionsMax && isLate(error)) throw busy();
+          if (from === pool && from.totalCount >= from.options.max && isLate(error)) throw busy();
           lastFailure = error;
-          drop(from);
+          if (isFull(error)) await makeDo(from);
+          else drop(from);
         }
       }
     },
@@ -226,6 +238,11 @@ async function prepareSession(client: pg.ClientBase): Promise<void> {
 /** The pool has no other mark for it. */
 function isLate(error: unknown): boolean {
   return error instanceof Error && error.message === "timeout exceeded when trying to connect";
+}
+
+/** Of the server, or of the role: "too many connections". */
+function isFull(error: unknown): boolean {
+  return error instanceof pg.DatabaseError && error.code === "53300";
 }
 
 async function within<T>(wanted: Promise<T> | T, ms: number, onLate: () => Error): Promise<T> {

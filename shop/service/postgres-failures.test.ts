@@ -132,6 +132,25 @@ describe.skipIf(whyNoPostgres)(
       expect(await texts(db)).toHaveLength(20);
     });
 
+    it("has no room for more connections: those that are there serve all, and more are opened when there is", async () => {
+      await server.sql(`CREATE ROLE guest LOGIN CONNECTION LIMIT 3; GRANT ALL ON DATABASE postgres TO guest`);
+      const asGuest = new PostgresPlace(`${server.url().replace("postgres@", "guest@")}?schema=${place.schema}`);
+      await using db = await open({ connectMsMax: 4_000 }, asGuest);
+      const sessions = async () => {
+        const all = await server.sql<{ pid: number }>("SELECT pid FROM pg_stat_activity WHERE usename = 'guest'");
+        return all.map(({ pid }) => pid).sort();
+      };
+      const all = (count: number) => Promise.all(Array.from({ length: count }, () => slowly(db, 0.02)));
+      const used = (count: number) =>
+        expect.poll(() => all(10).then(sessions), { timeout: 10_000 }).toHaveLength(count);
+      await used(3);
+      const before = await sessions();
+      for (let n = 0; n < 5; n++) await all(40);
+      expect(await sessions()).toEqual(before);
+      await server.sql("ALTER ROLE guest CONNECTION LIMIT 6");
+      await used(6);
+    });
+
     it("has all its connections in use: who waits too long is told that it is busy, and the rest is served", async () => {
       await using db = await open({ connectionsMax: 2, connectMsMax: 200 });
       const slow = [slowly(db, 1), slowly(db, 1)];
