@@ -138,8 +138,15 @@ export const mutantsOfFaults: readonly Mutant[] = [
   {
     promise: "breaker: who is well again is asked again",
     file: "kit/src/session/breaker.ts",
-    cut: "(!isTrying && clock.monotonicMs() >= openUntilMs)",
-    put: "(isTrying && clock.monotonicMs() >= openUntilMs)",
+    cut: "clock.monotonicMs() >= openUntilMs;",
+    put: "clock.monotonicMs() < openUntilMs - openMs;",
+    test: "kit/src/session/instances.test.ts",
+  },
+  {
+    promise: "breaker: a trial that is not answered keeps nobody from the next one",
+    file: "kit/src/session/breaker.ts",
+    cut: "!isOpen() || clock",
+    put: "!isOpen() || trials === 0 && clock",
     test: "kit/src/session/instances.test.ts",
   },
   {
@@ -210,6 +217,13 @@ export const mutantsOfFaults: readonly Mutant[] = [
     file: "shop/service/postgres-error.ts",
     cut: '  "40P01", // deadlock_detected\n',
     put: "",
+    test: "shop/service/postgres-failures.test.ts",
+  },
+  {
+    promise: "faults: a PostgreSQL without room for more connections is served by those that are there",
+    file: "shop/service/postgres-connections.ts",
+    cut: "if (isFull(error)) await makeDo(from);\n          else drop(from);",
+    put: "drop(from);",
     test: "shop/service/postgres-failures.test.ts",
   },
 ];

@@ -3,7 +3,7 @@ import { FlotillaError } from "../base/errors.ts";
 
 /** Failures one after the other that open it. */
 const failuresMax = 5;
-/** How long it then lets nothing through, before it tries one call. Milliseconds. */
+/** How often it then tries one call, whether the one before was answered or not. Milliseconds. */
 const openMs = 250;
 
 /** Lets calls through, lets none through, or lets one try. */
@@ -16,7 +16,7 @@ export type BreakerState = "closed" | "open" | "half_open";
 export interface Breaker {
   /** Whether a call would be let through now. */
   mayPass(): boolean;
-  /** `half_open`: the next call, or the one that is under way, tries whether it goes well again. */
+  /** `half_open`: the next call, or one that is under way, tries whether it goes well again. */
   readonly state: BreakerState;
   /**
    * Runs `call`, which asks the service `name`.
@@ -32,21 +32,24 @@ export interface Breaker {
 export function makeBreaker(clock: Clock): Breaker {
   let failures = 0;
   let openUntilMs = 0;
-  let isTrying = false;
+  let trials = 0;
 
   const isOpen = () => failures >= failuresMax;
-  const mayPass = () => !isOpen() || (!isTrying && clock.monotonicMs() >= openUntilMs);
+  const mayPass = () => !isOpen() || clock.monotonicMs() >= openUntilMs;
 
   return {
     mayPass,
     get state() {
       if (!isOpen()) return "closed";
-      return isTrying || mayPass() ? "half_open" : "open";
+      return trials > 0 || mayPass() ? "half_open" : "open";
     },
     async run(call, { name, isFailure }) {
       if (!mayPass()) throw circuitOpen(name, openUntilMs - clock.monotonicMs());
       const isTrial = isOpen();
-      if (isTrial) isTrying = true;
+      if (isTrial) {
+        trials += 1;
+        leaveAlone();
+      }
       try {
         const result = await call();
         failures = 0;
@@ -56,7 +59,7 @@ export function makeBreaker(clock: Clock): Breaker {
         else failures = 0;
         throw error;
       } finally {
-        if (isTrial) isTrying = false;
+        if (isTrial) trials -= 1;
       }
     },
   };
@@ -65,7 +68,11 @@ export function makeBreaker(clock: Clock): Breaker {
   function fail(isTrial: boolean): void {
     const wasOpen = isOpen();
     failures += 1;
-    if (isTrial || !wasOpen) openUntilMs = clock.monotonicMs() + openMs;
+    if (isTrial || !wasOpen) leaveAlone();
+  }
+
+  function leaveAlone(): void {
+    openUntilMs = clock.monotonicMs() + openMs;
   }
 }
 

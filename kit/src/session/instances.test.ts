@@ -141,6 +141,23 @@ describe("calls to several instances", () => {
     });
   });
 
+  test("the call that tries whether a service is well again hangs: the next one tries too", async () => {
+    await withInstances(1, async ({ all }) => {
+      const broken = () => Promise.reject(new FlotillaError("unavailable", "broken"));
+      for (let n = 0; n < 5; n += 1) await expect(all.call(broken)).rejects.toMatchObject({ code: "unavailable" });
+      const state = () => all.report()[0]!.breakers[""];
+      expect(state()).toBe("open");
+      await until(() => state() === "half_open", "it may be tried");
+      const { promise, resolve } = Promise.withResolvers<string>();
+      const trial = all.call(() => promise);
+      await expect(all.call(async () => "early")).rejects.toMatchObject({ reason: "circuit_open" });
+      await expect.poll(() => all.call(async () => "done").catch(() => "not yet")).toBe("done");
+      expect(state()).toBe("closed");
+      resolve("late");
+      expect(await trial).toBe("late");
+    });
+  });
+
   test.each(["internal", "deadline_exceeded"] as const)(
     "what one caller can bring about, `%s`, opens no circuit",
     async (code) => {
@@ -174,6 +191,16 @@ describe("calls to several instances", () => {
     await gone.drain();
     using all = connectAll<Desk>({ name: "home", urls: [gone.url, here.url], random: () => 0 });
     expect(await all.call((main) => main.add(1, 2))).toBe(3);
+    expect(all.stats().repeated).toBe(0);
+  });
+
+  test("what could not be sent was not sent again", async () => {
+    await using rig = makeRig();
+    const gone = await rig.serve({ main: makeDesk().mainFor });
+    await gone.drain();
+    using all = connectAll<Desk>({ name: "home", urls: [gone.url] });
+    const refused = all.call((main) => main.add(1, 2), { isRepeatable: true, attemptsMax: 3 });
+    await expect(refused).rejects.toMatchObject({ code: "unavailable" });
     expect(all.stats().repeated).toBe(0);
   });
 

@@ -213,7 +213,8 @@ export function connectAll<T extends RpcTarget>(options: ConnectAllOptions): Ins
     for (let wasSent = isAgain; ; ) {
       const member = choose(group, askedInVain, except);
       const { isOpen, sessionNumber } = member.connection;
-      if (wasSent) member.sentAgain();
+      // One that is away is sent nothing.
+      if (wasSent && isOpen) member.sentAgain();
       try {
         return await ask(member, use, group);
       } catch (error) {
