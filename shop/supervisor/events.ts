@@ -17,6 +17,8 @@ export type SystemEvent =
       readonly crashes: number;
       readonly restartInMs: number;
     }
+  /** It ended in good order, though not at our word: somebody else stopped it. It is started again. */
+  | { readonly type: "ended"; readonly service: ProcessName; readonly how: string; readonly restartInMs: number }
   /** What a service wants its person to see once, such as a password it made. It is in no log. */
   | { readonly type: "notice"; readonly service: ProcessName; readonly text: string }
   | { readonly type: "stopped"; readonly service: ProcessName; readonly how: string };

@@ -40,6 +40,12 @@ test("a crash names the service, what ended it, its last words and when it is ba
   );
 });
 
+test("who was stopped by somebody else has not crashed", () => {
+  const { written, screen } = screenOn({});
+  screen.show({ type: "ended", service: "orders", how: "exit code 0", restartInMs: 80 });
+  expect(written).toEqual({ out: "! orders    ended     (exit code 0); restarting in 80 ms\n", err: "" });
+});
+
 test("processes are told apart by their numbers", () => {
   const { written, screen } = screenOn({});
   screen.show({ type: "ready", service: "gateway.2", url: "http://127.0.0.1:8090", afterMs: 400 });

@@ -60,6 +60,11 @@ export function makeScreen({ out, err, env }: ScreenOptions): Screen {
         case "crashed":
           err.write(crashText(event, onErr));
           break;
+        case "ended":
+          out.write(
+            `${onOut.yellow("!")} ${padded(event.service)} ended     (${event.how}); restarting in ${event.restartInMs} ms\n`,
+          );
+          break;
         case "stopped":
           out.write(`${onOut.dim("-")} ${padded(event.service)} stopped   (${event.how})\n`);
           break;

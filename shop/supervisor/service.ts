@@ -141,7 +141,7 @@ export class Service {
       this.#process = undefined;
       const exit: Exit = { code, signal, lastLines, upMs: readyMs === undefined ? 0 : performance.now() - readyMs };
       if (this.#state === "stopping") this.#stopped(exit);
-      else if (this.#wasReady) this.#crashed(exit);
+      else if (this.#wasReady) this.#restartLater(exit);
       else this.#failed(exit);
     });
   }
@@ -161,13 +161,15 @@ export class Service {
     this.#end();
   }
 
-  #crashed({ upMs, lastLines, ...exit }: Exit): void {
+  #restartLater({ upMs, lastLines, ...exit }: Exit): void {
     const { name, backoff, random, report } = this.#options;
     this.#crashes = upMs >= backoff.forgiveMs ? 1 : this.#crashes + 1;
     const restartInMs = restartDelayMs(this.#crashes, backoff, random);
     this.#state = "waiting";
     this.#restart = setTimeout(() => this.#spawn(), restartInMs);
-    report({ type: "crashed", service: name, how: describe(exit), lastLines, crashes: this.#crashes, restartInMs });
+    const told = { service: name, how: describe(exit), restartInMs };
+    if (exit.code === 0) report({ type: "ended", ...told });
+    else report({ type: "crashed", ...told, lastLines, crashes: this.#crashes });
   }
 
   #end(): void {

@@ -118,6 +118,16 @@ test("a service that crashes is shown, restarted after its backoff, and ready ag
   expect(await ask(urls.orders, "/pid")).not.toBe(before);
 });
 
+test("a service that somebody else stops is shown as ended, and started again", async () => {
+  const { system, events, event } = start({}, { backoff: { firstMs: 2, longestMs: 8, forgiveMs: 0 } });
+  const { urls } = await system.ready;
+  const [ended, again] = [event("ended"), event("ready", 4)];
+  process.kill(Number(await ask(urls.users, "/pid")), "SIGTERM");
+  expect(await ended).toMatchObject({ service: "users", how: "exit code 0" });
+  expect(await again).toMatchObject({ service: "users", url: urls.users[0] });
+  expect(events.filter(({ type }) => type === "crashed")).toEqual([]);
+});
+
 test("a service that was up long enough starts counting its crashes anew", async () => {
   const { system, event } = start({}, { backoff: { firstMs: 2, longestMs: 8, forgiveMs: 0 } });
   const { urls } = await system.ready;
