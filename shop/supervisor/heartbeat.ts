@@ -9,13 +9,14 @@ export interface HeartbeatOptions {
 
 /**
  * Longer than peers take to give up a silent process (7 s), and much longer than anything of ours keeps an event loop: who
- * is killed for less would have come back. A start from cold is not watched.
+ * is killed for less would have come back.
  */
 export const heartbeatDefault: HeartbeatOptions = { everyMs: 1_000, missedMax: 12 };
 
 /**
  * Asks `child` again and again whether its event loop goes round, and tells `onSilent` once when it does not. What counts is
- * unanswered questions and not time: while our own loop is held up, nothing is asked.
+ * unanswered questions and not time: while our own loop is held up, nothing is asked. While it has not answered any it is
+ * loading, and is not watched.
  *
  * @returns ends it.
  */
@@ -25,12 +26,15 @@ export function watchHeartbeat(
   onSilent: (silentMs: number) => void,
 ): () => void {
   let missed = 0;
+  let hasAnswered = false;
   const onMessage = (message: unknown) => {
-    if (isPong(message)) missed = 0;
+    if (!isPong(message)) return;
+    missed = 0;
+    hasAnswered = true;
   };
   child.on("message", onMessage);
   const timer = setInterval(() => {
-    missed += 1;
+    if (hasAnswered) missed += 1;
     if (missed > missedMax) {
       end();
       onSilent(missed * everyMs);

@@ -120,18 +120,17 @@ export class Service {
 
     const watch = new AbortController();
     let readyMs: number | undefined;
-    let endHeartbeat = () => {};
+    const endHeartbeat = watchHeartbeat(child, heartbeat, (silentMs) => {
+      report({ type: "unresponsive", service: name, silentMs });
+      // Nothing less reaches it. Its end counts as a crash, and it is started again.
+      child.kill("SIGKILL");
+    });
     void untilReady(url, watch.signal).then((ready) => {
       if (!ready || this.#state !== "running") return;
       readyMs = performance.now();
       this.#wasReady = true;
       report({ type: "ready", service: name, url, afterMs: readyMs - startedMs });
       this.#firstReady.resolve();
-      endHeartbeat = watchHeartbeat(child, heartbeat, (silentMs) => {
-        report({ type: "unresponsive", service: name, silentMs });
-        // Nothing less reaches it. Its end counts as a crash, and it is started again.
-        child.kill("SIGKILL");
-      });
     });
 
     // `close`, not `exit`: by then the last words of the process were read.
@@ -163,7 +162,8 @@ export class Service {
 
   #restartLater({ upMs, lastLines, ...exit }: Exit): void {
     const { name, backoff, random, report } = this.#options;
-    this.#crashes = upMs >= backoff.forgiveMs ? 1 : this.#crashes + 1;
+    if (upMs >= backoff.forgiveMs) this.#crashes = 0;
+    if (exit.code !== 0) this.#crashes += 1;
     const restartInMs = restartDelayMs(this.#crashes, backoff, random);
     this.#state = "waiting";
     this.#restart = setTimeout(() => this.#spawn(), restartInMs);

@@ -119,13 +119,25 @@ test("a service that crashes is shown, restarted after its backoff, and ready ag
 });
 
 test("a service that somebody else stops is shown as ended, and started again", async () => {
-  const { system, events, event } = start({}, { backoff: { firstMs: 2, longestMs: 8, forgiveMs: 0 } });
+  const backoff = { firstMs: 2, longestMs: 8, forgiveMs: 60_000 };
+  const { system, event } = start({}, { backoff, random: () => 1 });
   const { urls } = await system.ready;
-  const [ended, again] = [event("ended"), event("ready", 4)];
-  process.kill(Number(await ask(urls.users, "/pid")), "SIGTERM");
-  expect(await ended).toMatchObject({ service: "users", how: "exit code 0" });
-  expect(await again).toMatchObject({ service: "users", url: urls.users[0] });
-  expect(events.filter(({ type }) => type === "crashed")).toEqual([]);
+  for (const nth of [1, 2, 3]) {
+    const [ended, again] = [event("ended", nth), event("ready", 3 + nth)];
+    process.kill(Number(await ask(urls.users, "/pid")), "SIGTERM");
+    expect(await ended).toMatchObject({ service: "users", how: "exit code 0", restartInMs: 2 });
+    expect(await again).toMatchObject({ service: "users", url: urls.users[0] });
+  }
+  const crashed = event("crashed");
+  process.kill(Number(await ask(urls.users, "/pid")), "SIGKILL");
+  expect(await crashed).toMatchObject({ crashes: 1, restartInMs: 2 });
+});
+
+test("a service that is held up before it is ready is killed too", async () => {
+  const { system, event } = start({ orders: "hangs" }, { heartbeat: { everyMs: 50, missedMax: 10 } });
+  const silent = event("unresponsive");
+  await expect(system.ready).rejects.toThrow("orders ended before it was ready (killed by SIGKILL)");
+  expect(await silent).toMatchObject({ service: "orders" });
 });
 
 test("a service that was up long enough starts counting its crashes anew", async () => {
