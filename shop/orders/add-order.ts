@@ -64,7 +64,8 @@ function statementsOf(build: Kysely<Tables>) {
 
 /**
  * One statement is atomic by itself. Two of them with one key at once: the index of the keys lets one of them through,
- * and the other, done again, finds the record. What is purged is not waited for when somebody else purges it.
+ * and the other, done again, finds the record, and locks it: so its answer too waits until the standby has what it tells of.
+ * What is purged is not waited for when somebody else purges it.
  */
 function addByOneStatement(build: Kysely<Tables>): (order: NewOrder) => Work<Added> {
   const add = prepared((it: OneStatement) => ({
@@ -72,6 +73,7 @@ function addByOneStatement(build: Kysely<Tables>): (order: NewOrder) => Work<Add
       sql<{ number: number; earlier_hash: string | null }>`
         with earlier as (
           select order_number, request_hash from idempotency_records where scope = ${it.scope} and key = ${it.key}
+          for update
         ), added as (
           insert into orders (user_id, total_minor, status, created_at_ms)
           select ${it.userId}, ${it.totalMinor}::bigint, 'pending', ${it.createdAtMs}::bigint

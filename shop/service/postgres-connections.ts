@@ -1,5 +1,6 @@
 import { Socket } from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
+import { FlotillaError } from "@flotilla/kit";
 import pg, { type ClientConfig, type Pool, type PoolClient } from "pg";
 import { busy, closed, unavailable } from "./postgres-error.ts";
 import type { PostgresPlace, PostgresServer } from "./postgres-place.ts";
@@ -12,7 +13,7 @@ export interface ConnectionLimits {
   readonly connectMsMax: number;
   /** How long one query may take; the server then ends it. Milliseconds. */
   readonly statementMsMax: number;
-  /** How long a unit may wait for a server that takes writes, and be begun anew. Milliseconds. */
+  /** How long a unit may wait, for its turn and for a server that takes writes, and be begun anew. Milliseconds. */
   readonly patienceMs: number;
 }
 
@@ -39,23 +40,36 @@ const types = {
  * and again, until one of them does; who needs a connection meanwhile waits.
  */
 export interface Connections {
-  /** Rejects with `unavailable` after `patienceMs`, or at once when there was no server for so long already. */
-  acquire(): Promise<PoolClient>;
+  /** Whether one is known that takes writes. */
+  readonly hasServer: boolean;
+  /**
+   * Rejects with `unavailable` at `untilMs`, by `performance.now()`, or at once when there was no server for `patienceMs`
+   * already; with `resource_exhausted` when all connections are in use for too long.
+   */
+  acquire(untilMs: number): Promise<PoolClient>;
   /** The server behind `client` is not what it was: all are asked anew. */
   distrust(client: PoolClient): void;
+  /** Who needs a server that is not there is refused from now on. */
+  stopLooking(): void;
   close(): Promise<void>;
+}
+
+interface PoolState {
+  readonly sockets: Sockets;
+  /** Its connections, without those that are being opened. */
+  readonly connected: Set<PoolClient>;
 }
 
 export function makeConnections(place: PostgresPlace, application: string, limits: ConnectionLimits): Connections {
   const { connectionsMax, connectMsMax, statementMsMax, patienceMs } = limits;
   const poolOf = new WeakMap<PoolClient, Pool>();
-  const socketsOf = new WeakMap<Pool, Sockets>();
+  const stateOf = new WeakMap<Pool, PoolState>();
   const ends = new Set<Promise<unknown>>();
   let pool: Pool | undefined;
   let search: Promise<Pool> | undefined;
   let missingSinceMs = Number.POSITIVE_INFINITY;
   let fullUntilMs = 0;
-  let isClosed = false;
+  let isLooking = true;
 
   const configOf = ({ connectionString }: PostgresServer): ClientConfig => ({
     connectionString,
@@ -71,6 +85,7 @@ export function makeConnections(place: PostgresPlace, application: string, limit
 
   function openPool(server: PostgresServer): Pool {
     const sockets = makeSockets();
+    const connected = new Set<PoolClient>();
     const opened = new pg.Pool({
       ...configOf(server),
       stream: sockets.open,
@@ -81,8 +96,10 @@ export function makeConnections(place: PostgresPlace, application: string, limit
     });
     // Of an idle connection that breaks: the pool has let go of it, and the next one is opened when it is needed.
     opened.on("error", () => undefined);
-    socketsOf.set(opened, sockets);
+    stateOf.set(opened, { sockets, connected });
+    opened.on("remove", (client) => connected.delete(client as PoolClient));
     opened.on("connect", (client) => {
+      connected.add(client);
       poolOf.set(client, opened);
       // Of one that breaks while it is used: the query says so too.
       client.on("error", () => undefined);
@@ -107,10 +124,10 @@ export function makeConnections(place: PostgresPlace, application: string, limit
   let lastFailure: unknown;
   async function find(): Promise<Pool> {
     missingSinceMs = performance.now();
-    while (!isClosed) {
+    while (isLooking) {
       try {
         const server = await Promise.any(place.servers.map((each) => tracked(probe(each))));
-        if (isClosed) break;
+        if (!isLooking) break;
         pool = openPool(server);
         missingSinceMs = Number.POSITIVE_INFINITY;
         return pool;
@@ -137,9 +154,30 @@ export function makeConnections(place: PostgresPlace, application: string, limit
 
   /** The server has no room for another connection: who needs one waits for those that are there. */
   async function makeDo(from: Pool): Promise<void> {
+    const { size } = stateOf.get(from)!.connected;
     fullUntilMs = performance.now() + fullMs;
-    from.options.max = Math.max(from.totalCount, 1);
-    if (from.totalCount === 0) await pause(searchEveryMs * (0.5 + Math.random() / 2));
+    from.options.max = Math.max(size, 1);
+    if (size === 0) await pause(searchEveryMs * (0.5 + Math.random() / 2));
+  }
+
+  /** Whether all that a unit waited for was taken: as many as we may have, or as the server had room for meanwhile. */
+  function isInUse(from: Pool): boolean {
+    const wasFull = performance.now() < fullUntilMs + connectMsMax;
+    return from.totalCount >= connectionsMax || (wasFull && stateOf.get(from)!.connected.size > 0);
+  }
+
+  /** One that comes too late goes back. */
+  async function connectWithin(from: Pool, ms: number): Promise<PoolClient> {
+    const connecting = from.connect();
+    try {
+      return await within(connecting, ms, () => unavailable(lastFailure));
+    } catch (error) {
+      connecting.then(
+        (client) => client.release(),
+        () => undefined,
+      );
+      throw error;
+    }
   }
 
   function drop(from: Pool): void {
@@ -150,7 +188,7 @@ export function makeConnections(place: PostgresPlace, application: string, limit
   /** Units that have a connection still finish with it. */
   async function end(from: Pool): Promise<void> {
     await from.end();
-    await socketsOf.get(from)?.closed(connectMsMax);
+    await stateOf.get(from)!.sockets.closed(connectMsMax);
   }
 
   /** Until it is over `close` is not. */
@@ -164,20 +202,23 @@ export function makeConnections(place: PostgresPlace, application: string, limit
   }
 
   return {
-    async acquire() {
-      const untilMs = performance.now() + patienceMs;
+    get hasServer() {
+      return pool !== undefined;
+    },
+    async acquire(untilMs) {
       for (;;) {
-        if (isClosed) throw closed();
+        if (!isLooking && !pool) throw closed();
         const leftMs = untilMs - performance.now();
         if (leftMs <= 0 || performance.now() - missingSinceMs > patienceMs) throw unavailable(lastFailure);
         const from = await within(current(), leftMs, () => unavailable(lastFailure));
         if (from.waitingCount >= waitingMax) throw busy();
         if (performance.now() >= fullUntilMs) from.options.max = connectionsMax;
         try {
-          return await from.connect();
+          return await connectWithin(from, untilMs - performance.now());
         } catch (error) {
+          if (error instanceof FlotillaError) throw error;
           // The server is well, and all its connections are in use.
-          if (from === pool && from.totalCount >= from.options.max && isLate(error)) throw busy();
+          if (from === pool && isLate(error) && isInUse(from)) throw busy();
           lastFailure = error;
           if (isFull(error)) await makeDo(from);
           else drop(from);
@@ -188,8 +229,11 @@ export function makeConnections(place: PostgresPlace, application: string, limit
       const from = poolOf.get(client);
       if (from) drop(from);
     },
+    stopLooking() {
+      isLooking = false;
+    },
     async close() {
-      isClosed = true;
+      isLooking = false;
       if (pool) drop(pool);
       await Promise.allSettled([...ends, search]);
     },

@@ -56,8 +56,7 @@ export class QueryFailure extends Error {
 
   /** The same, of what commits: unless the server said that it rolled back, nobody knows. */
   whileCommitting(): QueryFailure {
-    const { cause } = this;
-    return new QueryFailure(cause, !(cause instanceof pg.DatabaseError && cause.severity === "ERROR"));
+    return new QueryFailure(this.cause, this.kind === "broken");
   }
 }
 
@@ -65,6 +64,7 @@ function kindOf(thrown: unknown): FailureKind {
   // What is not the server's word is the connection's end: refused, reset, silent for too long.
   if (!(thrown instanceof pg.DatabaseError)) return "broken";
   const { code = "", severity } = thrown;
+  // Said in English only where the server speaks it; where it does not, the next query finds the connection closed.
   if (broken.has(code) || code.startsWith("08") || severity === "FATAL" || severity === "PANIC") return "broken";
   if (conflicts.has(code)) return "conflict";
   if (code === "25006") return "read_only";

@@ -134,7 +134,8 @@ describe.skipIf(whyNoPostgres)(
 
     it("has no room for more connections: those that are there serve all, and more are opened when there is", async () => {
       await server.sql(`CREATE ROLE guest LOGIN CONNECTION LIMIT 3; GRANT ALL ON DATABASE postgres TO guest`);
-      const asGuest = new PostgresPlace(`${server.url().replace("postgres@", "guest@")}?schema=${place.schema}`);
+      await using wire = await makeWire(server.port);
+      const asGuest = new PostgresPlace(`postgres://guest@127.0.0.1:${wire.port}/postgres?schema=${place.schema}`);
       await using db = await open({ connectMsMax: 4_000 }, asGuest);
       const sessions = async () => {
         const all = await server.sql<{ pid: number }>("SELECT pid FROM pg_stat_activity WHERE usename = 'guest'");
@@ -144,11 +145,27 @@ describe.skipIf(whyNoPostgres)(
       const used = (count: number) =>
         expect.poll(() => all(10).then(sessions), { timeout: 10_000 }).toHaveLength(count);
       await used(3);
-      const before = await sessions();
-      for (let n = 0; n < 5; n++) await all(40);
+      const [before, connections] = [await sessions(), wire.connections];
+      let seconds = 0;
+      for (const startMs = performance.now(); seconds < 3; seconds = (performance.now() - startMs) / 1_000)
+        await all(40);
       expect(await sessions()).toEqual(before);
+      // Once a second some are tried, as many as wait at most. Without a pause it was hundreds a second.
+      expect(wire.connections - connections).toBeLessThan(16 * (seconds + 2));
       await server.sql("ALTER ROLE guest CONNECTION LIMIT 6");
       await used(6);
+    });
+
+    it("takes too long to give a unit its turn, and the next that uses the connection does not hear of it", async () => {
+      await using wire = await makeWire(server.port);
+      await using db = await open({ statementMsMax: 300, connectionsMax: 1 }, through(wire.port));
+      wire.dawdle();
+      const stranger = await connectStranger();
+      await stranger.query("BEGIN; LOCK TABLE migrations");
+      await expect(add(db, "too late")).rejects.toMatchObject({ code: "unavailable", cause: { code: "57014" } });
+      expect(await texts(db)).toEqual([]);
+      await stranger.end();
+      await add(db, "in time");
     });
 
     it("has all its connections in use: who waits too long is told that it is busy, and the rest is served", async () => {
@@ -213,6 +230,34 @@ describe.skipIf(whyNoPostgres)(
       expect((await texts(db)).sort()).toEqual(["one of another of ours", "two of another of ours"]);
     });
 
+    it("is silent: all are told so when their time is over, and nobody that it is busy", async () => {
+      await using wire = await makeWire(server.port);
+      await using db = await open({ statementMsMax: 500, patienceMs: 2_000, connectMsMax: 200 }, through(wire.port));
+      wire.mute(true);
+      const told = await Promise.allSettled(Array.from({ length: 12 }, (_, n) => add(db, `${n}`)));
+      for (const { reason } of told as PromiseRejectedResult[]) {
+        expect(reason).toMatchObject({ code: "unavailable", reason: "store" });
+      }
+    });
+
+    it("is silent when the store is closed: who waits for another is not waited for", async () => {
+      await using wire = await makeWire(server.port);
+      const db = await open({ statementMsMax: 200, patienceMs: 3_600_000, connectMsMax: 200 }, through(wire.port));
+      wire.mute(true);
+      const adding = Promise.allSettled(Array.from({ length: 4 }, (_, n) => add(db, `${n}`, true)));
+      await db.close();
+      for (const { reason } of (await adding) as PromiseRejectedResult[]) {
+        expect(reason).toMatchObject({ code: "unavailable" });
+      }
+    });
+
+    it("takes longer over a step of the schema than over a query", async () => {
+      const long = { ...notes, postgres: `${notes.postgres}; SELECT pg_sleep(2)` };
+      const db = await openPostgres<Tables>(place, [long], { statementMsMax: 200 });
+      expect(await texts(db)).toEqual([]);
+      await db.close();
+    });
+
     describe("between us and it", () => {
       it("the answer to a commit is lost: repeated is what may be, and of the rest nobody says more than is known", async () => {
         await using wire = await makeWire(server.port);
@@ -252,6 +297,26 @@ describe.skipIf(whyNoPostgres)(
         const once = db.unit(() => run(db.build.insertInto("notes").values({ text: "once" })), { writesOnce: true });
         await expect(once).rejects.toMatchObject({ code: "unavailable" });
         expect(await texts(db)).toEqual(["once"]);
+      });
+
+      it("what a commit is answered is in another language: it is understood all the same", async () => {
+        await using wire = await makeWire(server.port);
+        await using db = await open({}, through(wire.port));
+        await server.sql(`
+          SET search_path = ${place.schema};
+          CREATE SEQUENCE commits;
+          CREATE FUNCTION answer() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            IF new.text = 'warned' THEN RAISE WARNING 'not where it should be'; END IF;
+            IF new.text = 'refused' AND nextval('${place.schema}.commits') = 1 THEN
+              RAISE EXCEPTION 'in the way' USING ERRCODE = 'serialization_failure';
+            END IF;
+            RETURN NULL;
+          END $$;
+          CREATE CONSTRAINT TRIGGER answers AFTER INSERT ON notes
+            DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION answer()`);
+        wire.translate({ WARNING: "WARNUNG", ERROR: "FELER" });
+        await expect(add(db, "warned")).rejects.toMatchObject({ code: "unavailable", cause: { severity: "WARNUNG" } });
+        expect(await add(db, "refused")).toHaveLength(1);
       });
 
       it("nothing comes back any more: the query ends, and a server that answers is looked for", async () => {
@@ -294,10 +359,16 @@ describe.skipIf(whyNoPostgres)(
 
 interface Wire extends AsyncDisposable {
   readonly port: number;
+  /** How many there were. */
+  readonly connections: number;
   /** How many clients have not hung up: a byte is sent to each, which says so of one that has. */
   listeners(): number;
   /** Passes on what has `word` in it, once, and the connection ends before the answer is back. */
   cutAt(word: string): void;
+  /** An error comes at once, and that a transaction has failed by it only after a moment. */
+  dawdle(): void;
+  /** The severities that people read, each to one of the same length; what programs read is left as it is. */
+  translate(words: Readonly<Record<string, string>>): void;
   /** While it is, nothing is passed on in either direction, on any connection. */
   mute(isMute: boolean): void;
   /** Is mute from what has `word` in it on; resolves then. */
@@ -307,14 +378,26 @@ interface Wire extends AsyncDisposable {
 /** By which a client takes its leave. */
 const terminate = "X\0\0\0\x04";
 
+/** Ready for a query, in a transaction that has failed. */
+const failedTransaction = "Z\0\0\0\x05E";
+
 /** Stands between a store and its server. */
 async function makeWire(to: number): Promise<Wire> {
   let cut: string | undefined;
   let isMute = false;
+  let isDawdling = false;
+  let connections = 0;
+  let words: Readonly<Record<string, string>> = {};
+  const translated = (bytes: Buffer) => {
+    let text = bytes.toString("latin1");
+    for (const [word, other] of Object.entries(words)) text = text.replaceAll(`S${word}\0`, `S${other}\0`);
+    return Buffer.from(text, "latin1");
+  };
   let last: { readonly word: string; onMute(): void } | undefined;
   const sockets = new Set<Socket>();
   const clients = new Set<Socket>();
   const server = createServer({ allowHalfOpen: true }, (near) => {
+    connections += 1;
     const far = connect(to, "127.0.0.1");
     near.on("end", () => isMute || near.end());
     clients.add(near);
@@ -343,8 +426,10 @@ async function makeWire(to: number): Promise<Wire> {
     });
     far.on("data", (bytes) => {
       if (isMute) return;
+      const end = isDawdling ? bytes.lastIndexOf(failedTransaction) : -1;
       if (isCut) near.destroy();
-      else near.write(bytes);
+      else near.write(translated(bytes.subarray(0, end < 0 ? undefined : end)));
+      if (end >= 0) setTimeout(() => near.write(bytes.subarray(end)), 20);
     });
   }).listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -352,6 +437,15 @@ async function makeWire(to: number): Promise<Wire> {
   if (typeof address !== "object" || address === null) throw new Error("no port");
   return {
     port: address.port,
+    get connections() {
+      return connections;
+    },
+    dawdle() {
+      isDawdling = true;
+    },
+    translate(to) {
+      words = to;
+    },
     listeners() {
       for (const client of clients) client.write("?");
       return clients.size;

@@ -14,6 +14,8 @@ const versionTable = `
 const versionMin = 130_000;
 /** How long one instance waits for another that is making the schema, and a step may take. Milliseconds. */
 const migrationMsMax = 600_000;
+/** What the server may be silent after that. Milliseconds. */
+const silenceMs = 1_000;
 
 /** What the code relies on, by name: a dump that was read in again, or a newer server, has the same. */
 const shapeQuery = `
@@ -50,7 +52,7 @@ export async function migratePostgres(
     else await client.query(versionTable);
     for (const [index, { name, postgres }] of migrations.entries()) {
       if (index < count) continue;
-      await client.query(postgres);
+      await askPatiently(client, postgres);
       await client.query(
         `INSERT INTO migrations (version, name, applied_at_ms, shape)
           VALUES ($1, $2, (extract(epoch FROM clock_timestamp()) * 1000)::bigint, $3)`,
@@ -75,7 +77,14 @@ async function assertServer(client: ClientBase, where: string): Promise<void> {
 
 /** Until the transaction ends. */
 async function lock(client: ClientBase, schema: string | undefined): Promise<void> {
-  await client.query("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", [`flotilla migrations ${schema ?? ""}`]);
+  const name = `flotilla migrations ${schema ?? ""}`;
+  await askPatiently(client, "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", [name]);
+}
+
+/** For as long as the server may take, and not as long as it usually does. */
+async function askPatiently(client: ClientBase, text: string, values: unknown[] = []): Promise<void> {
+  const question = { text, values, query_timeout: migrationMsMax + silenceMs };
+  await client.query(question);
 }
 
 /** `schema` is a plain name, see `PostgresPlace`. */

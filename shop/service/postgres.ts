@@ -1,6 +1,6 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type { Compilable } from "kysely";
-import type { PoolClient } from "pg";
+import type { PoolClient, QueryResult } from "pg";
 import { assertReads, type Database, makeBuilder, type UnitOptions, type Work } from "./database.ts";
 import type { Migration } from "./migration.ts";
 import { type ConnectionLimits, type Connections, makeConnections } from "./postgres-connections.ts";
@@ -24,6 +24,12 @@ export const connectionLimits: ConnectionLimits = {
  * against what does not take the lock. In one text, so it is one round trip, and before anything is seen.
  */
 const beginAlone = "BEGIN ISOLATION LEVEL SERIALIZABLE; LOCK TABLE migrations IN SHARE ROW EXCLUSIVE MODE";
+
+/**
+ * Writes nothing that anybody sees. What a unit found done may be the work of one that nobody could answer, because the
+ * standby did not have it; a commit of this waits until the standby has both.
+ */
+const mark = "SELECT pg_logical_emit_message(true, 'flotilla', '')";
 
 /** Transactions of one instance at once: they wait for each other anyway, and what reads has the other connections. */
 const transactionsMax = 2;
@@ -56,10 +62,11 @@ export async function openPostgres<Tables>(
   migrations: readonly Migration[],
   { application = "flotilla", ...limits }: Partial<ConnectionLimits> & { readonly application?: string } = {},
 ): Promise<Postgres<Tables>> {
-  const connections = makeConnections(place, application, { ...connectionLimits, ...limits });
+  const allLimits = { ...connectionLimits, ...limits };
+  const connections = makeConnections(place, application, allLimits);
   const where = place.servers.map(({ name }) => name).join(", ");
   try {
-    const client = await connections.acquire();
+    const client = await connections.acquire(performance.now() + allLimits.patienceMs);
     try {
       await migratePostgres(client, { migrations, schema: place.schema, where });
     } finally {
@@ -69,13 +76,14 @@ export async function openPostgres<Tables>(
     await connections.close();
     throw openingError(error, where);
   }
-  return makePostgres(connections, { ...connectionLimits, ...limits });
+  return makePostgres(connections, allLimits);
 }
 
 function makePostgres<Tables>(connections: Connections, { patienceMs }: ConnectionLimits): Postgres<Tables> {
   const names = new Map<string, string>();
   const underWay = new Set<Promise<unknown>>();
-  const inTurn = makeTurns({ max: transactionsMax, waitingMax, waitMsMax: patienceMs, refusal: busy });
+  const refusal = () => (connections.hasServer ? busy() : unavailable(new Error("no server was found meanwhile")));
+  const inTurn = makeTurns({ max: transactionsMax, waitingMax, refusal });
   let isClosed = false;
 
   function nameOf(sql: string): string | undefined {
@@ -86,17 +94,24 @@ function makePostgres<Tables>(connections: Connections, { patienceMs }: Connecti
     return name;
   }
 
-  async function rowsOf(client: PoolClient, query: Compilable<unknown>): Promise<unknown[]> {
+  async function answerTo(client: PoolClient, query: Compilable<unknown>): Promise<Answer> {
     const { sql, parameters } = query.compile();
     const name = nameOf(sql);
-    const { rows } = await ask(client, { text: sql, values: [...parameters], ...(name !== undefined && { name }) });
-    return rows;
+    const question = { text: sql, values: [...parameters], ...(name !== undefined && { name }) };
+    const { rows, rowCount } = await ask(client, question);
+    return { rows, hasWritten: !reads(query) && rowCount !== 0 };
   }
 
   async function inTransaction<T>(client: PoolClient, work: Work<T>): Promise<T> {
     await ask(client, { text: beginAlone });
+    let hasWritten = false;
     let step = work.next();
-    while (!step.done) step = work.next(await rowsOf(client, step.value));
+    while (!step.done) {
+      const answer = await answerTo(client, step.value);
+      hasWritten ||= answer.hasWritten;
+      step = work.next(answer.rows);
+    }
+    if (!hasWritten) await ask(client, { text: mark });
     await commit(client);
     return step.value;
   }
@@ -106,18 +121,21 @@ function makePostgres<Tables>(connections: Connections, { patienceMs }: Connecti
     let writes = 0;
     let step = work.next();
     while (!step.done) {
-      const { sql } = step.value.compile();
-      const isWrite = !sql.startsWith("select");
-      if (isWrite && ++writes > 1) throw new Error("a unit that writes once would have written twice");
-      const rows = rowsOf(client, step.value);
-      step = work.next(isWrite ? await sure(client, rows) : await rows);
+      if (reads(step.value)) {
+        step = work.next((await answerTo(client, step.value)).rows);
+        continue;
+      }
+      if (++writes > 1) throw new Error("a unit that writes once would have written twice");
+      const { rows, hasWritten } = await sure(client, answerTo(client, step.value));
+      if (!hasWritten) await sure(client, ask(client, { text: mark }));
+      step = work.next(rows);
     }
     return step.value;
   }
 
   /** Once, on one connection; a `QueryFailure` says what can be done about it. */
-  async function attempt<T>(body: (client: PoolClient) => Promise<T>): Promise<T> {
-    const client = await connections.acquire();
+  async function attempt<T>(body: (client: PoolClient) => Promise<T>, untilMs: number): Promise<T> {
+    const client = await connections.acquire(untilMs);
     let isUsable = true;
     try {
       return await body(client);
@@ -131,11 +149,13 @@ function makePostgres<Tables>(connections: Connections, { patienceMs }: Connecti
     }
   }
 
-  async function persist<T>(body: (client: PoolClient) => Promise<T>, isRepeatable: boolean): Promise<T> {
-    const untilMs = performance.now() + patienceMs;
+  async function persist<T>(
+    body: (client: PoolClient) => Promise<T>,
+    { isRepeatable, untilMs }: { readonly isRepeatable: boolean; readonly untilMs: number },
+  ): Promise<T> {
     for (let attempts = 1; ; attempts++) {
       try {
-        return await attempt(body);
+        return await attempt(body, untilMs);
       } catch (error) {
         if (!(error instanceof QueryFailure)) throw error;
         const isLeft = attempts < attemptsMax && performance.now() < untilMs;
@@ -145,10 +165,10 @@ function makePostgres<Tables>(connections: Connections, { patienceMs }: Connecti
     }
   }
 
-  /** Until it is settled it is waited for by `close`. */
-  async function tracked<T>(start: () => Promise<T>): Promise<T> {
+  /** Until it is settled it is waited for by `close`. @param start told until when it may wait, by `performance.now()`. */
+  async function tracked<T>(start: (untilMs: number) => Promise<T>): Promise<T> {
     if (isClosed) throw closed();
-    const started = start();
+    const started = start(performance.now() + patienceMs);
     underWay.add(started);
     try {
       return await started;
@@ -161,21 +181,28 @@ function makePostgres<Tables>(connections: Connections, { patienceMs }: Connecti
     dialect: "postgres",
     build: makeBuilder<Tables>("postgres"),
     unit: (work, { isRepeatable = false, writesOnce = false }: UnitOptions = {}) =>
-      tracked(() =>
-        writesOnce
-          ? persist((client) => withoutTransaction(client, work()), isRepeatable)
-          : inTurn(() => persist((client) => inTransaction(client, work()), isRepeatable)),
-      ),
+      tracked((untilMs) => {
+        const how = { isRepeatable, untilMs };
+        if (writesOnce) return persist((client) => withoutTransaction(client, work()), how);
+        return inTurn(() => persist((client) => inTransaction(client, work()), how), patienceMs);
+      }),
     async read<Row>(query: Compilable<Row>) {
       assertReads(query.compile().sql);
-      return (await tracked(() => persist((client) => rowsOf(client, query), true))) as Row[];
+      const rows = (client: PoolClient) => answerTo(client, query).then((answer) => answer.rows);
+      return (await tracked((untilMs) => persist(rows, { isRepeatable: true, untilMs }))) as Row[];
     },
     async close() {
       isClosed = true;
+      connections.stopLooking();
       await Promise.allSettled(underWay);
       await connections.close();
     },
   };
+}
+
+interface Answer {
+  readonly rows: unknown[];
+  readonly hasWritten: boolean;
 }
 
 interface Question {
@@ -184,7 +211,7 @@ interface Question {
   readonly name?: string;
 }
 
-async function ask(client: PoolClient, question: Question): Promise<{ rows: unknown[]; command: string }> {
+async function ask(client: PoolClient, question: Question): Promise<QueryResult> {
   try {
     return await client.query(question);
   } catch (error) {
@@ -198,14 +225,17 @@ async function commit(client: PoolClient): Promise<void> {
   if (command !== "COMMIT") throw new Error("what was to be committed was rolled back");
 }
 
+/** Of a notice that is no warning. Which word says so depends on the language of the server. */
+const successful = "00000";
+
 /**
  * The answer to what commits. Without one nobody knows whether it did; and with a warning it did, but it is not where it
  * should be: somebody ended the waiting for a synchronous standby.
  */
 async function sure<T>(client: PoolClient, answer: Promise<T>): Promise<T> {
   let warning: unknown;
-  const onNotice = (notice: { severity?: string | undefined }) => {
-    if (notice.severity === "WARNING") warning = notice;
+  const onNotice = (notice: { code?: string | undefined }) => {
+    if (notice.code !== successful) warning = notice;
   };
   client.on("notice", onNotice);
   try {
@@ -220,14 +250,18 @@ async function sure<T>(client: PoolClient, answer: Promise<T>): Promise<T> {
   }
 }
 
+function reads(query: Compilable<unknown>): boolean {
+  return query.compile().sql.startsWith("select");
+}
+
 function mayPass({ kind }: QueryFailure): boolean {
   return kind === "conflict" || kind === "broken" || kind === "read_only";
 }
 
-/** Ends the transaction that `error` left. */
+/** Ends the transaction that `error` left. After a query failed `client` does not know yet whether it is in one. */
 async function isWell(client: PoolClient, error: unknown): Promise<boolean> {
   if (error instanceof QueryFailure && error.kind === "broken") return false;
-  if (client.getTransactionStatus() === "I") return true;
+  if (!(error instanceof QueryFailure) && client.getTransactionStatus() === "I") return true;
   try {
     await client.query("ROLLBACK");
     return true;

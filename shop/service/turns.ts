@@ -1,21 +1,20 @@
-/** Who waits for a turn, and for how long. */
+/** Who waits for a turn. */
 export interface TurnsOptions {
   /** At once. */
   readonly max: number;
   readonly waitingMax: number;
-  readonly waitMsMax: number;
   /** What is thrown when there are too many, or it takes too long. */
   readonly refusal: () => Error;
 }
 
-/** Does `work` when it is its turn, first come, first served. */
-export type InTurn = <T>(work: () => Promise<T>) => Promise<T>;
+/** Does `work` when it is its turn, first come, first served. @param waitMsMax how long it waits for it. */
+export type InTurn = <T>(work: () => Promise<T>, waitMsMax: number) => Promise<T>;
 
-export function makeTurns({ max, waitingMax, waitMsMax, refusal }: TurnsOptions): InTurn {
+export function makeTurns({ max, waitingMax, refusal }: TurnsOptions): InTurn {
   const waiting = new Set<() => void>();
   let taken = 0;
 
-  async function take(): Promise<void> {
+  async function take(waitMsMax: number): Promise<void> {
     if (taken < max) {
       taken += 1;
       return;
@@ -44,8 +43,8 @@ export function makeTurns({ max, waitingMax, waitMsMax, refusal }: TurnsOptions)
     }
   }
 
-  return async (work) => {
-    await take();
+  return async (work, waitMsMax) => {
+    await take(waitMsMax);
     try {
       return await work();
     } finally {

@@ -4,7 +4,7 @@ import { migrations, orderStore } from "../../shop/orders/store-sql.ts";
 import type { Tables } from "../../shop/orders/tables.ts";
 import { openPostgres } from "../../shop/service/postgres.ts";
 import { PostgresPlace } from "../../shop/service/postgres-place.ts";
-import { startPostgres, whyNoPostgres } from "../postgres.ts";
+import { type PostgresServer, startPostgres, whyNoPostgres } from "../postgres.ts";
 
 const callers = 16;
 
@@ -56,6 +56,14 @@ function startLoad(store: OrderStore) {
       onPlaced.add(noted);
     });
   return { load, further };
+}
+
+/** Ends the waiting of what waits for the standby: it is committed then, on the primary alone. @returns of how many. */
+async function endWaiting(primary: PostgresServer, how: string): Promise<number> {
+  const waiting = await primary.sql(
+    `SET synchronous_commit = local; SELECT ${how}(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'`,
+  );
+  return waiting.length;
 }
 
 async function openStore(place: PostgresPlace, limits = {}): Promise<OrderStore> {
@@ -112,3 +120,34 @@ test.skipIf(whyNoPostgres)(
     await store.close();
   },
 );
+
+test.skipIf(whyNoPostgres)("what only the primary has is no answer to who asks again", async () => {
+  await using primary = await startPostgres();
+  const standby = await primary.synchronousStandby();
+  const store = await openStore(primary.place(), { statementMsMax: 300, patienceMs: 500 });
+  const { id } = (await store.place(orderOf("before"))).order;
+  const cancel = () => store.cancel(id, { nowMs: 1_000 });
+  const place = (key: string) => () => store.place(orderOf(key));
+  standby.pause();
+  try {
+    for (const [how, act] of [
+      ["pg_cancel_backend", place("cancelled")],
+      ["pg_terminate_backend", place("terminated")],
+      ["pg_terminate_backend", cancel],
+    ] as const) {
+      const noneWaits = () => expect.poll(() => endWaiting(primary, "pg_terminate_backend")).toBe(0);
+      await noneWaits();
+      // What a second attempt of its own finds done it does not answer either.
+      const first = expect(act()).rejects.toMatchObject({ code: "unavailable" });
+      await expect.poll(() => endWaiting(primary, how)).toBe(1);
+      await first;
+      await noneWaits();
+      await expect(act()).rejects.toMatchObject({ code: "unavailable" });
+    }
+  } finally {
+    standby.resume();
+  }
+  expect(await store.place(orderOf("terminated"))).toMatchObject({ replayed: true });
+  expect(await cancel()).toMatchObject({ status: "cancelled" });
+  await store.close();
+});
