@@ -110,7 +110,7 @@ export const mutantsOfFaults: readonly Mutant[] = [
   {
     promise: "retries: a service in need is sent a fifth more than it is asked for",
     file: "kit/src/session/instances.ts",
-    cut: "        if (openMembers().length > 0 && !budget.take()) throw error;\n",
+    cut: "        if (!budget.take()) throw error;\n",
     put: "",
     test: "kit/src/session/instances.test.ts",
   },
@@ -124,8 +124,8 @@ export const mutantsOfFaults: readonly Mutant[] = [
   {
     promise: "retries: only what may be repeated is",
     file: "kit/src/session/instances.ts",
-    cut: "callOptions.isRepeatable ? callAgain(use, callOptions) : begin(use, callOptions)",
-    put: "callAgain(use, callOptions)",
+    cut: "callOptions.isRepeatable ? callAgain(use, callOptions, sent) : begin(use, callOptions, sent)",
+    put: "callAgain(use, callOptions, sent)",
     test: "kit/src/session/instances.test.ts",
   },
   {
@@ -151,10 +151,38 @@ export const mutantsOfFaults: readonly Mutant[] = [
   },
   {
     promise: "breaker: a caller opens none by asking for what cannot be done in time",
-    file: "kit/src/session/instances.ts",
+    file: "kit/src/session/failures.ts",
     cut: "return mayHelp(error) && reasonOf(error) !== stoppingReason;",
     put: "return error !== undefined;",
     test: "kit/src/session/instances.test.ts",
+  },
+  {
+    promise: "retries: what was not sent costs none",
+    file: "kit/src/session/instances.ts",
+    cut: "if (!sent.isOwed || openMembers",
+    put: "if (openMembers",
+    test: "kit/src/session/instances.test.ts",
+  },
+  {
+    promise: "instances: the first call waits for the first that opens",
+    file: "kit/src/session/instances.ts",
+    cut: "if (openMembers().length > 0 || members.current.length === 1) return callNow();",
+    put: "if (members.current.length > 0) return callNow();",
+    test: "kit/src/session/instances.test.ts",
+  },
+  {
+    promise: "instances: one that holds what is ours is not let go of",
+    file: "kit/src/session/members.ts",
+    cut: " || imports > 1 || exports > 1",
+    put: " || imports > 1",
+    test: "kit/src/session/directory.test.ts",
+  },
+  {
+    promise: "turns: whoever is slow gives up its turn, always",
+    file: "kit/src/base/turns.ts",
+    cut: "    pass();\n    setAlarm();\n",
+    put: "    pass();\n",
+    test: "kit/src/base/turns.test.ts",
   },
   {
     promise: "instances: what one refuses that stops is sent to another",

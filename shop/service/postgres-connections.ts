@@ -1,9 +1,9 @@
-import { Socket } from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
 import { FlotillaError } from "@flotilla/kit";
 import pg, { type ClientConfig, type Pool, type PoolClient } from "pg";
 import { busy, closed, unavailable } from "./postgres-error.ts";
 import type { PostgresPlace, PostgresServer } from "./postgres-place.ts";
+import { makeSockets, type Sockets } from "./postgres-sockets.ts";
 
 /** What a store asks of its connections; each has a default in `postgres.ts`. */
 export interface ConnectionLimits {
@@ -236,33 +236,6 @@ export function makeConnections(place: PostgresPlace, application: string, limit
       isLooking = false;
       if (pool) drop(pool);
       await Promise.allSettled([...ends, search]);
-    },
-  };
-}
-
-/** What `pg` has connected by, because it waits for a server that is gone without a word. */
-interface Sockets {
-  open(): Socket;
-  /** Resolves when none is open any more, which those are made that are after `ms`. */
-  closed(ms: number): Promise<void>;
-}
-
-function makeSockets(): Sockets {
-  const sockets = new Map<Socket, Promise<void>>();
-  return {
-    open() {
-      const socket = new Socket();
-      const { promise, resolve } = Promise.withResolvers<void>();
-      socket.once("close", () => {
-        sockets.delete(socket);
-        resolve();
-      });
-      sockets.set(socket, promise);
-      return socket;
-    },
-    async closed(ms) {
-      await Promise.race([Promise.all(sockets.values()), pause(ms, undefined, { ref: false })]);
-      for (const socket of sockets.keys()) socket.destroy();
     },
   };
 }

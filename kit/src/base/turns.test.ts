@@ -47,6 +47,21 @@ describe("turns", () => {
     expect(turns.isIdle()).toBe(true);
   });
 
+  test("are taken from the slow also when all that may run did, and ended since", async () => {
+    const { clock, turns, order, take, end } = makeBench({
+      runningCallsMax: 4,
+      turnsPerAddressMax: 2,
+      waitingCallsMax: 9,
+    });
+    const session = turns.join();
+    for (let n = 1; n <= 9; n += 1) void take(session, `${n}`);
+    await clock.advance(2_000);
+    expect(order).toEqual(["1", "2", "3", "4"]);
+    for (const name of ["1", "2", "3", "4"]) await end(name);
+    await clock.advance(2_000);
+    expect(order).toEqual(["1", "2", "3", "4", "5", "6", "7", "8"]);
+  });
+
   test("go round: one that asks for much stands before itself", async () => {
     const { turns, order, take, end } = makeBench({ waitingCallsMax: 100 });
     const greedy = turns.join();

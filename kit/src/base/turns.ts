@@ -138,7 +138,9 @@ export function makeTurns(limits: TurnLimits, clock: Clock, load?: Load): Turns 
   function giveBack(turn: Held): void {
     running -= 1;
     if (held.delete(turn)) turn.member.held -= 1;
-    if (waiting > 0) pass();
+    if (waiting === 0) return;
+    pass();
+    setAlarm();
   }
 
   /** Gives turns out until none is left or nobody may have one. */

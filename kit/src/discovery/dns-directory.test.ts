@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import type { Directory } from "../session/directory.ts";
 import { dnsDirectory, srvDirectory } from "./dns-directory.ts";
 import { makeNameServer } from "./fixtures/name-server.ts";
 import { watching } from "./fixtures/watching.ts";
@@ -27,6 +28,20 @@ test("an SRV record's targets and ports are the instances, those of the first pr
   await list.names(["https://a.test:1", "https://b.test:2"]);
   server.services.set(name, [at("far.test", 3, 2)]);
   await list.names(["https://far.test:3"]);
+});
+
+test("who watches it no more ends no question of another", async () => {
+  await using server = await makeNameServer();
+  server.addresses.set("users.test", ["10.0.0.1"]);
+  const left = Promise.withResolvers<Directory>();
+  using list = watching((options) => {
+    const directory = dnsDirectory({ host: "users.test", port: 80 }, { ...options, servers: [server.address] });
+    left.resolve(directory);
+    return directory;
+  });
+  (await left.promise).watch(() => {})();
+  await list.names(["http://10.0.0.1:80"]);
+  expect(list.problems).toEqual([]);
 });
 
 test("a name server that fails, is silent or knows the name no more takes no instance away", async () => {

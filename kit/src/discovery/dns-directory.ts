@@ -21,13 +21,13 @@ const tries = 2;
  * `http`, for by its number nobody has a certificate.
  */
 export function dnsDirectory({ host, port }: { host: string; port: number }, options: DnsOptions = {}): Directory {
-  const resolver = makeResolver(options);
+  assertServers(options);
   return makeLookup(
     {
       title: `the addresses of ${host}`,
       intervalMs: intervalMsDefault,
       async look(ended): Promise<Found> {
-        ended.addEventListener("abort", () => resolver.cancel(), { once: true });
+        const resolver = resolverUntil(ended, options);
         const answers = await Promise.all([
           orNone(resolver.resolve4(host, { ttl: true })),
           orNone(resolver.resolve6(host, { ttl: true })),
@@ -46,13 +46,13 @@ export function dnsDirectory({ host, port }: { host: string; port: number }, opt
  * alone counts, and all its targets alike: calls go to the less busy, whatever their weights.
  */
 export function srvDirectory({ name, scheme = "http" }: { name: string; scheme?: string }, options: DnsOptions = {}) {
-  const resolver = makeResolver(options);
+  assertServers(options);
   return makeLookup(
     {
       title: `the SRV records of ${name}`,
       intervalMs: intervalMsDefault,
       async look(ended): Promise<Found> {
-        ended.addEventListener("abort", () => resolver.cancel(), { once: true });
+        const resolver = resolverUntil(ended, options);
         const records = await orNone(resolver.resolveSrv(name));
         const first = Math.min(...records.map(({ priority }) => priority));
         const chosen = records.filter(({ priority }) => priority === first);
@@ -63,10 +63,16 @@ export function srvDirectory({ name, scheme = "http" }: { name: string; scheme?:
   );
 }
 
-/** One of each directory's own: `cancel` ends all that its resolver has asked. */
-function makeResolver({ servers }: DnsOptions): Resolver {
+/** @throws TypeError for what is no address of a name server. */
+function assertServers({ servers = [] }: DnsOptions): void {
+  new Resolver().setServers(servers);
+}
+
+/** Of one look, which may be ended: that ends all that its resolver has asked. */
+function resolverUntil(ended: AbortSignal, { servers }: DnsOptions): Resolver {
   const resolver = new Resolver({ timeout: questionMs, tries });
   if (servers) resolver.setServers(servers);
+  ended.addEventListener("abort", () => resolver.cancel(), { once: true });
   return resolver;
 }
 

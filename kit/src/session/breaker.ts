@@ -6,6 +6,8 @@ const failuresMax = 5;
 /** How often it then tries one call, whether the one before was answered or not. Milliseconds. */
 const openMs = 250;
 
+export const circuitOpenReason = "circuit_open";
+
 /** Lets calls through, lets none through, or lets one try. */
 export type BreakerState = "closed" | "open" | "half_open";
 
@@ -77,6 +79,6 @@ export function makeBreaker(clock: Clock): Breaker {
 }
 
 function circuitOpen(name: string, leftMs: number): FlotillaError {
-  const detail = { reason: "circuit_open", retryAfterMs: Math.max(1, Math.ceil(leftMs)) };
+  const detail = { reason: circuitOpenReason, retryAfterMs: Math.max(1, Math.ceil(leftMs)) };
   return new FlotillaError("unavailable", `${name} keeps failing, and is left alone for a moment`, detail);
 }

@@ -1,5 +1,7 @@
+import { RpcTarget } from "capnweb";
 import { expect, test } from "vitest";
-import { type Desk, makeDesk, type TestDesk } from "../testing/desk.ts";
+import { FlotillaError } from "../base/errors.ts";
+import { type Desk, makeDesk, type TestDesk, type Visitor } from "../testing/desk.ts";
 import { makeRig, type Rig } from "../testing/rig.ts";
 import { outcome, until } from "../testing/until.ts";
 import { makeVirtualClock } from "../testing/virtual-clock.ts";
@@ -127,11 +129,72 @@ test("a directory that never answers is `unavailable`, and not for ever", async 
   const all = connectAll<Desk>({ name: "home", directory, clock });
   const unknown = { code: "unavailable", reason: "directory_unknown" };
   await expect(clock.run(add(all))).rejects.toMatchObject(unknown);
-  await expect(clock.run(all.opened())).rejects.toMatchObject(unknown);
-  expect(clock.monotonicMs()).toBe(10_000);
+  expect(clock.monotonicMs()).toBe(5_000);
+  // Who comes later waits no more.
+  await expect(all.opened()).rejects.toMatchObject(unknown);
+  await expect(add(all)).rejects.toMatchObject(unknown);
+  expect(clock.monotonicMs()).toBe(5_000);
   expect(() => all.pick()).toThrow(expect.objectContaining(unknown));
-  const waiting = add(all);
   all.close();
-  await expect(waiting).rejects.toMatchObject({ code: "unavailable" });
   expect(isWatched()).toBe(false);
+});
+
+test("a directory that answers late is heard all the same, and who waits is told when the connection is closed", async () => {
+  await using rig = makeRig();
+  const { url } = await open(rig);
+  const clock = makeVirtualClock();
+  const { directory, say } = makeTold();
+  using all = connectAll<Desk>({ name: "home", directory, clock });
+  await expect(clock.run(add(all))).rejects.toMatchObject({ reason: "directory_unknown" });
+  say(url);
+  expect(await add(all)).toBe(3);
+  const closed = connectAll<Desk>({ name: "home", directory: makeTold().directory, clock });
+  const waiting = add(closed);
+  closed.close();
+  await expect(waiting).rejects.toMatchObject({ code: "unavailable", message: "The connection to home was closed" });
+});
+
+test("one that is named no more is kept while it holds a capability of ours", async () => {
+  await using rig = makeRig();
+  const [a, b] = [await open(rig), await open(rig)];
+  const clock = makeVirtualClock();
+  const { directory, say } = makeTold();
+  using all = connectAll<Desk>({ name: "home", directory, clock });
+  const opened = all.opened();
+  say(a.url);
+  await opened;
+  const answer = Promise.withResolvers<string>();
+  class Guest extends RpcTarget implements Visitor {
+    answer() {
+      return answer.promise as unknown as string;
+    }
+  }
+  await all.call((desk) => desk.tell(new Guest() as never));
+  say(b.url);
+  await until(() => all.openCount === 1, "the other is open");
+  await clock.advance(3_000);
+  expect(reportOf(all, a)).toMatchObject({ isOpen: true, isLeaving: true });
+  answer.resolve("heard");
+  await until(() => all.stats().exports === 2, "nothing of ours is held");
+  await clock.advance(1_000);
+  expect(reportOf(all, a)).toBeUndefined();
+});
+
+test("what was sent again stays counted when its instance is named no more", async () => {
+  await using rig = makeRig();
+  const [a, b] = [await open(rig), await open(rig)];
+  const { directory, say } = makeTold();
+  using all = connectAll<Desk>({ name: "home", directory });
+  const opened = all.opened();
+  say(a.url);
+  await opened;
+  let attempts = 0;
+  const lostOnce = async () => {
+    attempts += 1;
+    if (attempts === 1) throw new FlotillaError("unavailable", "lost");
+  };
+  await all.call(lostOnce, { isRepeatable: true });
+  say(b.url);
+  await until(() => reportOf(all, a) === undefined, "it is let go of");
+  expect(all.stats().repeated).toBe(1);
 });

@@ -1,3 +1,5 @@
+import { addressOf } from "./service-url.ts";
+
 /**
  * Where the instances of one service are, as something outside knows it: a name server, a file, etcd. It finds out by
  * itself and says what has changed; what it said last holds for as long as it says nothing else, so that a directory that
@@ -23,4 +25,12 @@ export function listDirectory(urls: readonly string[]): Directory {
       return () => {};
     },
   };
+}
+
+/** As `listDirectory`. @throws TypeError for none, too many, or what is no address. */
+export function checkedList(urls: readonly string[]): Directory {
+  if (urls.length === 0) throw new TypeError("urls names no instance");
+  if (urls.length > instancesMax) throw new TypeError(`urls names more than ${instancesMax} instances`);
+  for (const url of urls) addressOf(url);
+  return listDirectory(urls);
 }

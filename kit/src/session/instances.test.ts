@@ -1,9 +1,10 @@
 import { describe, expect, test } from "vitest";
 import { currentContext, withContext } from "../base/context.ts";
 import { FlotillaError } from "../base/errors.ts";
+import { spawnChild } from "../testing/child.ts";
 import { type Desk, makeDesk } from "../testing/desk.ts";
 import { makeRig, makeVirtualClock, outcome, until } from "../testing/index.ts";
-import { spawnChild } from "../testing/child.ts";
+import { makeRelay } from "../testing/relay.ts";
 import { connectAll } from "./instances.ts";
 
 /** A number from 0 to 1 for each member in turn: everybody gets as many calls. */
@@ -176,12 +177,52 @@ describe("calls to several instances", () => {
         throw new FlotillaError("unavailable", "away");
       };
       const calls = 400;
-      const all400 = Array.from({ length: calls }, () => all.call(work, { isRepeatable: true }).catch(() => {}));
+      const how = { isRepeatable: true, awayMsMax: 0 };
+      const all400 = Array.from({ length: calls }, () => all.call(work, how).catch(() => {}));
       await Promise.all(all400);
       // And ten a second for who seldom calls: the whole takes less than one.
       expect(sent).toBeLessThanOrEqual(calls * 1.2 + 20);
-      expect(all.stats()).toMatchObject({ notRepeated: calls });
+      const { notRepeated } = all.stats();
+      expect(notRepeated).toBeGreaterThanOrEqual(calls * 0.8 - 20);
+      expect(notRepeated).toBeLessThanOrEqual(calls * 0.8);
     });
+  });
+
+  test("what an open circuit holds back costs no retry", async () => {
+    await withInstances(1, async ({ all }) => {
+      const broken = () => Promise.reject(new FlotillaError("unavailable", "broken"));
+      for (let n = 0; n < 5; n += 1) await expect(all.call(broken)).rejects.toMatchObject({ code: "unavailable" });
+      const held = Array.from({ length: 50 }, () => all.call(broken, { isRepeatable: true, awayMsMax: 0 }));
+      for (const { reason } of (await Promise.allSettled(held)) as PromiseRejectedResult[]) {
+        expect(reason).toMatchObject({ reason: "circuit_open" });
+      }
+      expect(all.stats()).toMatchObject({ repeated: 0, notRepeated: 0 });
+      expect(await all.call(async () => "done", { isRepeatable: true })).toBe("done");
+    });
+  });
+
+  test("many that wait for an instance that is away are all answered when it is back", async () => {
+    await using rig = makeRig();
+    const [desk, clock] = [makeDesk(), makeVirtualClock()];
+    const gone = await rig.serve({ main: desk.mainFor });
+    await gone.drain();
+    using all = connectAll<Desk>({ name: "home", urls: [gone.url], clock });
+    await expect(all.opened()).rejects.toMatchObject({ code: "unavailable" });
+    const calls = Array.from({ length: 200 }, () => all.call((main) => main.add(1, 2), { isRepeatable: true }));
+    await clock.advance(1_000);
+    await rig.serve({ main: desk.mainFor, port: Number(new URL(gone.url).port) });
+    const answers = Promise.all(calls);
+    expect(new Set(await clock.run(answers))).toEqual(new Set([3]));
+    expect(desk.calls).toHaveLength(200);
+    expect(all.stats()).toMatchObject({ repeated: 0, notRepeated: 0 });
+  });
+
+  test("the first of all waits for no instance that is silent, though chance would have it", async () => {
+    await using rig = makeRig();
+    await using silent = await makeRelay();
+    const here = await rig.serve({ main: makeDesk().mainFor });
+    using all = connectAll<Desk>({ name: "home", urls: [silent.url, here.url], random: () => 0 });
+    expect(await withContext({ timeoutMs: 3_000 }, () => all.call((main) => main.add(1, 2)))).toBe(3);
   });
 
   test("the first of all goes to the instance that is there, though another one was chosen", async () => {

@@ -1,13 +1,15 @@
 import type { RpcStub, RpcTarget } from "capnweb";
 import { pause, systemClock } from "../base/clock.ts";
-import { currentContext, withContext } from "../base/context.ts";
-import { hasCode, reasonOf } from "../base/errors.ts";
+import { currentContext, inTime, withContext } from "../base/context.ts";
+import { reasonOf } from "../base/errors.ts";
+import { circuitOpenReason } from "./breaker.ts";
+import { type Choice, choose } from "./choose.ts";
 import { type ConnectOptions, connect } from "./connect.ts";
-import { type Directory, instancesMax, listDirectory } from "./directory.ts";
+import { checkedList, type Directory } from "./directory.ts";
+import { isFailure, mayHelp } from "./failures.ts";
 import { type InstanceReport, type Member, makeMember, makeMembers } from "./members.ts";
 import type { Connection } from "./reconnect.ts";
 import { makeRetryBudget } from "./retry-budget.ts";
-import { addressOf } from "./service-url.ts";
 import { stoppingReason } from "./stopping.ts";
 import { unreachable } from "./unreachable.ts";
 
@@ -33,8 +35,8 @@ export interface CallOptions {
    */
   readonly isRepeatable?: boolean;
   /**
-   * For how long a repeatable call waits while no instance can be reached. Default: until its deadline. Milliseconds; 0
-   * for who serves many, whose waiting calls would pile up.
+   * For how long a repeatable call waits while no instance can be reached, or those that can are left alone because they
+   * keep failing. Default: until its deadline. Milliseconds; 0 for who serves many, whose waiting calls would pile up.
    */
   readonly awayMsMax?: number;
   /** How often a repeatable call is sent at most. Default: until its deadline, or the end of the budget. */
@@ -98,23 +100,32 @@ export interface Instances<T extends RpcTarget> extends Disposable {
   close(): void;
 }
 
+/** What became of one call of `Instances.call`. */
+interface Sent {
+  /** It was, at least once. */
+  before: boolean;
+  /** It was since the budget of retries was asked. */
+  isOwed: boolean;
+}
+
 /** Between two attempts of a call that may be repeated: at first, and at most. Milliseconds. */
 const retryMsMin = 20;
 const retryMsMax = 500;
 
 /**
  * Connects to all instances of a service, lazily; the caller owns what is returned, and closes it. Calls go to the less
- * busy of two (Mitzenmacher's "power of two choices"), and past those that are away, stopping, or failing; a capability
- * stays with the instance that hosts it. An instance that the directory names is asked once it has proven who it is; one
- * that it names no more gets no new calls, and is let go of when nothing is held there.
+ * busy of two, and past those that are away, stopping, or failing; a capability stays with the instance that hosts it. An
+ * instance that the directory names is asked once it has proven who it is; one that it names no more gets no new calls,
+ * and is let go of when nothing is held there, on either side.
  *
  * @throws TypeError for no `urls` or more than 128, and as `connect` does.
  */
 export function connectAll<T extends RpcTarget>(options: ConnectAllOptions): Instances<T> {
   const { name, clock = systemClock, random = Math.random } = options;
-  const directory = "directory" in options ? options.directory : listed(options.urls);
+  const directory = "directory" in options ? options.directory : checkedList(options.urls);
   const budget = makeRetryBudget(clock);
   let isClosed = false;
+  let repeated = 0;
   const members = makeMembers<T>({
     name,
     directory,
@@ -127,11 +138,12 @@ export function connectAll<T extends RpcTarget>(options: ConnectAllOptions): Ins
   return {
     name,
     call(use, callOptions = {}) {
-      const call = () => (callOptions.isRepeatable ? callAgain(use, callOptions) : begin(use, callOptions));
+      const sent: Sent = { before: false, isOwed: false };
+      const call = () => (callOptions.isRepeatable ? callAgain(use, callOptions, sent) : begin(use, callOptions, sent));
       // One deadline for all that is waited for and tried.
       return currentContext() ? call() : withContext({}, call, clock);
     },
-    pick: (except) => choose("", undefined, except).connection,
+    pick: (except) => choice({ group: "", except }).connection,
     at: (instance) => members.all.find(({ connection }) => connection.instance === instance)?.connection,
     get isOpen() {
       return openMembers().length > 0;
@@ -139,21 +151,13 @@ export function connectAll<T extends RpcTarget>(options: ConnectAllOptions): Ins
     get openCount() {
       return openMembers().length;
     },
-    async opened() {
-      members.open();
-      await members.known();
-      if (openMembers().length > 0) return;
-      const attempts = members.current.map(({ connection }) => connection.opened());
-      await Promise.any(attempts).catch((thrown: AggregateError) => {
-        throw thrown.errors[0];
-      });
-    },
+    opened,
     isAnonymous: options.as === undefined,
     stats() {
-      const all = members.all.map((it) => ({ ...it.connection.stats(), underWay: it.underWay, repeated: it.repeated }));
+      const all = members.all.map((it) => ({ ...it.connection.stats(), underWay: it.underWay }));
       const sum = (of: keyof (typeof all)[number]) => all.reduce((total, it) => total + it[of], 0);
       const held = { imports: sum("imports"), exports: sum("exports") };
-      const counts = { underWay: sum("underWay"), repeated: sum("repeated"), notRepeated: budget.refused };
+      const counts = { underWay: sum("underWay"), repeated, notRepeated: budget.refused };
       return { ...held, open: openMembers().length, ...counts };
     },
     report: () => members.all.map(reportOf),
@@ -164,6 +168,16 @@ export function connectAll<T extends RpcTarget>(options: ConnectAllOptions): Ins
   function close(): void {
     isClosed = true;
     members.close();
+  }
+
+  async function opened(): Promise<void> {
+    members.open();
+    await members.known();
+    if (openMembers().length > 0) return;
+    const attempts = members.current.map(({ connection }) => connection.opened());
+    await Promise.any(attempts).catch((thrown: AggregateError) => {
+      throw thrown.errors[0];
+    });
   }
 
   /** One is stopping: another that has just come back is not left waiting for its next attempt. */
@@ -180,49 +194,35 @@ export function connectAll<T extends RpcTarget>(options: ConnectAllOptions): Ins
     return { name, url, instance, isOpen, isLeaving, ...counts, breakers: member.breakers() };
   }
 
-  /** @param askedInVain those that this call need not be sent to again. */
-  function choose(group: string, askedInVain?: ReadonlySet<Member<T>>, except?: string): Member<T> {
-    const { current } = members;
+  function choice(how: Omit<Choice<T>, "random">): Member<T> {
     members.open();
-    const asked = askedInVain ? current.filter((member) => !askedInVain.has(member)) : current;
-    const open = asked.filter(({ connection }) => connection.isOpen);
-    const staying = open.filter(({ isLeaving }) => !isLeaving);
-    const healthy = staying.filter((member) => member.breakerOf(group).mayPass());
-    const others = except === undefined ? [] : healthy.filter(({ connection }) => connection.instance !== except);
-    // Never the last one: what fails is still better to ask than nobody. Its breaker lets through what it bears.
-    const best = [others, healthy, staying, open, asked, current].find(({ length }) => length > 0);
-    if (!best) throw unreachable(name, { text: "nobody says where it is", reason: "directory_unknown" });
-    return lessBusy(best);
+    const chosen = choose(members.current, { ...how, random });
+    if (!chosen) throw unreachable(name, { text: "nobody says where it is", reason: "directory_unknown" });
+    return chosen;
   }
 
-  function lessBusy(from: readonly Member<T>[]): Member<T> {
-    const first = Math.floor(random() * from.length);
-    if (from.length === 1) return from[0]!;
-    const second = (first + 1 + Math.floor(random() * (from.length - 1))) % from.length;
-    const [a, b] = [from[first]!, from[second]!];
-    return b.underWay < a.underWay ? b : a;
+  function begin<R>(use: Use<T, R>, options: CallOptions, sent: Sent): Promise<R> {
+    const callNow = () => callOnce(use, options, sent);
+    if (openMembers().length > 0 || members.current.length === 1) return callNow();
+    // The first that opens, and not the one that chance would have wait for.
+    return inTime(opened(), clock).then(callNow, (error: unknown) => {
+      if (members.current.length === 0 || !mayHelp(error)) throw error;
+      return callNow();
+    });
   }
 
-  function begin<R>(use: Use<T, R>, options: CallOptions, isAgain = false): Promise<R> {
-    const callNow = () => callOnce(use, options, isAgain);
-    return members.current.length > 0 ? callNow() : members.known().then(callNow);
-  }
-
-  async function callOnce<R>(use: Use<T, R>, { group = "", except }: CallOptions, isAgain: boolean): Promise<R> {
+  async function callOnce<R>(use: Use<T, R>, { group = "", except }: CallOptions, sent: Sent): Promise<R> {
     const askedInVain = new Set<Member<T>>();
-    for (let wasSent = isAgain; ; ) {
-      const member = choose(group, askedInVain, except);
+    for (;;) {
+      const member = choice({ group, askedInVain, except });
       const { isOpen, sessionNumber } = member.connection;
-      // One that is away is sent nothing.
-      if (wasSent && isOpen) member.sentAgain();
       try {
-        return await ask(member, use, group);
+        return await ask(member, { use, group, sent });
       } catch (error) {
         // No session was opened for it: nothing was sent.
         const isUnsent = !isOpen && member.connection.sessionNumber === sessionNumber && mayHelp(error);
         const isRefused = reasonOf(error) === stoppingReason;
         if (isRefused) member.refused();
-        wasSent ||= isRefused;
         askedInVain.add(member);
         const others = members.current.filter((other) => !askedInVain.has(other));
         if (!others.some(({ connection }) => isUnsent || (isRefused && connection.isOpen))) throw error;
@@ -230,13 +230,30 @@ export function connectAll<T extends RpcTarget>(options: ConnectAllOptions): Ins
     }
   }
 
-  async function ask<R>(member: Member<T>, use: Use<T, R>, group: string): Promise<R> {
+  async function ask<R>(
+    member: Member<T>,
+    { use, group, sent }: { readonly use: Use<T, R>; readonly group: string; readonly sent: Sent },
+  ): Promise<R> {
     const { connection } = member;
-    if (!connection.isOpen) return await use(connection.main, connection);
     const { sessionNumber } = connection;
+    if (!connection.isOpen) {
+      try {
+        return await use(connection.main, connection);
+      } finally {
+        if (connection.sessionNumber !== sessionNumber) sent.before = sent.isOwed = true;
+      }
+    }
+    const send = () => {
+      if (sent.before) {
+        member.sentAgain();
+        repeated += 1;
+      }
+      sent.before = sent.isOwed = true;
+      return use(connection.main, connection);
+    };
     const leave = member.enter();
     try {
-      return await member.breakerOf(group).run(() => use(connection.main, connection), {
+      return await member.breakerOf(group).run(send, {
         name,
         isFailure(error) {
           // A session that ends is the connection's to mend, and tells nothing of the next one.
@@ -250,49 +267,27 @@ export function connectAll<T extends RpcTarget>(options: ConnectAllOptions): Ins
     }
   }
 
-  async function callAgain<R>(use: Use<T, R>, options: CallOptions): Promise<R> {
+  async function callAgain<R>(use: Use<T, R>, options: CallOptions, sent: Sent): Promise<R> {
     const endMs = currentContext()!.deadlineAtMs;
     const awayUntilMs = clock.monotonicMs() + (options.awayMsMax ?? Number.POSITIVE_INFINITY);
     const { attemptsMax = Number.POSITIVE_INFINITY } = options;
     budget.earn();
     for (let attempt = 0; ; attempt += 1) {
       try {
-        return await begin(use, options, attempt > 0);
+        return await begin(use, options, sent);
       } catch (error) {
         const waitMs = Math.min(retryMsMin * 2 ** attempt, retryMsMax) * (0.5 + random() / 2);
         const nextMs = clock.monotonicMs() + waitMs;
         if (isClosed || !mayHelp(error) || nextMs >= endMs || attempt + 1 >= attemptsMax) throw error;
-        if (openMembers().length === 0 && nextMs >= awayUntilMs) throw error;
+        const isAway = openMembers().length === 0 || reasonOf(error) === circuitOpenReason;
+        if (isAway && nextMs >= awayUntilMs) throw error;
         await pause(clock, waitMs);
         if (isClosed) throw unreachable(name, { text: "the connection was closed" });
         // One that is away costs nobody anything: only what is sent counts.
-        if (openMembers().length > 0 && !budget.take()) throw error;
+        if (!sent.isOwed || openMembers().length === 0) continue;
+        if (!budget.take()) throw error;
+        sent.isOwed = false;
       }
     }
   }
-}
-
-/** @throws TypeError for none, too many, or what is no address. */
-function listed(urls: readonly string[]): Directory {
-  if (urls.length === 0) throw new TypeError("urls names no instance");
-  if (urls.length > instancesMax) throw new TypeError(`urls names more than ${instancesMax} instances`);
-  for (const url of urls) addressOf(url);
-  return listDirectory(urls);
-}
-
-/** Said of the capability that a call brought: neither of the service, nor is it another at the next attempt. */
-const reasonsOfCalls: ReadonlySet<string | undefined> = new Set(["home_restarted", "home_unreachable"]);
-
-/**
- * SECURITY: nothing that a caller can bring about counts, or one of them could open the circuit for all: neither
- * `deadline_exceeded`, whose deadline is the caller's, nor `internal`, which a single odd request may cause. A service that
- * hangs is noticed by its heartbeat.
- */
-function isFailure(error: unknown): boolean {
-  return mayHelp(error) && reasonOf(error) !== stoppingReason;
-}
-
-/** Whether another attempt, or another instance, may bring another answer. */
-function mayHelp(error: unknown): boolean {
-  return hasCode(error, "unavailable") && !reasonsOfCalls.has(reasonOf(error));
 }

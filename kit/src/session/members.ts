@@ -3,8 +3,8 @@ import type { Cancel, Clock } from "../base/clock.ts";
 import { inTime } from "../base/context.ts";
 import { FlotillaError } from "../base/errors.ts";
 import { type Breaker, type BreakerState, makeBreaker } from "./breaker.ts";
-import type { Connection } from "./reconnect.ts";
 import type { Directory } from "./directory.ts";
+import type { Connection } from "./reconnect.ts";
 
 /** How one instance is doing, for metrics and for people. */
 export interface InstanceReport {
@@ -132,7 +132,10 @@ export interface Members<T extends RpcTarget> {
   readonly all: readonly Member<T>[];
   /** From now on a connection is opened to each, so that there are several to choose from. Doing it again does nothing. */
   open(): void;
-  /** Resolves when the directory has answered, at once if it has; rejects with `unavailable` when it takes too long. */
+  /**
+   * Resolves when the directory has answered, at once if it has; rejects with `unavailable` when that takes too long, for
+   * who asked first, and at once for who comes later.
+   */
   known(): Promise<void>;
   close(): void;
 }
@@ -144,7 +147,7 @@ export interface MembersOptions<T extends RpcTarget> {
   makeMember(url: string): Member<T>;
 }
 
-/** How often those that were taken out are looked at: whether their last capability is gone. Milliseconds. */
+/** How often those that were taken out are looked at: whether the last capability is gone, theirs or ours. Milliseconds. */
 const retiredCheckMs = 1_000;
 /** A directory that has not answered by then is as good as down. Milliseconds. */
 const knownMsMax = 5_000;
@@ -158,6 +161,8 @@ export function makeMembers<T extends RpcTarget>(options: MembersOptions<T>): Me
   let isWanted = false;
   let isClosed = false;
   const first = Promise.withResolvers<void>();
+  first.promise.catch(() => {});
+  let cancelFirst: Cancel | undefined;
   const unwatch = directory.watch(onUrls);
 
   return {
@@ -174,9 +179,8 @@ export function makeMembers<T extends RpcTarget>(options: MembersOptions<T>): Me
     },
     async known() {
       if (current.length > 0) return;
-      const late = Promise.withResolvers<never>();
-      const cancel = clock.after(knownMsMax, () => late.reject(notFound()));
-      await inTime(Promise.race([first.promise, late.promise]), clock).finally(cancel);
+      cancelFirst ??= clock.after(knownMsMax, () => first.reject(notFound()));
+      await inTime(first.promise, clock);
       if (isClosed) throw new FlotillaError("unavailable", `The connection to ${name} was closed`);
     },
     close() {
@@ -184,6 +188,7 @@ export function makeMembers<T extends RpcTarget>(options: MembersOptions<T>): Me
       isClosed = true;
       unwatch();
       cancelCheck?.();
+      cancelFirst?.();
       first.resolve();
       for (const { connection } of [...current, ...retired.keys()]) connection.close();
     },
@@ -202,6 +207,7 @@ export function makeMembers<T extends RpcTarget>(options: MembersOptions<T>): Me
       if (!listed.includes(member)) retired.set(member, member.connection.sessionNumber);
     }
     current = listed;
+    cancelFirst?.();
     first.resolve();
     checkRetired();
   }
@@ -212,7 +218,8 @@ export function makeMembers<T extends RpcTarget>(options: MembersOptions<T>): Me
     for (const [member, sessionNumber] of retired) {
       const { connection, underWay } = member;
       const isSame = connection.isOpen && connection.sessionNumber === sessionNumber;
-      const isHeld = underWay > 0 || connection.stats().imports > 1;
+      const { imports, exports } = connection.stats();
+      const isHeld = underWay > 0 || imports > 1 || exports > 1;
       if (isSame && isHeld) continue;
       retired.delete(member);
       connection.close();
