@@ -110,7 +110,7 @@ export const mutantsOfFaults: readonly Mutant[] = [
   {
     promise: "retries: a service in need is sent a fifth more than it is asked for",
     file: "kit/src/session/instances.ts",
-    cut: "        if (!budget.take()) throw error;\n",
+    cut: "        if (!budget.take()) throw said;\n",
     put: "",
     test: "kit/src/session/instances.test.ts",
   },

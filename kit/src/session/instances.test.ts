@@ -196,6 +196,9 @@ describe("calls to several instances", () => {
       for (const { reason } of (await Promise.allSettled(held)) as PromiseRejectedResult[]) {
         expect(reason).toMatchObject({ reason: "circuit_open" });
       }
+      await until(() => all.report()[0]!.breakers[""] === "half_open", "it may be tried");
+      // Of one that was sent its caller hears what the service said, and not that nothing was sent after that.
+      await expect(all.call(broken, { isRepeatable: true, awayMsMax: 0 })).rejects.toMatchObject({ message: "broken" });
       expect(all.stats()).toMatchObject({ repeated: 0, notRepeated: 0 });
       expect(await all.call(async () => "done", { isRepeatable: true })).toBe("done");
     });

@@ -272,20 +272,24 @@ export function connectAll<T extends RpcTarget>(options: ConnectAllOptions): Ins
     const awayUntilMs = clock.monotonicMs() + (options.awayMsMax ?? Number.POSITIVE_INFINITY);
     const { attemptsMax = Number.POSITIVE_INFINITY } = options;
     budget.earn();
+    let said: unknown;
     for (let attempt = 0; ; attempt += 1) {
       try {
         return await begin(use, options, sent);
       } catch (error) {
+        const isHeldBack = reasonOf(error) === circuitOpenReason;
+        // What the service itself said tells more.
+        if (!isHeldBack || said === undefined) said = error;
         const waitMs = Math.min(retryMsMin * 2 ** attempt, retryMsMax) * (0.5 + random() / 2);
         const nextMs = clock.monotonicMs() + waitMs;
-        if (isClosed || !mayHelp(error) || nextMs >= endMs || attempt + 1 >= attemptsMax) throw error;
-        const isAway = openMembers().length === 0 || reasonOf(error) === circuitOpenReason;
-        if (isAway && nextMs >= awayUntilMs) throw error;
+        if (isClosed || !mayHelp(error) || nextMs >= endMs || attempt + 1 >= attemptsMax) throw said;
+        const isAway = isHeldBack || openMembers().length === 0;
+        if (isAway && nextMs >= awayUntilMs) throw said;
         await pause(clock, waitMs);
         if (isClosed) throw unreachable(name, { text: "the connection was closed" });
         // One that is away costs nobody anything: only what is sent counts.
         if (!sent.isOwed || openMembers().length === 0) continue;
-        if (!budget.take()) throw error;
+        if (!budget.take()) throw said;
         sent.isOwed = false;
       }
     }
