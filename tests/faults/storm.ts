@@ -144,5 +144,6 @@ async function heal(network: Network, customers: Customers): Promise<void> {
 function longestGapMs({ intents }: History, fromMs: number, toMs: number): number {
   const times = intents.flatMap(({ acknowledged }) => acknowledged?.atMs ?? []);
   const within = times.filter((atMs) => atMs > fromMs && atMs < toMs).sort((a, b) => a - b);
-  return Math.max(...[...within, toMs].map((atMs, i) => atMs - (within[i - 1] ?? fromMs)));
+  // There may be more of them than a call takes arguments.
+  return [...within, toMs].reduce((longest, atMs, i) => Math.max(longest, atMs - (within[i - 1] ?? fromMs)), 0);
 }
