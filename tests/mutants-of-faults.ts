@@ -157,6 +157,13 @@ export const mutantsOfFaults: readonly Mutant[] = [
     test: "kit/src/session/instances.test.ts",
   },
   {
+    promise: "retries: what was sent to one run and then to the next is counted",
+    file: "kit/src/session/instances.ts",
+    cut: "      repeated += 1;\n",
+    put: "",
+    test: "kit/src/session/instances.test.ts",
+  },
+  {
     promise: "retries: what was not sent costs none",
     file: "kit/src/session/instances.ts",
     cut: "if (!sent.isOwed || openMembers",

@@ -64,9 +64,14 @@ export interface Database<Tables> extends StoreFile {
   close(): void | Promise<void>;
 }
 
+/** Whether `sql` only reads. */
+export function reads(sql: string): boolean {
+  return sql.startsWith("select");
+}
+
 /** Throws unless `sql` only reads. */
 export function assertReads(sql: string): void {
-  if (!sql.startsWith("select")) throw new Error("what only reads would have written");
+  if (!reads(sql)) throw new Error("what only reads would have written");
 }
 
 /**

@@ -1,10 +1,9 @@
-import { once } from "node:events";
-import { connect, createServer, type Socket } from "node:net";
 import type { Generated } from "kysely";
 import pg from "pg";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { type PostgresServer, startPostgres, whyNoPostgres } from "../../tests/postgres.ts";
 import { run } from "./database.ts";
+import { makeWire, terminate } from "./fixtures/postgres-wire.ts";
 import { openPostgres, type Postgres } from "./postgres.ts";
 import type { ConnectionLimits } from "./postgres-connections.ts";
 import { PostgresPlace } from "./postgres-place.ts";
@@ -33,8 +32,8 @@ describe.skipIf(whyNoPostgres)(
       place = server.place();
     });
 
-    const open = async (limits: Partial<ConnectionLimits> = {}, at = place) => {
-      const db = await openPostgres<Tables>(at, [notes], limits);
+    const open = async (limits: Partial<ConnectionLimits> = {}, at = place, schema = notes) => {
+      const db = await openPostgres<Tables>(at, [schema], limits);
       return { ...db, [Symbol.asyncDispose]: () => db.close() };
     };
     const add = (db: Postgres<Tables>, text: string, isRepeatable = false) =>
@@ -50,7 +49,7 @@ describe.skipIf(whyNoPostgres)(
       const stranger = new pg.Client({ connectionString: server.url() });
       await stranger.connect();
       await stranger.query(`SET search_path = ${place.schema}`);
-      return stranger;
+      return Object.assign(stranger, { [Symbol.asyncDispose]: () => stranger.end() });
     };
     const through = (...ports: number[]) => {
       const hosts = ports.map((port) => `127.0.0.1:${port}`).join(",");
@@ -160,11 +159,11 @@ describe.skipIf(whyNoPostgres)(
       await using wire = await makeWire(server.port);
       await using db = await open({ statementMsMax: 300, connectionsMax: 1 }, through(wire.port));
       wire.dawdle();
-      const stranger = await connectStranger();
+      await using stranger = await connectStranger();
       await stranger.query("BEGIN; LOCK TABLE migrations");
       await expect(add(db, "too late")).rejects.toMatchObject({ code: "unavailable", cause: { code: "57014" } });
       expect(await texts(db)).toEqual([]);
-      await stranger.end();
+      await stranger.query("ROLLBACK");
       await add(db, "in time");
     });
 
@@ -179,7 +178,7 @@ describe.skipIf(whyNoPostgres)(
     it("has a unit see what somebody else changes meanwhile: it is begun anew", async () => {
       await using db = await open();
       await add(db, "old");
-      const stranger = await connectStranger();
+      await using stranger = await connectStranger();
       await stranger.query("SELECT pg_advisory_lock(7)");
       const seen: string[] = [];
       const change = db.unit(function* () {
@@ -193,7 +192,6 @@ describe.skipIf(whyNoPostgres)(
       await stranger.query("UPDATE notes SET text = 'new'");
       await stranger.query("SELECT pg_advisory_unlock(7)");
       await change;
-      await stranger.end();
       expect(seen).toEqual(["old", "new"]);
       expect(await texts(db)).toEqual(["new and changed"]);
     });
@@ -253,9 +251,8 @@ describe.skipIf(whyNoPostgres)(
 
     it("takes longer over a step of the schema than over a query", async () => {
       const long = { ...notes, postgres: `${notes.postgres}; SELECT pg_sleep(2)` };
-      const db = await openPostgres<Tables>(place, [long], { statementMsMax: 200 });
+      await using db = await open({ statementMsMax: 200 }, place, long);
       expect(await texts(db)).toEqual([]);
-      await db.close();
     });
 
     describe("between us and it", () => {
@@ -356,114 +353,3 @@ describe.skipIf(whyNoPostgres)(
     });
   },
 );
-
-interface Wire extends AsyncDisposable {
-  readonly port: number;
-  /** How many there were. */
-  readonly connections: number;
-  /** How many clients have not hung up: a byte is sent to each, which says so of one that has. */
-  listeners(): number;
-  /** Passes on what has `word` in it, once, and the connection ends before the answer is back. */
-  cutAt(word: string): void;
-  /** An error comes at once, and that a transaction has failed by it only after a moment. */
-  dawdle(): void;
-  /** The severities that people read, each to one of the same length; what programs read is left as it is. */
-  translate(words: Readonly<Record<string, string>>): void;
-  /** While it is, nothing is passed on in either direction, on any connection. */
-  mute(isMute: boolean): void;
-  /** Is mute from what has `word` in it on; resolves then. */
-  muteAt(word: string): Promise<void>;
-}
-
-/** By which a client takes its leave. */
-const terminate = "X\0\0\0\x04";
-
-/** Ready for a query, in a transaction that has failed. */
-const failedTransaction = "Z\0\0\0\x05E";
-
-/** Stands between a store and its server. */
-async function makeWire(to: number): Promise<Wire> {
-  let cut: string | undefined;
-  let isMute = false;
-  let isDawdling = false;
-  let connections = 0;
-  let words: Readonly<Record<string, string>> = {};
-  const translated = (bytes: Buffer) => {
-    let text = bytes.toString("latin1");
-    for (const [word, other] of Object.entries(words)) text = text.replaceAll(`S${word}\0`, `S${other}\0`);
-    return Buffer.from(text, "latin1");
-  };
-  let last: { readonly word: string; onMute(): void } | undefined;
-  const sockets = new Set<Socket>();
-  const clients = new Set<Socket>();
-  const server = createServer({ allowHalfOpen: true }, (near) => {
-    connections += 1;
-    const far = connect(to, "127.0.0.1");
-    near.on("end", () => isMute || near.end());
-    clients.add(near);
-    near.on("close", () => clients.delete(near));
-    let isCut = false;
-    for (const socket of [near, far]) {
-      sockets.add(socket);
-      socket.on("error", () => undefined);
-      socket.on("close", () => {
-        near.destroy();
-        far.destroy();
-      });
-    }
-    near.on("data", (bytes) => {
-      if (last && bytes.includes(last.word)) {
-        isMute = true;
-        last.onMute();
-        last = undefined;
-      }
-      if (isMute) return;
-      if (cut !== undefined && bytes.includes(cut)) {
-        cut = undefined;
-        isCut = true;
-      }
-      far.write(bytes);
-    });
-    far.on("data", (bytes) => {
-      if (isMute) return;
-      const end = isDawdling ? bytes.lastIndexOf(failedTransaction) : -1;
-      if (isCut) near.destroy();
-      else near.write(translated(bytes.subarray(0, end < 0 ? undefined : end)));
-      if (end >= 0) setTimeout(() => near.write(bytes.subarray(end)), 20);
-    });
-  }).listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const address = server.address();
-  if (typeof address !== "object" || address === null) throw new Error("no port");
-  return {
-    port: address.port,
-    get connections() {
-      return connections;
-    },
-    dawdle() {
-      isDawdling = true;
-    },
-    translate(to) {
-      words = to;
-    },
-    listeners() {
-      for (const client of clients) client.write("?");
-      return clients.size;
-    },
-    cutAt: (word) => {
-      cut = word;
-    },
-    mute: (is) => {
-      isMute = is;
-    },
-    muteAt: (word) =>
-      new Promise((onMute) => {
-        last = { word, onMute };
-      }),
-    async [Symbol.asyncDispose]() {
-      for (const socket of sockets) socket.destroy();
-      server.close();
-      await once(server, "close");
-    },
-  };
-}

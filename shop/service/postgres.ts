@@ -1,7 +1,7 @@
 import { setTimeout as pause } from "node:timers/promises";
-import type { Compilable } from "kysely";
+import type { Compilable, CompiledQuery } from "kysely";
 import type { PoolClient, QueryResult } from "pg";
-import { assertReads, type Database, makeBuilder, type UnitOptions, type Work } from "./database.ts";
+import { assertReads, type Database, makeBuilder, reads, type UnitOptions, type Work } from "./database.ts";
 import type { Migration } from "./migration.ts";
 import { type ConnectionLimits, type Connections, makeConnections } from "./postgres-connections.ts";
 import { busy, closed, codedError, openingError, QueryFailure, unavailable } from "./postgres-error.ts";
@@ -94,12 +94,11 @@ function makePostgres<Tables>(connections: Connections, { patienceMs }: Connecti
     return name;
   }
 
-  async function answerTo(client: PoolClient, query: Compilable<unknown>): Promise<Answer> {
-    const { sql, parameters } = query.compile();
+  async function answerTo(client: PoolClient, { sql, parameters }: CompiledQuery): Promise<Answer> {
     const name = nameOf(sql);
     const question = { text: sql, values: [...parameters], ...(name !== undefined && { name }) };
     const { rows, rowCount } = await ask(client, question);
-    return { rows, hasWritten: !reads(query) && rowCount !== 0 };
+    return { rows, hasWritten: !reads(sql) && rowCount !== 0 };
   }
 
   async function inTransaction<T>(client: PoolClient, work: Work<T>): Promise<T> {
@@ -107,7 +106,7 @@ function makePostgres<Tables>(connections: Connections, { patienceMs }: Connecti
     let hasWritten = false;
     let step = work.next();
     while (!step.done) {
-      const answer = await answerTo(client, step.value);
+      const answer = await answerTo(client, step.value.compile());
       hasWritten ||= answer.hasWritten;
       step = work.next(answer.rows);
     }
@@ -121,12 +120,13 @@ function makePostgres<Tables>(connections: Connections, { patienceMs }: Connecti
     let writes = 0;
     let step = work.next();
     while (!step.done) {
-      if (reads(step.value)) {
-        step = work.next((await answerTo(client, step.value)).rows);
+      const query = step.value.compile();
+      if (reads(query.sql)) {
+        step = work.next((await answerTo(client, query)).rows);
         continue;
       }
       if (++writes > 1) throw new Error("a unit that writes once would have written twice");
-      const { rows, hasWritten } = await sure(client, answerTo(client, step.value));
+      const { rows, hasWritten } = await sure(client, answerTo(client, query));
       if (!hasWritten) await sure(client, ask(client, { text: mark }));
       step = work.next(rows);
     }
@@ -187,8 +187,9 @@ function makePostgres<Tables>(connections: Connections, { patienceMs }: Connecti
         return inTurn(() => persist((client) => inTransaction(client, work()), how), patienceMs);
       }),
     async read<Row>(query: Compilable<Row>) {
-      assertReads(query.compile().sql);
-      const rows = (client: PoolClient) => answerTo(client, query).then((answer) => answer.rows);
+      const compiled = query.compile();
+      assertReads(compiled.sql);
+      const rows = (client: PoolClient) => answerTo(client, compiled).then((answer) => answer.rows);
       return (await tracked((untilMs) => persist(rows, { isRepeatable: true, untilMs }))) as Row[];
     },
     async close() {
@@ -248,10 +249,6 @@ async function sure<T>(client: PoolClient, answer: Promise<T>): Promise<T> {
   } finally {
     client.off("notice", onNotice);
   }
-}
-
-function reads(query: Compilable<unknown>): boolean {
-  return query.compile().sql.startsWith("select");
 }
 
 function mayPass({ kind }: QueryFailure): boolean {

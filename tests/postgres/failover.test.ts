@@ -66,8 +66,9 @@ async function endWaiting(primary: PostgresServer, how: string): Promise<number>
   return waiting.length;
 }
 
-async function openStore(place: PostgresPlace, limits = {}): Promise<OrderStore> {
-  return orderStore(await openPostgres<Tables>(place, migrations, limits));
+async function openStore(place: PostgresPlace, limits = {}): Promise<OrderStore & AsyncDisposable> {
+  const store = orderStore(await openPostgres<Tables>(place, migrations, limits));
+  return { ...store, [Symbol.asyncDispose]: async () => store.close() };
 }
 
 test.skipIf(whyNoPostgres)(
@@ -76,7 +77,7 @@ test.skipIf(whyNoPostgres)(
     await using primary = await startPostgres({ isDurable: true });
     const standby = await primary.synchronousStandby();
     const both = `127.0.0.1:${primary.port},127.0.0.1:${standby.port}`;
-    const store = await openStore(new PostgresPlace(`postgres://postgres@${both}/postgres`));
+    await using store = await openStore(new PostgresPlace(`postgres://postgres@${both}/postgres`));
     const { load, further } = startLoad(store);
     await further(500);
     await primary.kill();
@@ -89,7 +90,6 @@ test.skipIf(whyNoPostgres)(
     for (const [key, id] of load.acknowledged) {
       expect(await store.byId(id)).toMatchObject({ id, lines: [{ name: key }] });
     }
-    await store.close();
     await annotate(
       `${load.acknowledged.size} orders acknowledged, longest gap ${Math.round(load.gapMsMax)} ms, ${load.refused} refused`,
     );
@@ -104,7 +104,7 @@ test.skipIf(whyNoPostgres)(
     await using primary = await startPostgres();
     const standby = await primary.synchronousStandby();
     const place = primary.place();
-    const store = await openStore(place, { statementMsMax: 300, patienceMs: 1_500 });
+    await using store = await openStore(place, { statementMsMax: 300, patienceMs: 1_500 });
     await store.place(orderOf("before"));
     standby.pause();
     try {
@@ -117,14 +117,13 @@ test.skipIf(whyNoPostgres)(
     const placed = await store.place(orderOf("waiting"));
     expect(placed.replayed).toBe(true);
     expect(await store.count()).toBe(2);
-    await store.close();
   },
 );
 
 test.skipIf(whyNoPostgres)("what only the primary has is no answer to who asks again", async () => {
   await using primary = await startPostgres();
   const standby = await primary.synchronousStandby();
-  const store = await openStore(primary.place(), { statementMsMax: 300, patienceMs: 500 });
+  await using store = await openStore(primary.place(), { statementMsMax: 300, patienceMs: 500 });
   const { id } = (await store.place(orderOf("before"))).order;
   const cancel = () => store.cancel(id, { nowMs: 1_000 });
   const place = (key: string) => () => store.place(orderOf(key));
@@ -149,5 +148,4 @@ test.skipIf(whyNoPostgres)("what only the primary has is no answer to who asks a
   }
   expect(await store.place(orderOf("terminated"))).toMatchObject({ replayed: true });
   expect(await cancel()).toMatchObject({ status: "cancelled" });
-  await store.close();
 });

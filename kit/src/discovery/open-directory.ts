@@ -1,6 +1,5 @@
 import { isAbsolute } from "node:path";
-import { type Directory, instancesMax, listDirectory } from "../session/directory.ts";
-import { addressOf } from "../session/service-url.ts";
+import { checkedList, type Directory } from "../session/directory.ts";
 import { dnsDirectory, srvDirectory } from "./dns-directory.ts";
 import type { EtcdPlace } from "./etcd.ts";
 import { etcdDirectory } from "./etcd-directory.ts";
@@ -35,7 +34,7 @@ export function openDirectory(text: string, options: DirectoryOptions = {}): Dir
     case "etcd+https":
       return etcdDirectory(etcdPlaceOf(text), options);
     default:
-      return openList(text);
+      return checkedList(text.split(",").map((url) => url.trim()));
   }
 }
 
@@ -48,13 +47,6 @@ export function etcdPlaceOf(text: string): EtcdPlace {
   }
   if (prefix === "") throw new TypeError("expected a prefix of keys: etcd+http://host:port/prefix");
   return { url: url.origin, prefix: prefix.endsWith("/") ? prefix : `${prefix}/` };
-}
-
-function openList(text: string): Directory {
-  const urls = text.split(",").map((url) => url.trim());
-  if (urls.length > instancesMax) throw new TypeError(`expected at most ${instancesMax} addresses`);
-  for (const url of urls) addressOf(url);
-  return listDirectory(urls);
 }
 
 function openDns(text: string, scheme: string, options: DirectoryOptions): Directory {

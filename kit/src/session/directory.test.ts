@@ -4,7 +4,7 @@ import { FlotillaError } from "../base/errors.ts";
 import { type Desk, makeDesk, type TestDesk, type Visitor } from "../testing/desk.ts";
 import { makeRig, type Rig } from "../testing/rig.ts";
 import { outcome, until } from "../testing/until.ts";
-import { makeVirtualClock } from "../testing/virtual-clock.ts";
+import { makeVirtualClock, type VirtualClock } from "../testing/virtual-clock.ts";
 import type { Directory } from "./directory.ts";
 import { connectAll, type Instances } from "./instances.ts";
 
@@ -32,6 +32,16 @@ async function open(rig: Rig): Promise<Place> {
   const desk = makeDesk();
   const { url, drain } = await rig.serve({ main: desk.mainFor });
   return { desk, url, drain };
+}
+
+/** Connected to what a directory names, which is `first`. */
+async function connectTo(first: Place, clock?: VirtualClock) {
+  const { directory, say } = makeTold();
+  const all = connectAll<Desk>({ name: "home", directory, ...(clock && { clock }) });
+  const opened = all.opened();
+  say(first.url);
+  await opened;
+  return { all, say, [Symbol.dispose]: () => all.close() };
 }
 
 const add = (all: Instances<Desk>) => all.call((main) => main.add(1, 2));
@@ -77,11 +87,8 @@ test("one that is named no more gets no new calls, and is let go of when nothing
   await using rig = makeRig();
   const [a, b] = [await open(rig), await open(rig)];
   const clock = makeVirtualClock();
-  const { directory, say } = makeTold();
-  using all = connectAll<Desk>({ name: "home", directory, clock });
-  const opened = all.opened();
-  say(a.url);
-  await opened;
+  using told = await connectTo(a, clock);
+  const { all, say } = told;
   const { main } = all.pick();
   const ticket = await main.take(7);
   const hung = outcome(all.call((desk) => desk.hang()));
@@ -109,11 +116,8 @@ test("one that is named no more gets no new calls, and is let go of when nothing
 test("one that was taken out and is named again is the same one, with what is held there", async () => {
   await using rig = makeRig();
   const [a, b] = [await open(rig), await open(rig)];
-  const { directory, say } = makeTold();
-  using all = connectAll<Desk>({ name: "home", directory });
-  const opened = all.opened();
-  say(a.url);
-  await opened;
+  using told = await connectTo(a);
+  const { all, say } = told;
   const { main } = all.pick();
   const ticket = await main.take(7);
   say(b.url);
@@ -148,7 +152,7 @@ test("a directory that answers late is heard all the same, and who waits is told
   await expect(clock.run(add(all))).rejects.toMatchObject({ reason: "directory_unknown" });
   say(url);
   expect(await add(all)).toBe(3);
-  const closed = connectAll<Desk>({ name: "home", directory: makeTold().directory, clock });
+  using closed = connectAll<Desk>({ name: "home", directory: makeTold().directory, clock });
   const waiting = add(closed);
   closed.close();
   await expect(waiting).rejects.toMatchObject({ code: "unavailable", message: "The connection to home was closed" });
@@ -158,11 +162,8 @@ test("one that is named no more is kept while it holds a capability of ours", as
   await using rig = makeRig();
   const [a, b] = [await open(rig), await open(rig)];
   const clock = makeVirtualClock();
-  const { directory, say } = makeTold();
-  using all = connectAll<Desk>({ name: "home", directory, clock });
-  const opened = all.opened();
-  say(a.url);
-  await opened;
+  using told = await connectTo(a, clock);
+  const { all, say } = told;
   const answer = Promise.withResolvers<string>();
   class Guest extends RpcTarget implements Visitor {
     answer() {
@@ -183,11 +184,8 @@ test("one that is named no more is kept while it holds a capability of ours", as
 test("what was sent again stays counted when its instance is named no more", async () => {
   await using rig = makeRig();
   const [a, b] = [await open(rig), await open(rig)];
-  const { directory, say } = makeTold();
-  using all = connectAll<Desk>({ name: "home", directory });
-  const opened = all.opened();
-  say(a.url);
-  await opened;
+  using told = await connectTo(a);
+  const { all, say } = told;
   let attempts = 0;
   const lostOnce = async () => {
     attempts += 1;

@@ -27,10 +27,10 @@ export function listDirectory(urls: readonly string[]): Directory {
   };
 }
 
-/** As `listDirectory`. @throws TypeError for none, too many, or what is no address. */
+/** `listDirectory` of what was written by hand. @throws TypeError for none, too many, or what is no address. */
 export function checkedList(urls: readonly string[]): Directory {
-  if (urls.length === 0) throw new TypeError("urls names no instance");
-  if (urls.length > instancesMax) throw new TypeError(`urls names more than ${instancesMax} instances`);
+  if (urls.length === 0) throw new TypeError("expected at least one address");
+  if (urls.length > instancesMax) throw new TypeError(`expected at most ${instancesMax} addresses`);
   for (const url of urls) addressOf(url);
   return listDirectory(urls);
 }

@@ -238,6 +238,22 @@ describe("calls to several instances", () => {
     expect(all.stats().repeated).toBe(0);
   });
 
+  test("what was sent to one run and then to the next counts as sent again", async () => {
+    await using rig = makeRig();
+    const [lost, next] = [makeDesk(), makeDesk()];
+    const first = await rig.serve({ main: lost.mainFor });
+    using all = connectAll<Desk>({ name: "home", urls: [first.url] });
+    await all.opened();
+    const call = all.call((main) => main.hang(), { isRepeatable: true });
+    await lost.hanging();
+    await first.drain(0);
+    await rig.serve({ main: next.mainFor, port: Number(new URL(first.url).port) });
+    await until(() => next.calls.includes("hang"), "it is sent again");
+    next.answerAll();
+    expect(await call).toBe("answered");
+    expect(all.stats().repeated).toBe(1);
+  });
+
   test("what could not be sent was not sent again", async () => {
     await using rig = makeRig();
     const gone = await rig.serve({ main: makeDesk().mainFor });

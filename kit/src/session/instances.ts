@@ -102,6 +102,8 @@ export interface Instances<T extends RpcTarget> extends Disposable {
 
 /** What became of one call of `Instances.call`. */
 interface Sent {
+  /** As of `CallOptions`. */
+  readonly group: string;
   /** It was, at least once. */
   before: boolean;
   /** It was since the budget of retries was asked. */
@@ -138,7 +140,7 @@ export function connectAll<T extends RpcTarget>(options: ConnectAllOptions): Ins
   return {
     name,
     call(use, callOptions = {}) {
-      const sent: Sent = { before: false, isOwed: false };
+      const sent: Sent = { group: callOptions.group ?? "", before: false, isOwed: false };
       const call = () => (callOptions.isRepeatable ? callAgain(use, callOptions, sent) : begin(use, callOptions, sent));
       // One deadline for all that is waited for and tried.
       return currentContext() ? call() : withContext({}, call, clock);
@@ -156,9 +158,8 @@ export function connectAll<T extends RpcTarget>(options: ConnectAllOptions): Ins
     stats() {
       const all = members.all.map((it) => ({ ...it.connection.stats(), underWay: it.underWay }));
       const sum = (of: keyof (typeof all)[number]) => all.reduce((total, it) => total + it[of], 0);
-      const held = { imports: sum("imports"), exports: sum("exports") };
-      const counts = { underWay: sum("underWay"), repeated, notRepeated: budget.refused };
-      return { ...held, open: openMembers().length, ...counts };
+      const now = { imports: sum("imports"), exports: sum("exports"), underWay: sum("underWay") };
+      return { ...now, open: openMembers().length, repeated, notRepeated: budget.refused };
     },
     report: () => members.all.map(reportOf),
     close,
@@ -211,13 +212,13 @@ export function connectAll<T extends RpcTarget>(options: ConnectAllOptions): Ins
     });
   }
 
-  async function callOnce<R>(use: Use<T, R>, { group = "", except }: CallOptions, sent: Sent): Promise<R> {
+  async function callOnce<R>(use: Use<T, R>, { except }: CallOptions, sent: Sent): Promise<R> {
     const askedInVain = new Set<Member<T>>();
     for (;;) {
-      const member = choice({ group, askedInVain, except });
+      const member = choice({ group: sent.group, askedInVain, except });
       const { isOpen, sessionNumber } = member.connection;
       try {
-        return await ask(member, { use, group, sent });
+        return await ask(member, use, sent);
       } catch (error) {
         // No session was opened for it: nothing was sent.
         const isUnsent = !isOpen && member.connection.sessionNumber === sessionNumber && mayHelp(error);
@@ -230,30 +231,23 @@ export function connectAll<T extends RpcTarget>(options: ConnectAllOptions): Ins
     }
   }
 
-  async function ask<R>(
-    member: Member<T>,
-    { use, group, sent }: { readonly use: Use<T, R>; readonly group: string; readonly sent: Sent },
-  ): Promise<R> {
+  async function ask<R>(member: Member<T>, use: Use<T, R>, sent: Sent): Promise<R> {
     const { connection } = member;
     const { sessionNumber } = connection;
     if (!connection.isOpen) {
       try {
         return await use(connection.main, connection);
       } finally {
-        if (connection.sessionNumber !== sessionNumber) sent.before = sent.isOwed = true;
+        if (connection.sessionNumber !== sessionNumber) note(sent, member);
       }
     }
     const send = () => {
-      if (sent.before) {
-        member.sentAgain();
-        repeated += 1;
-      }
-      sent.before = sent.isOwed = true;
+      note(sent, member);
       return use(connection.main, connection);
     };
     const leave = member.enter();
     try {
-      return await member.breakerOf(group).run(send, {
+      return await member.breakerOf(sent.group).run(send, {
         name,
         isFailure(error) {
           // A session that ends is the connection's to mend, and tells nothing of the next one.
@@ -265,6 +259,15 @@ export function connectAll<T extends RpcTarget>(options: ConnectAllOptions): Ins
     } finally {
       leave();
     }
+  }
+
+  /** It is sent, or was. */
+  function note(sent: Sent, member: Member<T>): void {
+    if (sent.before) {
+      member.sentAgain();
+      repeated += 1;
+    }
+    sent.before = sent.isOwed = true;
   }
 
   async function callAgain<R>(use: Use<T, R>, options: CallOptions, sent: Sent): Promise<R> {
@@ -283,8 +286,7 @@ export function connectAll<T extends RpcTarget>(options: ConnectAllOptions): Ins
         const waitMs = Math.min(retryMsMin * 2 ** attempt, retryMsMax) * (0.5 + random() / 2);
         const nextMs = clock.monotonicMs() + waitMs;
         if (isClosed || !mayHelp(error) || nextMs >= endMs || attempt + 1 >= attemptsMax) throw said;
-        const isAway = isHeldBack || openMembers().length === 0;
-        if (isAway && nextMs >= awayUntilMs) throw said;
+        if ((isHeldBack || openMembers().length === 0) && nextMs >= awayUntilMs) throw said;
         await pause(clock, waitMs);
         if (isClosed) throw unreachable(name, { text: "the connection was closed" });
         // One that is away costs nobody anything: only what is sent counts.
