@@ -1,4 +1,5 @@
 import { defineConfig } from "vitest/config";
+import { compileCacheVariables } from "./shop/compile-cache.js";
 
 export default defineConfig({
   test: {
@@ -6,6 +7,8 @@ export default defineConfig({
     testTimeout: 60_000,
     hookTimeout: 120_000,
     dangerouslyIgnoreUnhandledErrors: false,
+    // For processes that tests start.
+    env: compileCacheVariables(),
     projects: [
       {
         extends: true,
