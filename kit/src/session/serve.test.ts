@@ -167,7 +167,8 @@ describe("an upgrade that is refused", () => {
   test("because its address opens too many says when to come back, and how to name what happened, as a batch does", async () => {
     await using rig = makeRig();
     const edge = { ...edgeLimits, sessionsPerSecondMax: 1, sessionsBurstMax: 1 };
-    const { url } = await rig.serve({ main: makeDesk().mainFor, clock: makeVirtualClock(), edge });
+    const clock = makeVirtualClock();
+    const { url } = await rig.serve({ main: makeDesk(clock).mainFor, clock, edge });
     expect((await ask(`${url}/rpc/batch`, { body: add })).status).toBe(200);
     const traceId = "0af7651916cd43dd8448eb211c80319c";
     const traceparent = `00-${traceId}-b7ad6b7169203331-01`;
