@@ -1,10 +1,10 @@
 import { anyOrigin, check, type Defence, edit, noDeadlines, noSchema, serve, transport } from "./defence.ts";
 
-const resources = "resources.test.ts";
+const resources = "resources.timing.test.ts";
 const callbacks = "callbacks.test.ts";
-const limits = "limits.test.ts";
-const web = "web.test.ts";
-const leakage = "leakage.test.ts";
+const limits = "limits.timing.test.ts";
+const web = "web.slow.test.ts";
+const leakage = "leakage.slow.test.ts";
 
 export const defencesOfResources: readonly Defence[] = [
   {
