@@ -261,4 +261,32 @@ export const mutantsOfLimits: readonly Mutant[] = [
     put: "const runningMax = 1e9;",
     test: "shop/gateway/bulkheads.test.ts",
   },
+  {
+    promise: "I4 only a service that proves its name introduces",
+    file: "kit/src/introduction/introduction.ts",
+    cut: 'if (peer.kind !== "service") throw refused(`${name}: only',
+    put: "if (peer.kind === undefined) throw refused(`${name}: only",
+    test: "kit/src/introduction/introduction-parameter.test.ts",
+  },
+  {
+    promise: "I4 the fields of an introduction have the form that the kit gives them",
+    file: "kit/src/introduction/introduction.ts",
+    cut: " && fields[name].test(entries[name])",
+    put: "",
+    test: "kit/src/introduction/introduction-parameter.test.ts",
+  },
+  {
+    promise: "I4 an introduction is a plain object",
+    file: "kit/src/introduction/introduction.ts",
+    cut: " || Object.getPrototypeOf(value) !== Object.prototype",
+    put: "",
+    test: "kit/src/introduction/introduction-parameter.test.ts",
+  },
+  {
+    promise: "limits: a rate that is used up keeps nobody from introducing",
+    file: "kit/src/capability/attenuate.ts",
+    cut: "method === undefined || retryAfterMs === 0",
+    put: "retryAfterMs === 0",
+    test: "kit/src/capability/conditions.test.ts",
+  },
 ];

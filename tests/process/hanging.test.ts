@@ -1,4 +1,4 @@
-import { connect, withContext } from "@flotilla/kit";
+import { connect, type FlotillaError, withContext } from "@flotilla/kit";
 import { expect, test } from "vitest";
 import type { Gateway } from "../../shop/contracts/gateway.ts";
 import { patiently } from "../gateway-clients.ts";
@@ -25,7 +25,7 @@ test("an Order Service that hangs does not keep calls from the User Service, and
     const hanging = Array.from({ length: 200 }, () =>
       Promise.resolve(greedy.main.createOrder(bob.token, items)).then(
         () => "placed",
-        ({ name, message }: Error) => (known.includes(name) ? name : `${name}: ${message}`),
+        ({ code, message }: FlotillaError) => (known.includes(code) ? code : `${code}: ${message}`),
       ),
     );
     for (let n = 0; n < 5; n += 1) {
