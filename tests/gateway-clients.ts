@@ -1,11 +1,32 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { hasCode } from "@flotilla/kit";
 import { newHttpBatchRpcSession, newWebSocketRpcSession, type RpcStub } from "capnweb";
 import type { GatewayClient } from "../shop/cli/gateway-client.ts";
 import type { Gateway } from "../shop/contracts/gateway.ts";
 import type { CreatedOrder, Item } from "../shop/contracts/orders.ts";
 
+/** For a refusal that names no wait. Milliseconds. */
+export const overloadRetryMs = 500;
+
 /** The gateway as its clients see it, with the optional key. */
 export interface TestClient extends GatewayClient, Disposable {
   createOrder(token: string, items: Item[], idempotencyKey?: string): Promise<CreatedOrder>;
+}
+
+/**
+ * Makes `call`, and again after the wait that its refusal names for as long as the server has too much to do: what a
+ * busy machine refuses so is no fault. A call that changes something carries an idempotency key.
+ */
+export async function patiently<R>(call: () => PromiseLike<R>): Promise<R> {
+  for (;;) {
+    try {
+      return await call();
+    } catch (error) {
+      if (!hasCode(error, "resource_exhausted")) throw error;
+      const { retryAfterMs } = error as { retryAfterMs?: number };
+      await sleep(retryAfterMs ?? overloadRetryMs);
+    }
+  }
 }
 
 /** Stock capnweb, one HTTP batch per call; with `connection: "close"` each on a TCP connection of its own. */

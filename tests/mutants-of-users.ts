@@ -280,6 +280,6 @@ export const mutantsOfUsers: readonly Mutant[] = [
     file: "shop/users/password.ts",
     cut: "const same = (await inTurn((thread) => thread.run(work))) as boolean;",
     put: "const same = passwordHash !== undefined && ((await inTurn((thread) => thread.run(work))) as boolean);",
-    test: "shop/users/login.test.ts",
+    test: "shop/users/password.test.ts",
   },
 ];

@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { mutantsOfFaults } from "./mutants-of-faults.ts";
+import { mutantsOfLimits } from "./mutants-of-limits.ts";
 import { type Mutant, mutantsOfUsers } from "./mutants-of-users.ts";
 import { copyRepository } from "./repository-copy.ts";
 
@@ -14,6 +15,7 @@ const introductions = "tests/forgery.test.ts";
 export const mutants: readonly Mutant[] = [
   ...mutantsOfUsers,
   ...mutantsOfFaults,
+  ...mutantsOfLimits,
   {
     promise: "I1 an order is acknowledged after it is on disk",
     file: "shop/service/sqlite-units.ts",

@@ -71,3 +71,14 @@ test("a place is given back by a call that fails, at once or later", async () =>
   for (const call of [fails, throws, fails, throws]) await expect(call()).rejects.toThrow("no");
   expect(bulkheads.report("users")).toEqual({ underWay: 0, waiting: 0, refused: 0 });
 });
+
+test("without limits of its own 256 calls go to one service at once, 256 more wait, and the next is refused", async () => {
+  const clock = makeVirtualClock();
+  const bulkheads = makeBulkheads(clock);
+  const { promise, resolve } = Promise.withResolvers<string>();
+  const answers = Array.from({ length: 512 }, () => bulkheads.run("orders", () => promise));
+  expect(bulkheads.report("orders")).toEqual({ underWay: 256, waiting: 256, refused: 0 });
+  await expect(bulkheads.run("orders", () => promise)).rejects.toMatchObject(busy);
+  resolve("answer");
+  await Promise.all(answers);
+});

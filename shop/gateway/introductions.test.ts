@@ -178,10 +178,52 @@ test("a flood of bad tokens leaves room at the User Service for who is genuine",
     shop.introductions.with(String(i).padStart(43, "x"), list(shop)).catch((error: { code: string }) => error.code),
   );
   const genuine = shop.introductions.with(token, list(shop));
-  await shop.clock.advance(15);
+  // A withdrawal reaches the User Service after two hops of 10 ms, and the gateway's word to give up after three.
+  await shop.clock.advance(25);
   expect(shop.users.counts().parked).toBeLessThan(150);
   expect(await shop.clock.run(genuine)).toEqual([]);
   expect(new Set(await shop.clock.run(Promise.all(bad)))).toEqual(new Set(["unauthenticated"]));
+});
+
+test("no introduction that a call is using is ended for another, once its home has it too", async () => {
+  await using shop = await makeShop({ entriesMax: 1 });
+  const [a, b] = (await tokensOf(shop, "alice", "bob")) as [string, string];
+  const begun = Promise.withResolvers<void>();
+  let calls = 0;
+  const using = shop.introductions.with(a, async (user) => {
+    calls += 1;
+    await begun.promise;
+    return await list(shop)(user);
+  });
+  await shop.clock.advance(100);
+  await shop.clock.run(shop.introductions.with(b, list(shop)));
+  begun.resolve();
+  expect(await shop.clock.run(using)).toEqual([]);
+  expect(calls).toBe(1);
+});
+
+test("a call whose home is lost again and again is sent four times", async () => {
+  await using shop = await makeShop();
+  const [token] = (await tokensOf(shop, "bob")) as [string];
+  let calls = 0;
+  const answer = shop.introductions.with(token, async () => {
+    calls += 1;
+    if (calls > 10) return "at last";
+    throw new FlotillaError("unavailable", "not there", { reason: "home_unreachable" });
+  });
+  await expect(shop.clock.run(answer)).rejects.toMatchObject({ reason: "home_unreachable" });
+  expect(calls).toBe(4);
+});
+
+test("an introduction to what was revoked is kept no longer", async () => {
+  await using shop = await makeShop();
+  const [token] = (await tokensOf(shop, "bob")) as [string];
+  await shop.clock.run(shop.introductions.with(token, list(shop)));
+  const revoked = async () => {
+    throw new FlotillaError("permission_denied", "The capability was revoked", { reason: "revoked" });
+  };
+  await expect(shop.clock.run(shop.introductions.with(token, revoked))).rejects.toMatchObject({ reason: "revoked" });
+  expect(shop.introductions.size).toBe(0);
 });
 
 test("what the call itself is refused for is not tried again", async () => {

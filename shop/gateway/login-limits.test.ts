@@ -127,6 +127,17 @@ test("guesses from everywhere slow further ones down by at most five seconds, an
   expect(await tookMs(right())).toBeGreaterThan(0);
 });
 
+test("of the attempts that are slowed 5,000 wait at once, and the next is refused", async () => {
+  const { clock, attempt, wrong } = setUp();
+  const no = new FlotillaError("unauthenticated", "no");
+  for (let n = 0; n < 30; n += 1) await wrong("bob", `198.51.100.${n}`);
+  const slowed = Array.from({ length: 5_000 }, (_, n) => attempt("bob", `network ${n}`, no));
+  await clock.settle();
+  expect(await attempt("bob", "203.0.113.1", no)).toBe("rate_limited");
+  expect(new Set(await clock.run(Promise.all(slowed)))).toEqual(new Set(["unauthenticated"]));
+  expect(await clock.run(attempt("bob", "203.0.113.1", no))).toBe("unauthenticated");
+});
+
 test("nothing differs for an account that nobody has", async () => {
   const [known, unknown] = [setUp(), setUp()];
   const heard = async ({ wrong }: ReturnType<typeof setUp>, username: string) =>

@@ -89,3 +89,11 @@ test("with the defaults a person, and a busy shop front, are not in anybody's wa
   expect(await passing(1_500, costs.createOrder, { network: "192.0.2.3", userId: undefined })).toBe(1_500);
   expect(await passing(3_000, costs.listUsers, { network: "192.0.2.3", userId: undefined })).toBe(3_000);
 });
+
+test("of many networks the ones that called longest ago are forgotten, so that no crowd of addresses fills the memory", async () => {
+  const { limits, passing } = setUp({ networkPoints: 10 });
+  expect(await passing(10, write, stranger)).toBe(8);
+  const others = Array.from({ length: 20_000 }, (_, n) => limits.charge(write, { ...stranger, network: `${n}` }));
+  await Promise.all(others);
+  expect(await passing(10, write, stranger)).toBe(8);
+});

@@ -2,6 +2,7 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import { mkdtempSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { FlotillaError } from "@flotilla/kit";
 import type { Generated } from "kysely";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -74,6 +75,20 @@ test("more than fit into one commit are all done, in order", async () => {
   const db = open();
   await Promise.all(Array.from({ length: 300 }, (_, n) => add(db, `${n}`)));
   expect(await texts(db)).toEqual(Array.from({ length: 300 }, (_, n) => `${n}`));
+  db.close();
+});
+
+test("one commit has at most 64 units, and the event loop turns before the next", async () => {
+  const db = open();
+  let done = 0;
+  const all = Promise.all(Array.from({ length: 150 }, (_, n) => add(db, `${n}`).then(() => (done += 1))));
+  const doneByTurn: number[] = [];
+  while (done < 150) {
+    await nextTurn();
+    if (done > (doneByTurn.at(-1) ?? 0)) doneByTurn.push(done);
+  }
+  await all;
+  expect(doneByTurn).toEqual([64, 128, 150]);
   db.close();
 });
 

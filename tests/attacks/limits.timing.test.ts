@@ -1,5 +1,6 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { batchClient } from "../gateway-clients.ts";
+import { batchClient, overloadRetryMs, patiently } from "../gateway-clients.ts";
 import { post } from "./hostile-http.ts";
 import { callOf, dial, errorOf, type Message } from "./hostile-peer.ts";
 import { startTarget, type Target } from "./target.ts";
@@ -8,10 +9,15 @@ import { startTarget, type Target } from "./target.ts";
 const canComeFromElsewhere = process.platform === "linux";
 /** Less than the defaults, so that the attacks are short, and enough for the honest customer, who takes 1,000. */
 const rates = { FLOTILLA_RATE_NETWORK: "6000", FLOTILLA_RATE_USER: "3000" };
-/** What a user's, and a network's, reads may take of these. */
-const readsShare = 0.8;
+/** The share of these that a user's, and a network's, writes may take. */
+const writesShare = 0.8;
 const windowMs = 10_000;
-const listOrdersPoints = 3;
+/**
+ * What costs the most points and the least work: the User Service refuses it before it hashes anything. Even a machine
+ * with little time to spare outspends a budget with it before the budget refills.
+ */
+const createUserPoints = 20;
+const newUser = { username: "mallory", password: "correct horse battery", email: "mallory@example.com" };
 
 let target: Target;
 beforeAll(async () => {
@@ -24,6 +30,14 @@ const attack = (name: string, run: () => Promise<void>) =>
 
 /** What the answers said: `ok`, or the reason or code of the refusal. */
 type Tally = Map<string, number>;
+
+const limitReasons: readonly unknown[] = ["rate_limited", "session_limit"];
+
+/** A busy machine refuses some for what it has to do, and not for what they have spent. They are sent again. */
+function isShed(answer: Message): boolean {
+  const error = errorOf(answer);
+  return error?.code === "resource_exhausted" && !limitReasons.includes(error.fields.reason);
+}
 
 function count(tally: Tally, answer: Message): void {
   const error = errorOf(answer);
@@ -44,21 +58,43 @@ interface Flood {
   readonly each: number;
 }
 
+const indices = (first: number, count: number) => Array.from({ length: count }, (_, n) => first + n);
+
 /** Whoever sends these says with each that it comes from somewhere else. */
 async function flood({ method, args, from, each }: Flood): Promise<Tally> {
   const tally: Tally = new Map();
   const lie = (n: number) => ({ "x-forwarded-for": `203.0.113.${n % 250}`, "x-real-ip": `203.0.113.${n % 250}` });
   const session = async (localAddress: string, first: number) => {
     using peer = await dial(target.shop.urls.gateway, { framing: "flotilla.v1", localAddress, headers: lie(first) });
-    const ids = Array.from({ length: 100 }, (_, n) => peer.call(method, args(first + n)));
-    for (const id of ids) count(tally, await peer.answer(id));
+    await untilAnswered(indices(first, 100), async (left) => {
+      const ids = left.map((index) => peer.call(method, args(index)));
+      return await Promise.all(ids.map((id) => peer.answer(id)));
+    });
   };
   const batches = async (localAddress: string) => {
     for (let sent = 0; sent < each / 2; sent += 50) {
-      const lines = Array.from({ length: 50 }, (_, n) => callOf(method, args(each + sent + n), n + 1)).flat();
-      const body = lines.map((line) => JSON.stringify(line)).join("\n");
-      const { text } = await post(`${target.shop.urls.gateway}/rpc/batch`, { body, localAddress, headers: lie(sent) });
-      for (const line of text.trim().split("\n")) count(tally, JSON.parse(line) as Message);
+      await untilAnswered(indices(each + sent, 50), async (left) => {
+        const lines = left.flatMap((index, n) => callOf(method, args(index), n + 1));
+        const body = lines.map((line) => JSON.stringify(line)).join("\n");
+        const url = `${target.shop.urls.gateway}/rpc/batch`;
+        const { text } = await post(url, { body, localAddress, headers: lie(sent) });
+        const answers = text
+          .trim()
+          .split("\n")
+          .map((line) => JSON.parse(line) as Message);
+        return answers.sort(([, a], [, b]) => Number(a) - Number(b));
+      });
+    }
+  };
+  const untilAnswered = async (
+    asked: readonly number[],
+    send: (left: readonly number[]) => Promise<readonly Message[]>,
+  ): Promise<void> => {
+    for (let left = asked; left.length > 0; ) {
+      const answers = await send(left);
+      for (const answer of answers) if (!isShed(answer)) count(tally, answer);
+      left = left.filter((_, n) => isShed(answers[n]!));
+      if (left.length > 0) await sleep(overloadRetryMs);
     }
   };
   await Promise.all(
@@ -73,10 +109,17 @@ async function flood({ method, args, from, each }: Flood): Promise<Tally> {
 
 /** Calls that `points` allow in the windows that `tookMs` touches. */
 const allowed = (points: number, tookMs: number) =>
-  Math.floor((points * readsShare) / listOrdersPoints) * (1 + Math.ceil(tookMs / windowMs));
+  Math.floor((points * writesShare) / createUserPoints) * (1 + Math.ceil(tookMs / windowMs));
+
+async function timed<T>(run: () => Promise<T>): Promise<{ readonly result: T; readonly tookMs: number }> {
+  const startMs = performance.now();
+  const result = await run();
+  return { result, tookMs: performance.now() - startMs };
+}
 
 /** An honest log-in, from an address that attacked nobody. */
-const logIn = (name: string) => batchClient(target.shop.urls.gateway, { connection: "close" }).login(name, "password");
+const logIn = (name: string) =>
+  patiently(() => batchClient(target.shop.urls.gateway, { connection: "close" }).login(name, "password"));
 
 attack("R11 a flood of log-ins over all accounts is tried a hundred times, and others log in meanwhile", async () => {
   const flooding = flood({ method: "login", args: (n) => [`name${n}`, "wrong"], from: [2], each: 400 });
@@ -89,34 +132,33 @@ attack("R11 a flood of log-ins over all accounts is tried a hundred times, and o
 attack("R11 guesses at one account from one network are ten, and the right one is not told from them", async () => {
   const guess = (n: number) => ["charlie", n % 100 === 99 ? "password" : `guess${n}`];
   const tally = await flood({ method: "login", args: guess, from: [3], each: 100 });
-  const tried = (tally.get("unauthenticated") ?? 0) + (tally.get("ok") ?? 0);
-  expect(tried).toBeLessThanOrEqual(10);
-  expect(tally.get("rate_limited")).toBe(150 - tried);
+  // What was not refused was tried, whatever came of it.
+  expect(tally.get("rate_limited")).toBeGreaterThanOrEqual(140);
 });
 
 attack("R11 a victim of guesses from many networks logs in from home, and at once", async () => {
   await flood({ method: "login", args: () => ["charlie", "wrong"], from: [4, 5, 6, 7, 8], each: 100 });
-  const startMs = performance.now();
-  await expect(logIn("charlie")).resolves.toMatchObject({ userId: "user3" });
-  expect(performance.now() - startMs).toBeLessThan(1_000);
+  const [other, victim] = [await timed(() => logIn("alice")), await timed(() => logIn("charlie"))];
+  expect(victim.result).toMatchObject({ userId: "user3" });
+  // Slowed down as from an unknown network, it would take two seconds longer.
+  expect(victim.tookMs - other.tookMs).toBeLessThan(1_000);
 });
 
 attack("R14 one user has one budget over sessions, batches, pipelining, networks and forwarding headers", async () => {
   const startMs = performance.now();
   const token = target.tokens.charlie;
-  const tally = await flood({ method: "listOrders", args: () => [token], from: [10, 11, 12, 13], each: 500 });
+  const tally = await flood({ method: "createUser", args: () => [token, newUser], from: [10, 11, 12, 13], each: 100 });
   const max = allowed(Number(rates.FLOTILLA_RATE_USER), performance.now() - startMs);
-  expect(tally.get("ok")).toBeLessThanOrEqual(max);
+  expect(tally.get("permission_missing")).toBeLessThanOrEqual(max);
   expect(tally.get("rate_limited")).toBeGreaterThan(0);
-  // A machine that others use has turns for few, and refuses the rest before anybody asks what they have used.
-  const { ok: _, rate_limited: __, overloaded: ___, ...others } = Object.fromEntries(tally);
+  const { permission_missing: _, rate_limited: __, ...others } = Object.fromEntries(tally);
   expect(others).toEqual({});
 });
 
 attack("R14 one network has one budget, and made-up tokens spend nobody else's", async () => {
   const startMs = performance.now();
-  const madeUp = (n: number) => [String(n).padStart(43, "x")];
-  const tally = await flood({ method: "listOrders", args: madeUp, from: [14], each: 3_600 });
+  const madeUp = (n: number) => [String(n).padStart(43, "x"), newUser];
+  const tally = await flood({ method: "createUser", args: madeUp, from: [14], each: 800 });
   const max = allowed(Number(rates.FLOTILLA_RATE_NETWORK), performance.now() - startMs);
   expect(tally.get("unauthenticated")).toBeLessThanOrEqual(max);
   expect(tally.get("rate_limited")).toBeGreaterThan(0);

@@ -100,7 +100,7 @@ describe("a message that makes more work than it costs", () => {
       ]) {
         const startMs = performance.now();
         await expectRefused(target.doors.slice(0, 1), lines, malformed);
-        expect(performance.now() - startMs, `${lines[0]}`.slice(0, 100)).toBeLessThan(500);
+        expect(performance.now() - startMs, `${lines[0]}`.slice(0, 100)).toBeLessThan(refusedMsMax);
       }
       const slow = {
         traceparent: text.slice(0, 7_000),
@@ -111,7 +111,7 @@ describe("a message that makes more work than it costs", () => {
         headers: { "flotilla-timeout-ms": slow["flotilla-timeout-ms"] },
       });
       expect(status).toBe(200);
-      expect(performance.now() - startMs).toBeLessThan(500);
+      expect(performance.now() - startMs).toBeLessThan(refusedMsMax);
     }
     await expectRefused(target.doors, callOf("listUsers", [["bigint", `${"1".repeat(16_384)}x`]]), malformed);
     await expectRefused(target.doors, callOf("listUsers", [["url", `http://${"a.".repeat(20_000)}/`]]), malformed);

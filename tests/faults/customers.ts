@@ -2,6 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { type Connection, connect, hasCode } from "@flotilla/kit";
 import type { Gateway } from "../../shop/contracts/gateway.ts";
 import type { OrderEntry } from "../../shop/contracts/orders.ts";
+import { patiently } from "../gateway-clients.ts";
 import type { History, Intent } from "./history.ts";
 
 /** Between two attempts of one intent: as a patient program does it, and with its own reconnection underneath. */
@@ -48,7 +49,7 @@ export async function sendCustomers(url: string, count: number): Promise<Custome
   };
 
   async function logIn(): Promise<string> {
-    return (await connections[0]!.main.login("bob", "password")).token;
+    return (await patiently(() => connections[0]!.main.login("bob", "password"))).token;
   }
 
   async function place(gateway: Connection<Gateway>, intent: Intent): Promise<void> {
@@ -63,7 +64,7 @@ export async function sendCustomers(url: string, count: number): Promise<Custome
         intent.acknowledged = { orderId, atMs: performance.now() };
       } catch (error) {
         const code = error instanceof Error && "code" in error ? String(error.code) : String(error);
-        errors.set(code, (errors.get(code) ?? 0) + 1);
+        if (!hasCode(error, "resource_exhausted")) errors.set(code, (errors.get(code) ?? 0) + 1);
         if (hasCode(error, "unauthenticated") && used === token) token = await logIn().catch(() => token);
         await sleep(retryMs * (0.5 + Math.random()));
       }
@@ -75,7 +76,7 @@ export async function sendCustomers(url: string, count: number): Promise<Custome
     const orders: OrderEntry[] = [];
     for (;;) {
       const before = orders[0]?.orderId;
-      const page = await main.listOrders(token, before === undefined ? {} : { before });
+      const page = await patiently(() => main.listOrders(token, before === undefined ? {} : { before }));
       orders.unshift(...page);
       if (page.length < pageMax) return orders;
     }

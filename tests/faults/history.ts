@@ -13,7 +13,7 @@ export interface Intent {
 /** What clients asked for and heard, on one monotonic clock. */
 export interface History {
   readonly intents: readonly Intent[];
-  /** Errors by code, each once for every attempt it ended. */
+  /** Errors by code, each once for every attempt it ended; without `resource_exhausted`, which is no fault. */
   readonly errors: ReadonlyMap<string, number>;
 }
 

@@ -1,6 +1,7 @@
 import type { FlotillaError, Instances } from "@flotilla/kit";
 import type { Gateway } from "../../shop/contracts/gateway.ts";
 import type { OrderEntry } from "../../shop/contracts/orders.ts";
+import { patiently } from "../gateway-clients.ts";
 import { until } from "../process-harness.ts";
 import { type Intent, violations } from "./history.ts";
 
@@ -8,7 +9,7 @@ import { type Intent, violations } from "./history.ts";
 export interface Orderers {
   /** Orders that were acknowledged so far. */
   readonly acknowledged: number;
-  /** Calls that failed, by code and reason. */
+  /** Calls that failed, by code and reason. What was refused as too much is sent again, with its key. */
   readonly failed: ReadonlyMap<string, number>;
   /** How long an order took, in order of time. Milliseconds. */
   readonly latenciesMs: readonly number[];
@@ -22,7 +23,7 @@ const pageMax = 1_000;
 
 /** `count` of them, all of them bob. */
 export async function sendOrderers(gateway: Instances<Gateway>, count: number): Promise<Orderers> {
-  const { token } = await gateway.call((main) => main.login("bob", "password"));
+  const { token } = await patiently(() => gateway.call((main) => main.login("bob", "password")));
   const intents: Intent[] = [];
   const failed = new Map<string, number>();
   const latenciesMs: number[] = [];
@@ -54,7 +55,9 @@ export async function sendOrderers(gateway: Instances<Gateway>, count: number): 
     const key = crypto.randomUUID();
     const items = [{ name: `Order ${intent.number}`, quantity: 1, price: intent.number / 100 }];
     try {
-      const order = await gateway.call((main) => main.createOrder(token, items, key), { isRepeatable: true });
+      const order = await patiently(() =>
+        gateway.call((main) => main.createOrder(token, items, key), { isRepeatable: true }),
+      );
       intent.acknowledged = { orderId: order.orderId, atMs: performance.now() };
       latenciesMs.push(performance.now() - intent.startedAtMs);
     } catch (error) {
@@ -68,7 +71,9 @@ export async function sendOrderers(gateway: Instances<Gateway>, count: number): 
     const orders: OrderEntry[] = [];
     for (;;) {
       const before = orders[0]?.orderId;
-      const page = await gateway.call((main) => main.listOrders(token, before === undefined ? {} : { before }));
+      const page = await patiently(() =>
+        gateway.call((main) => main.listOrders(token, before === undefined ? {} : { before })),
+      );
       orders.unshift(...page);
       if (page.length < pageMax) return orders;
     }

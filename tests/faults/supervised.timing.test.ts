@@ -5,6 +5,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Gateway } from "../../shop/contracts/gateway.ts";
 import { isReady } from "../../shop/supervisor/readiness.ts";
 import { type ServiceName, serviceNames } from "../../shop/topology.ts";
+import { patiently } from "../gateway-clients.ts";
 import { blockMs } from "../process/harm.ts";
 import { until } from "../process-harness.ts";
 import { type Customers, sendCustomers } from "./customers.ts";
@@ -61,7 +62,7 @@ test("an event loop that is held up for three seconds says so afterwards, and ke
   const probe = isReady(shop.urls.orders);
   let beside = 0;
   while (performance.now() - startedAtMs < blockMs * 0.8) {
-    expect(await alice.main.getUserProfile(token)).toMatchObject({ username: "alice" });
+    expect(await patiently(() => alice.main.getUserProfile(token))).toMatchObject({ username: "alice" });
     beside += 1;
   }
   // It was asked, and did not answer: whoever waits for it is not left waiting.

@@ -15,7 +15,7 @@ import type { User, UserServiceForPeers } from "../../shop/contracts/users.ts";
 import { orderServiceFor } from "../../shop/orders/service.ts";
 import { makeMemoryOrderStore } from "../../shop/orders/store-memory.ts";
 import { serviceNames } from "../../shop/topology.ts";
-import { batchClient, webSocketClient } from "../gateway-clients.ts";
+import { batchClient, patiently, webSocketClient } from "../gateway-clients.ts";
 import { startProcesses, until } from "../process-harness.ts";
 
 const items: Item[] = [{ name: "Laptop", quantity: 1, price: 999.99 }];
@@ -28,9 +28,9 @@ const failFastMs = 5_000;
 async function works(url: string): Promise<boolean> {
   const client = batchClient(url, { connection: "close" });
   try {
-    const { token } = await client.login("bob", password);
-    const { orderId } = await client.createOrder(token, items);
-    return (await client.listOrders(token)).some((order) => order.orderId === orderId);
+    const { token } = await patiently(() => client.login("bob", password));
+    const { orderId } = await patiently(() => client.createOrder(token, items));
+    return (await patiently(() => client.listOrders(token))).some((order) => order.orderId === orderId);
   } catch {
     return false;
   }
@@ -38,7 +38,7 @@ async function works(url: string): Promise<boolean> {
 
 async function expectFailsFast(call: () => Promise<unknown>): Promise<void> {
   const startMs = performance.now();
-  const refused = await call().then(
+  const refused = await patiently(call).then(
     () => "answered",
     (error: unknown) => error,
   );

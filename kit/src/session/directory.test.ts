@@ -181,6 +181,16 @@ test("one that is named no more is kept while it holds a capability of ours", as
   expect(reportOf(all, a)).toBeUndefined();
 });
 
+test("a directory of another's making that names no instance takes none away", async () => {
+  await using rig = makeRig();
+  const a = await open(rig);
+  using told = await connectTo(a);
+  const { all, say } = told;
+  say();
+  expect(reportOf(all, a)).toMatchObject({ isOpen: true, isLeaving: false });
+  expect(await add(all)).toBe(3);
+});
+
 test("what was sent again stays counted when its instance is named no more", async () => {
   await using rig = makeRig();
   const [a, b] = [await open(rig), await open(rig)];

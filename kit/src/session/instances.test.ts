@@ -178,12 +178,14 @@ describe("calls to several instances", () => {
       };
       const calls = 400;
       const how = { isRepeatable: true, awayMsMax: 0 };
+      const startMs = performance.now();
       const all400 = Array.from({ length: calls }, () => all.call(work, how).catch(() => {}));
       await Promise.all(all400);
-      // And ten a second for who seldom calls: the whole takes less than one.
-      expect(sent).toBeLessThanOrEqual(calls * 1.2 + 20);
+      // And ten a second for who seldom calls.
+      const few = 20 + (performance.now() - startMs) / 100;
+      expect(sent).toBeLessThanOrEqual(calls * 1.2 + few);
       const { notRepeated } = all.stats();
-      expect(notRepeated).toBeGreaterThanOrEqual(calls * 0.8 - 20);
+      expect(notRepeated).toBeGreaterThanOrEqual(calls * 0.8 - few);
       expect(notRepeated).toBeLessThanOrEqual(calls * 0.8);
     });
   });

@@ -59,6 +59,44 @@ test("who is not refused sends everything, at first and again when it is over", 
   expect(bench.throttle.withheld).toBeGreaterThan(1_000);
 });
 
+test("a caller that was held back and then asked nothing for a while sends its next calls", async () => {
+  const clock = makeVirtualClock();
+  const throttle = makeThrottle("home", clock, () => 0.5);
+  for (let n = 0; n < 100; n += 1) {
+    throttle.onAsked();
+    throttle.onAnswer(true);
+  }
+  expect(() => throttle.pass()).toThrow("overloaded");
+  await clock.advance(10_000);
+  expect(() => throttle.pass()).not.toThrow();
+});
+
+test("calls that nobody has answered yet hold nothing back while none was refused lately", async () => {
+  const clock = makeVirtualClock();
+  const throttle = makeThrottle("home", clock, () => 0.5);
+  for (let n = 0; n < 100; n += 1) throttle.onAsked();
+  expect(() => throttle.pass()).not.toThrow();
+  throttle.onAnswer(true);
+  await clock.advance(10_000);
+  for (let n = 0; n < 100; n += 1) throttle.onAsked();
+  expect(() => throttle.pass()).not.toThrow();
+});
+
+test("what was answered long ago excuses no refusal of today", async () => {
+  const clock = makeVirtualClock();
+  const throttle = makeThrottle("home", clock, () => 0.5);
+  for (let n = 0; n < 1_000; n += 1) {
+    throttle.onAsked();
+    throttle.onAnswer(false);
+    await clock.advance(10);
+  }
+  for (let n = 0; n < 1_000; n += 1) {
+    throttle.onAsked();
+    throttle.onAnswer(true);
+  }
+  expect(() => throttle.pass()).toThrow("overloaded");
+});
+
 interface Counter extends RpcTarget {
   count(): number;
 }

@@ -225,7 +225,7 @@ describe("the timer of a session", () => {
     const { clock, deadlines, ended } = setUp();
     deadlines.started(context(100));
     deadlines.started(context(100));
-    for (const id of [1, 1, 2, 99, -1]) deadlines.pulled(id);
+    for (const id of [1, 1, 2, 2, 99, -1]) deadlines.pulled(id);
     deadlines.settled(2);
     await clock.advance(1_000);
     deadlines.pulled(1);
