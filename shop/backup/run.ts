@@ -50,7 +50,7 @@ export async function backUp(env: Environment, directory: string): Promise<{ dat
 export function runRestore({ args, env, out, err }: BackupCommand): Promise<0 | 1 | 2> {
   return report(err, restoreUsage, async () => {
     const { directory, force } = read(args, { yes: { type: "boolean" } });
-    const { dataDir } = readPlacement(env);
+    const { dataDir } = readPlacement(env, []);
     const { manifest, replaced } = await restore({ from: directory, dataDir, force });
     out(`Restored ${dataDir} from the backup of ${manifest.startedAt}: ${sizeOf(manifest)}, verified.`);
     if (replaced !== undefined) out(`What was there is in ${replaced}; remove it when you are sure.`);

@@ -1,7 +1,8 @@
 import { readFileSync } from "node:fs";
 import { onStopSignals } from "../supervisor/stop-signals.ts";
 import { adviceFor } from "./advice.ts";
-import { advised, toCliError } from "./cli-error.ts";
+import { unknownSettings } from "../service/variables.ts";
+import { advised, toCliError, usageError } from "./cli-error.ts";
 import type { Context } from "./command.ts";
 import { allCommands, entries } from "./commands.ts";
 import { exitCodeOf } from "./exit-codes.ts";
@@ -59,6 +60,8 @@ export async function runCli(options: CliOptions): Promise<number> {
 
 async function run(chosen: Chosen, terminal: Terminal, { env, input, err, exit }: CliOptions): Promise<number> {
   const { spec, globals } = chosen;
+  const unknown = unknownSettings(env);
+  if (unknown.length > 0) throw usageError(unknown.join("; "));
   const interrupted = new AbortController();
   const { signal } = interrupted;
   const prompt = makePrompt({

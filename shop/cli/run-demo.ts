@@ -1,5 +1,7 @@
 import { once } from "node:events";
 import type { Environment } from "../service/placement.ts";
+import { exitCodeOf, StartError } from "../service/start-error.ts";
+import { unknownSettings } from "../service/variables.ts";
 import type { Output } from "../supervisor/screen.ts";
 import { onStopSignals } from "../supervisor/stop-signals.ts";
 import type { SystemOptions } from "../supervisor/system.ts";
@@ -35,6 +37,8 @@ export async function runDemo({ env, out, err, exit, entryOf }: DemoOptions): Pr
     },
   });
   try {
+    const unknown = unknownSettings(env);
+    if (unknown.length > 0) throw new StartError("bad_settings", unknown.join("\n"));
     const given = (env.FLOTILLA_GATEWAY_URL || gatewayUrlDefault).replace(/\/+$/, "");
     const steps = async (): Promise<void> => {
       let url = given;
@@ -51,7 +55,7 @@ export async function runDemo({ env, out, err, exit, entryOf }: DemoOptions): Pr
     await Promise.race([steps(), once(interrupted.signal, "abort")]);
   } catch (error) {
     err.write(`${failure(messageOf(error))}\n`);
-    exitCode = 1;
+    exitCode = error instanceof StartError ? exitCodeOf(error) : 1;
   } finally {
     await own?.stop();
     off();

@@ -40,7 +40,7 @@ export const restore: CommandSpec = {
       import("../../backup/run.ts"),
       import("../../service/placement.ts"),
     ]);
-    const { dataDir } = await placed(async () => readPlacement(env));
+    const { dataDir } = await placed(async () => readPlacement(env, []));
     const isForced = await agreesToReplace(context, dataDir);
     const { manifest, replaced } = await placed(() => restoreFrom({ from: directory, dataDir, force: isForced }));
     const { terminal } = context;

@@ -57,7 +57,7 @@ async function run({ env, terminal }: Context, words: readonly string[]): Promis
 async function dataDirIn(env: Context["env"]): Promise<string> {
   const { readPlacement } = await import("../../service/placement.ts");
   try {
-    return readPlacement(env).dataDir;
+    return readPlacement(env, []).dataDir;
   } catch (error) {
     throw usageError((error as Error).message);
   }
