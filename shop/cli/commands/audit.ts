@@ -1,6 +1,6 @@
 import type { AuditRecord } from "../../contracts/audit.ts";
 import type { CommandSpec } from "../command.ts";
-import { table } from "../text.ts";
+import { say, table } from "../text.ts";
 import { parseCount, timeText } from "../times.ts";
 
 export const audit: CommandSpec = {
@@ -35,9 +35,9 @@ export const audit: CommandSpec = {
     terminal.result(answer, () => {
       return answer.entries.length === 0 ? "" : table(answer.entries, columns, { paint, titles: !quiet });
     });
-    if (answer.entries.length === 0) terminal.note("Nothing is recorded of it");
+    if (answer.entries.length === 0) terminal.note(say`Nothing is recorded of it`);
     if (answer.next !== undefined)
-      terminal.note(`There may be older ones: flotilla audit${orders ? " --orders" : ""} --after ${answer.next}`);
+      terminal.note(say`There may be older ones: flotilla audit${orders ? " --orders" : ""} --after ${answer.next}`);
   },
 };
 

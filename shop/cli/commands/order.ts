@@ -4,7 +4,7 @@ import { advised, toCliError } from "../cli-error.ts";
 import type { CommandSpec, Context, Input } from "../command.ts";
 import { money } from "../format.ts";
 import { readItems } from "../items.ts";
-import { fields, shown, table } from "../text.ts";
+import { fields, lines, type Printable, say, table } from "../text.ts";
 import { parseCount } from "../times.ts";
 
 const create: CommandSpec = {
@@ -27,7 +27,7 @@ const create: CommandSpec = {
     const [words = []] = args as [readonly string[] | undefined];
     const items = await readItems(words, options.items as string | undefined, prompt);
     const key = (options.idempotencyKey as string | undefined) ?? randomUUID();
-    terminal.detail(`Idempotency key: ${shown(key)}`);
+    terminal.detail(say`Idempotency key: ${key}`);
     const order = await shop
       .callAs((gateway, token) => gateway.createOrder(token, items, key))
       .catch((thrown) => {
@@ -38,10 +38,10 @@ const create: CommandSpec = {
           : error;
       });
     terminal.result({ ...order, idempotencyKey: key }, () => {
-      if (terminal.quiet) return shown(order.orderId);
+      if (terminal.quiet) return say`${order.orderId}`;
       const { paint } = terminal;
       const pairs = { order: order.orderId, total: money(order.total), status: order.status };
-      return `${paint("green", "✓")} Order placed\n${fields(pairs, paint)}`;
+      return say`${paint("green", "✓")} Order placed\n${fields(pairs, paint)}`;
     });
   },
 };
@@ -62,14 +62,14 @@ const list: CommandSpec = {
     const { terminal } = context;
     const { paint, quiet } = terminal;
     terminal.result(orders, () => {
-      if (quiet) return orders.map(({ orderId }) => shown(orderId)).join("\n");
+      if (quiet) return lines(orders.map(({ orderId }) => orderId));
       return orders.length === 0 ? "" : table(orders, listColumns, { paint, titles: true });
     });
     const [oldest] = orders;
     if (!oldest)
-      terminal.note(page.before ? "No older orders" : "No orders yet; place one with `flotilla order create`");
+      terminal.note(page.before ? say`No older orders` : say`No orders yet; place one with \`flotilla order create\``);
     else if (orders.length === page.limit) {
-      terminal.note(`There may be older ones: flotilla order list --before ${shown(oldest.orderId)}`);
+      terminal.note(say`There may be older ones: flotilla order list --before ${oldest.orderId}`);
     }
   },
 };
@@ -100,7 +100,7 @@ const cancel: CommandSpec = {
     const [orderId] = args as [string];
     const order = await shop.callAs((gateway, token) => gateway.cancelOrder(token, orderId));
     terminal.result(order, () =>
-      terminal.quiet ? "" : `${terminal.paint("green", "✓")} Order ${shown(order.orderId)} is ${shown(order.status)}`,
+      terminal.quiet ? "" : say`${terminal.paint("green", "✓")} Order ${order.orderId} is ${order.status}`,
     );
   },
 };
@@ -127,10 +127,10 @@ const listColumns = [
   { title: "STATUS", of: (it: OrderEntry) => it.status },
 ] as const;
 
-function orderText(order: ViewedOrder, { paint, quiet }: Context["terminal"]): string {
+function orderText(order: ViewedOrder, { paint, quiet }: Context["terminal"]): Printable {
   const pairs = { order: order.orderId, user: order.userId, status: order.status, total: money(order.total) };
   const items = table(order.items, itemColumns, { paint, titles: !quiet });
-  return `${fields(pairs, paint)}\n\n${items}`;
+  return say`${fields(pairs, paint)}\n\n${items}`;
 }
 
 type Item = ViewedOrder["items"][number];

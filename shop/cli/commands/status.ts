@@ -3,7 +3,7 @@ import { CliError } from "../cli-error.ts";
 import type { CommandSpec } from "../command.ts";
 import { refusalOf } from "../post.ts";
 import type { Paint } from "../paint.ts";
-import { fields, table } from "../text.ts";
+import { fields, lines, type Printable, say, table } from "../text.ts";
 
 export const status: CommandSpec = {
   name: "status",
@@ -40,7 +40,7 @@ export const status: CommandSpec = {
       if (terminal.quiet) return "";
       const { paint } = terminal;
       const mark = isReady ? paint("green", "✓ ready") : paint("yellow", `! ${state}`);
-      return `${mark}\n${fields({ gateway: shop.url, "answered in": `${answeredInMs} ms` }, paint)}`;
+      return say`${mark}\n${fields({ gateway: shop.url, "answered in": `${answeredInMs} ms` }, paint)}`;
     });
     return isReady ? 0 : 6;
   },
@@ -50,7 +50,7 @@ interface Row extends InstanceStatus {
   readonly of: DestinationStatus;
 }
 
-function detailsText(system: SystemStatus, { paint, quiet }: { paint: Paint; quiet: boolean }): string {
+function detailsText(system: SystemStatus, { paint, quiet }: { paint: Paint; quiet: boolean }): Printable {
   const { version, commit, instance, uptimeMs, load, destinations } = system;
   const state = load.isOverloaded ? paint("yellow", "! overloaded") : paint("green", "✓ keeping up");
   const gateway = {
@@ -61,7 +61,7 @@ function detailsText(system: SystemStatus, { paint, quiet }: { paint: Paint; qui
     "event loop": `at most ${load.loopLagMs} ms late`,
   };
   const rows = destinations.flatMap((of) => of.instances.map((it): Row => ({ ...it, of })));
-  return [state, fields(gateway, paint), table(rows, columns, { paint, titles: !quiet })].join("\n");
+  return lines([state, fields(gateway, paint), table(rows, columns, { paint, titles: !quiet })]);
 }
 
 const columns = [

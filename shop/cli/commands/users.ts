@@ -3,7 +3,7 @@ import type { UserSummary } from "../../contracts/users.ts";
 import { usageError } from "../cli-error.ts";
 import type { CommandSpec, Context } from "../command.ts";
 import { newPassword } from "../new-password.ts";
-import { fields, shown, table } from "../text.ts";
+import { fields, lines, type Printable, say, table } from "../text.ts";
 import { timeText } from "../times.ts";
 
 const list: CommandSpec = {
@@ -49,7 +49,7 @@ const create: CommandSpec = {
     if (password === "") throw usageError("The password is empty");
     const user: NewUser = { username, password, email, ...(role !== undefined && { role }) };
     const made = await shop.callAs((gateway, token) => gateway.createUser(token, user), { repeat: "unsent" });
-    terminal.result(made, () => (terminal.quiet ? shown(made.id) : recordText(made, terminal)));
+    terminal.result(made, () => (terminal.quiet ? say`${made.id}` : recordText(made, terminal)));
   },
 };
 
@@ -66,7 +66,7 @@ const disable: CommandSpec = {
   advice: noSuchUser,
   async run({ terminal, prompt, shop }, { args }) {
     const [id] = args as [string];
-    await prompt.agreement(`Disable ${shown(id)} and end all its logins?`);
+    await prompt.agreement(say`Disable ${id} and end all its logins?`);
     const user = await shop.callAs((gateway, token) => gateway.disableUser(token, id));
     terminal.result(user, () => (terminal.quiet ? "" : recordText(user, terminal)));
   },
@@ -97,10 +97,10 @@ const remove: CommandSpec = {
   advice: noSuchUser,
   async run({ terminal, prompt, shop }, { args }) {
     const [id] = args as [string];
-    await prompt.agreement(`Delete ${shown(id)} for good?`);
+    await prompt.agreement(say`Delete ${id} for good?`);
     await shop.callAs((gateway, token) => gateway.account(token).administration().deleteUser(id), { repeat: "unsent" });
     terminal.result({ id, deleted: true }, () =>
-      terminal.quiet ? "" : `${terminal.paint("green", "✓")} ${shown(id)} was deleted`,
+      terminal.quiet ? "" : say`${terminal.paint("green", "✓")} ${id} was deleted`,
     );
   },
 };
@@ -143,7 +143,7 @@ async function everybody({ shop }: Context): Promise<UserRecord[]> {
   }
 }
 
-const idsOf = (all: readonly { id: string }[]) => all.map(({ id }) => shown(id)).join("\n");
+const idsOf = (all: readonly { id: string }[]) => lines(all.map(({ id }) => id));
 
 const columns = [
   { title: "ID", of: (it: UserSummary) => it.id },
@@ -164,7 +164,7 @@ function stateOf({ isEnabled }: UserRecord): string {
   return isEnabled ? "enabled" : "disabled";
 }
 
-function recordText(user: UserRecord, { paint }: Context["terminal"]): string {
+function recordText(user: UserRecord, { paint }: Context["terminal"]): Printable {
   const { id, username, email, role, createdAt } = user;
   return fields({ id, username, email, role, state: stateOf(user), created: timeText(createdAt) }, paint);
 }

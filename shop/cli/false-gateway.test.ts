@@ -1,0 +1,135 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Readable } from "node:stream";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import type { CommandSpec } from "./command.ts";
+import { allCommands } from "./commands.ts";
+import { hostile, login, type Manner, manners, startFalseGateway } from "./fixtures/false-gateway.ts";
+import { runCli } from "./run-cli.ts";
+
+type Behaviour = Manner | { status: number; body: string };
+
+const home = mkdtempSync(join(tmpdir(), "flotilla-false-"));
+const env = { XDG_CONFIG_HOME: home, TERM: "xterm" };
+let behaviour: Behaviour = "an answer whose texts are hostile";
+let gateway: Awaited<ReturnType<typeof startFalseGateway>>;
+
+beforeAll(async () => {
+  gateway = await startFalseGateway(() => behaviour);
+});
+afterAll(() => {
+  gateway.server.close();
+  rmSync(home, { recursive: true });
+});
+/** What each command that asks the gateway is called with. */
+const calls: readonly string[] = [
+  "login alice --password-stdin",
+  "logout",
+  "logout --everywhere --yes",
+  "whoami",
+  "profile show",
+  "profile edit --email a@example.org",
+  "password change --password-stdin",
+  "sessions list",
+  "sessions end s1",
+  "sessions renew",
+  "order create Lamp:1:2",
+  "order list --limit 1",
+  "order show order1",
+  "order cancel order1",
+  "users list",
+  "users list --details",
+  "users create dora --email d@example.org --password-stdin",
+  "users disable user2 --yes",
+  "users enable user2",
+  "users delete user2 --yes",
+  "users set-role user2 moderator",
+  "roles list",
+  "roles create support order.view",
+  "roles delete support --yes",
+  "roles set-permissions support order.view",
+  "audit",
+  "audit --orders",
+  "status",
+  "status --details",
+];
+
+interface Said {
+  out: string;
+  err: string;
+}
+
+/** With the login that a false gateway gave an earlier command. */
+async function run(line: string, isTTY: boolean): Promise<Said> {
+  mkdirSync(join(home, "flotilla"), { recursive: true, mode: 0o700 });
+  const kept = { ...login, username: hostile, userId: hostile, role: hostile };
+  const file = join(home, "flotilla", "default.json");
+  writeFileSync(file, JSON.stringify({ gateway: gateway.url, login: kept }), { mode: 0o600 });
+  const said: Said = { out: "", err: "" };
+  await runCli({
+    args: [...line.split(" "), "--gateway", gateway.url],
+    env,
+    input: Readable.from([Buffer.from("password\nanother password\n")]),
+    out: { isTTY, write: (text: string) => (said.out += text) },
+    err: { isTTY, write: (text: string) => (said.err += text) },
+    exit: () => undefined,
+  });
+  return said;
+}
+
+/** What a terminal obeys, or what makes it show another text than there is. */
+const obeyed = /[\p{Cc}\p{Bidi_Control}\u2028\u2029]/u;
+
+function expectHarmless(text: string, line: string): void {
+  // Our own colours, and the line that a wait shows and removes.
+  const plain = text.replace(/\x1b\[(?:1|2|22|3[1236]|39)m|\r\x1b\[K/g, "");
+  for (const shown of plain.split("\n")) {
+    expect(obeyed.exec(shown), `${line}: ${JSON.stringify(shown)}`).toBeNull();
+    expect(shown.startsWith("✓ forged"), `${line}: ${JSON.stringify(plain)}`).toBe(false);
+  }
+}
+
+const refusal = JSON.stringify({ code: "invalid_argument", message: hostile, reason: hostile, requestId: hostile });
+const readyness = { service: "gateway", status: hostile, waitsFor: [{ name: hostile, forMs: hostile }] };
+const behaviours: readonly (readonly [name: string, Behaviour])[] = [
+  ...(Object.keys(manners) as Manner[]).map((manner) => [manner, manner] as const),
+  ["a coded refusal of the batch", { status: 400, body: refusal }],
+  ["a page that is none of ours", { status: 418, body: hostile }],
+  ["a batch of no messages", { status: 200, body: JSON.stringify({ [hostile]: hostile }) }],
+  ["a hostile state", { status: 200, body: JSON.stringify(readyness) }],
+  ["a hostile state of not being ready", { status: 400, body: JSON.stringify(readyness) }],
+];
+
+test.each(behaviours)("%s reaches the terminal as text, whatever the command", async (_, how) => {
+  for (const line of calls) {
+    for (const [options, isTTY] of [
+      ["--verbose", true],
+      ["--quiet", false],
+    ] as const) {
+      behaviour = how;
+      const { out, err } = await run(`${line} ${options}`, isTTY);
+      expectHarmless(out, `${line} ${options}`);
+      expectHarmless(err, `${line} ${options}`);
+    }
+  }
+});
+
+test.each(behaviours)("%s is valid JSON of harmless characters with --json", async (_, how) => {
+  for (const line of calls) {
+    behaviour = how;
+    const { out, err } = await run(`${line} --json --verbose`, true);
+    expect(`${out}${err}`, line).not.toBe("");
+    for (const document of `${out}${err}`.trimEnd().split("\n")) {
+      expect(() => JSON.parse(document), `${line}: ${document}`).not.toThrow();
+      expect(obeyed.exec(document), `${line}: ${document}`).toBeNull();
+    }
+  }
+});
+
+test("each command that asks the gateway is called above", async () => {
+  const leaves = (spec: CommandSpec, path: string): string[] =>
+    spec.commands?.flatMap((child) => leaves(child, `${path} ${child.name}`)) ?? (spec.calls ? [path] : []);
+  const paths = (await allCommands()).flatMap((spec) => leaves(spec, spec.name));
+  expect(paths.filter((path) => !calls.some((line) => `${line} `.startsWith(`${path} `)))).toEqual([]);
+});
