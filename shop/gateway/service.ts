@@ -3,9 +3,11 @@ import type { RpcStub } from "capnweb";
 import type { Administration, NewUser, Role, UserRecord } from "../contracts/administration.ts";
 import type { Gateway } from "../contracts/gateway.ts";
 import type {
+  AllOrdersPage,
   CancelledOrder,
   CreatedOrder,
   Item,
+  ListedOrder,
   OrderEntry,
   OrderPage,
   OrderService,
@@ -76,6 +78,15 @@ export class GatewayTarget implements Implementation<Gateway> {
     }, reads);
   }
 
+  findUser(token: string, username: string): Promise<UserSummary> {
+    return this.#deps.users.call(async (main) => {
+      using user = main.getUserByToken(token);
+      // The token first: without a login nobody learns which names there are.
+      await user.getId();
+      return await main.findUser(username);
+    }, reads);
+  }
+
   createOrder(token: string, items: Item[], idempotencyKey?: string): Promise<CreatedOrder> {
     const { introductions, orders } = this.#deps;
     // One key for both attempts, should the kept introduction be void.
@@ -88,6 +99,11 @@ export class GatewayTarget implements Implementation<Gateway> {
   listOrders(token: string, page?: OrderPage): Promise<OrderEntry[]> {
     const { introductions, orders } = this.#deps;
     return introductions.with(token, (user) => orders.call((main) => main.listOrders(user, page), reads));
+  }
+
+  listAllOrders(token: string, page?: AllOrdersPage): Promise<ListedOrder[]> {
+    const { introductions, orders } = this.#deps;
+    return introductions.with(token, (user) => orders.call((main) => main.listAllOrders(user, page), reads));
   }
 
   getOrder(token: string, orderId: string): Promise<ViewedOrder> {
