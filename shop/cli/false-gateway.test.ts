@@ -6,7 +6,15 @@ import { serve } from "@flotilla/kit";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import type { CommandSpec, Context } from "./command.ts";
 import { allCommands } from "./commands.ts";
-import { falseMain, hostile, login, type Manner, manners, startFalseGateway } from "./fixtures/false-gateway.ts";
+import {
+  falseAnswers,
+  falseMain,
+  hostile,
+  login,
+  type Manner,
+  manners,
+  startFalseGateway,
+} from "./fixtures/false-gateway.ts";
 import { runSession } from "./repl/session.ts";
 import { runCli } from "./run-cli.ts";
 import { runDemo } from "./run-demo.ts";
@@ -20,7 +28,7 @@ let behaviour: Behaviour = "an answer whose texts are hostile";
 let gateway: Awaited<ReturnType<typeof startFalseGateway>>;
 
 beforeAll(async () => {
-  gateway = await startFalseGateway(() => behaviour);
+  gateway = await startFalseGateway(() => (typeof behaviour === "string" ? falseAnswers(behaviour) : behaviour));
 });
 afterAll(() => {
   gateway.server.close();
@@ -40,21 +48,23 @@ const calls: readonly string[] = [
   "sessions renew",
   "order create Lamp:1:2",
   "order list --limit 1",
+  "order list --all --limit 1",
+  "order list --user bob --limit 1",
   "order show order1",
   "order cancel order1",
   "users list",
   "users list --details",
   "users create dora --email d@example.org --password-stdin",
-  "users disable user2 --yes",
-  "users enable user2",
-  "users delete user2 --yes",
-  "users set-role user2 moderator",
+  "users disable bob --yes",
+  "users enable bob",
+  "users delete bob --yes",
+  "users set-role bob moderator",
   "roles list",
   "roles create support order.view",
   "roles delete support --yes",
   "roles set-permissions support order.view",
   "audit",
-  "audit --orders",
+  "audit --orders --user bob",
   "status",
   "status --details",
 ];

@@ -1,4 +1,12 @@
-import { type CallOptions, FlotillaError, type Implementation, type Instances } from "@flotilla/kit";
+import {
+  type CallOptions,
+  type Clock,
+  FlotillaError,
+  hasCode,
+  type Implementation,
+  type Instances,
+  withContext,
+} from "@flotilla/kit";
 import type { RpcStub } from "capnweb";
 import type { Administration, NewUser, Role, UserRecord } from "../contracts/administration.ts";
 import type { Gateway } from "../contracts/gateway.ts";
@@ -23,9 +31,13 @@ export interface GatewayDeps {
   readonly users: Users;
   readonly orders: Pick<Instances<OrderService>, "call">;
   readonly introductions: Introductions;
+  readonly clock: Clock;
   /** Of this process, for administrators. */
   readonly status: () => SystemStatus;
 }
+
+/** For the one question before `status`, which somebody asks because something hangs. Milliseconds. */
+const usersMsMax = 2_000;
 
 /** Routes, and introduces users to the services that act for them. It decides nothing: every answer is another's. */
 export class GatewayTarget implements Implementation<Gateway> {
@@ -140,10 +152,17 @@ export class GatewayTarget implements Implementation<Gateway> {
 
   /** The only answer that is the gateway's own; who may have it the user says, as the User Service made them. */
   async status(token: string): Promise<SystemStatus> {
-    const isAllowed = await this.#deps.users.call(async (main) => {
-      using user = main.getUserByToken(token);
-      return await user.hasPermission("system.admin");
-    }, reads);
+    const { users, clock } = this.#deps;
+    const ask = () =>
+      users.call(async (main) => {
+        using user = main.getUserByToken(token);
+        return await user.hasPermission("system.admin");
+      }, reads);
+    const isAllowed = await withContext({ timeoutMs: usersMsMax }, ask, clock).catch((error: unknown) => {
+      if (!hasCode(error, "deadline_exceeded")) throw error;
+      const message = `users has not answered for ${usersMsMax / 1_000} s, so nobody can be shown the details`;
+      throw new FlotillaError("unavailable", message, { reason: "users_silent", retryable: false });
+    });
     if (!isAllowed)
       throw new FlotillaError("permission_denied", "You don't have permission to see the system's status");
     return this.#deps.status();

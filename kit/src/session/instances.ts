@@ -1,7 +1,7 @@
 import type { RpcStub, RpcTarget } from "capnweb";
 import { pause, systemClock } from "../base/clock.ts";
 import { currentContext, inTime, withContext } from "../base/context.ts";
-import { reasonOf } from "../base/errors.ts";
+import { hasCode, reasonOf } from "../base/errors.ts";
 import { circuitOpenReason } from "./breaker.ts";
 import { type Choice, choose } from "./choose.ts";
 import { type ConnectOptions, connect } from "./connect.ts";
@@ -188,10 +188,10 @@ export function connectAll<T extends RpcTarget>(options: ConnectAllOptions): Ins
   }
 
   function reportOf(member: Member<T>): InstanceReport {
-    const { url, connection, underWay, failures, repeated } = member;
+    const { url, connection, underWay, silentMs, failures, repeated } = member;
     const { instance, isOpen, withheld } = connection;
     const isLeaving = member.isLeaving || !members.current.includes(member);
-    const counts = { underWay, failures, repeated, withheld };
+    const counts = { underWay, silentMs, failures, repeated, withheld };
     return { name, url, instance, isOpen, isLeaving, ...counts, breakers: member.breakers() };
   }
 
@@ -247,7 +247,7 @@ export function connectAll<T extends RpcTarget>(options: ConnectAllOptions): Ins
     };
     const leave = member.enter();
     try {
-      return await member.breakerOf(sent.group).run(send, {
+      const result = await member.breakerOf(sent.group).run(send, {
         name,
         isFailure(error) {
           // A session that ends is the connection's to mend, and tells nothing of the next one.
@@ -256,6 +256,11 @@ export function connectAll<T extends RpcTarget>(options: ConnectAllOptions): Ins
           return true;
         },
       });
+      member.answered();
+      return result;
+    } catch (error) {
+      if (!mayHelp(error) && !hasCode(error, "deadline_exceeded")) member.answered();
+      throw error;
     } finally {
       leave();
     }

@@ -12,7 +12,7 @@ import { turnsOf } from "../base/turns.ts";
 import { makeWebSocketChannel } from "../transport/websocket.ts";
 import { type Admitted, makeAdmission } from "./admission.ts";
 import { clientWentAway, contextOfRequest, readBody, runBatch, traceIdOf } from "./batch.ts";
-import { type Busyness, makeHealth } from "./health.ts";
+import { type Busyness, makeHealth, type WaitsFor } from "./health.ts";
 import { replyTo, type Self } from "./hello.ts";
 import {
   allowOrigin,
@@ -48,6 +48,8 @@ export interface ServeOptions {
   readonly socketPath?: string | undefined;
   /** Asked by `/readyz`; a throw counts as no. It is no either while the event loop is late by more than 2 s. */
   isReady?(): boolean;
+  /** Services that `isReady` waits for, or that do not answer now. Asked by `/readyz`, which names them to anybody. */
+  waitsFor?(): readonly WaitsFor[];
   /**
    * Web pages that may call, by the `Origin` that browsers send, such as `https://shop.example`; programs that are no
    * browser send none. SECURITY: default none, because a browser connects anywhere for any page.

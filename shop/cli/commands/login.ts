@@ -1,5 +1,6 @@
 import { CliError } from "../cli-error.ts";
 import type { CommandSpec } from "../command.ts";
+import { isLocal } from "../post.ts";
 import { type Printable, say } from "../text.ts";
 
 export const login: CommandSpec = {
@@ -39,6 +40,6 @@ export const login: CommandSpec = {
 /** SECURITY: passwords and tokens cross the network as they are. */
 function warnIfClear(url: string, note: (text: Printable) => void): void {
   const { protocol, hostname } = new URL(url);
-  const isLocal = hostname === "localhost" || hostname === "[::1]" || /^127(\.\d+){3}$/.test(hostname);
-  if (protocol === "http:" && !isLocal) note(say`! ${url} is not encrypted: others on the way can read your password`);
+  if (protocol === "http:" && !isLocal(hostname))
+    note(say`! ${url} is not encrypted: others on the way can read your password`);
 }
