@@ -47,6 +47,25 @@ test("orders are listed page by page, with the token and through the account", a
   }
 });
 
+test("status names the User Service when that does not answer, long before the call's own deadline", async () => {
+  await using shop = await makeShop();
+  const { token } = await shop.login("alice");
+  const { useLogin } = shop.userStore;
+  const hangs = Promise.withResolvers<void>();
+  Object.assign(shop.userStore, {
+    useLogin: (...args: Parameters<typeof useLogin>) => hangs.promise.then(() => useLogin(...args)),
+  });
+  const startedMs = shop.clock.monotonicMs();
+  const asked = shop.clock.run(shop.client.status(token));
+  await expect(asked).rejects.toMatchObject({
+    ...{ code: "unavailable", reason: "users_silent", retryable: false },
+    message: expect.stringMatching(/^users has not answered for 2 s/),
+  });
+  expect(shop.clock.monotonicMs() - startedMs).toBeLessThan(2_100);
+  hangs.resolve();
+  await shop.clock.settle();
+});
+
 test("staff list everybody's orders with the token and through the account, and nobody else does", async () => {
   await using shop = await makeShop();
   const { client, clock } = shop;

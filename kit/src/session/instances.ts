@@ -243,24 +243,20 @@ export function connectAll<T extends RpcTarget>(options: ConnectAllOptions): Ins
     }
     const send = () => {
       note(sent, member);
-      return use(connection.main, connection);
+      return use(connection.main, connection).then(member.answered);
     };
     const leave = member.enter();
     try {
-      const result = await member.breakerOf(sent.group).run(send, {
+      return await member.breakerOf(sent.group).run(send, {
         name,
         isFailure(error) {
+          if (!mayHelp(error) && !hasCode(error, "deadline_exceeded")) member.answered(error);
           // A session that ends is the connection's to mend, and tells nothing of the next one.
           if (!connection.isOpen || connection.sessionNumber !== sessionNumber || !isFailure(error)) return false;
           member.failed();
           return true;
         },
       });
-      member.answered();
-      return result;
-    } catch (error) {
-      if (!mayHelp(error) && !hasCode(error, "deadline_exceeded")) member.answered();
-      throw error;
     } finally {
       leave();
     }

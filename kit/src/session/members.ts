@@ -52,8 +52,8 @@ export interface Member<T extends RpcTarget> {
   refused(): void;
   /** A call begins. @returns it has ended. */
   enter(): () => void;
-  /** It has answered a call, if only with a refusal of its own. */
-  answered(): void;
+  /** It has answered a call, if only with a refusal of its own. @returns `answer`. */
+  answered<A>(answer: A): A;
   failed(): void;
   sentAgain(): void;
   /** Resolves when no call is under way. */
@@ -115,8 +115,9 @@ export function makeMember<T extends RpcTarget>(
       underWay += 1;
       return leave;
     },
-    answered() {
+    answered(answer) {
       silentSinceMs = clock.monotonicMs();
+      return answer;
     },
     failed() {
       failures += 1;

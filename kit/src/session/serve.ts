@@ -222,8 +222,7 @@ export async function serve(options: ServeOptions): Promise<Server> {
         webSocket.on("message", limitLifetime(session, limits, clock));
         if (self && hello) endWhenRevoked(session, { identity: self.identity, proven: hello, clock });
         sessions.add(session);
-        void session.closed.then(() => sessions.delete(session));
-        void session.closed.then(turnsOf(peer, clock).end);
+        void session.closed.then(() => sessions.delete(session)).then(turnsOf(peer, clock).end);
       });
       // ws refuses a malformed handshake by itself, without a word to us; a good one is open by now.
       if (!isOpen) disposeMain(localMain);
