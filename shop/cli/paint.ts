@@ -1,8 +1,5 @@
 import { styleText } from "node:util";
-import { Printable, say } from "./text.ts";
-
-export type Style = "bold" | "dim" | "green" | "red" | "yellow" | "cyan";
-export type Paint = (style: Style, text: string | Printable) => Printable;
+import { type Paint, Printable, say } from "./text.ts";
 
 /** No colours. */
 export const unpainted: Paint = (_style, text) => say`${text}`;

@@ -1,7 +1,7 @@
 import type { CliError } from "./cli-error.ts";
 import { exitCodeOf } from "./exit-codes.ts";
-import { type Paint, paintFor } from "./paint.ts";
-import { jsonText, lines, type Printable, say } from "./text.ts";
+import { paintFor } from "./paint.ts";
+import { jsonText, lines, type Paint, type Printable, say } from "./text.ts";
 
 /** Where text goes; a stream of the process's. */
 export interface Stream {

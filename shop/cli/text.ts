@@ -1,5 +1,3 @@
-import type { Paint } from "./paint.ts";
-
 /**
  * SECURITY: names and messages come from strangers, whose control characters would command the terminal, and whose
  * bidirectional marks would make it show another text than there is. They are shown as `\x1b` or `\u202e`.
@@ -50,6 +48,9 @@ export function jsonText(value: unknown): string {
     return `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`;
   });
 }
+
+export type Style = "bold" | "dim" | "green" | "red" | "yellow" | "cyan";
+export type Paint = (style: Style, text: string | Printable) => Printable;
 
 export interface Column<T> {
   readonly title: string;

@@ -1,4 +1,4 @@
-import { connect } from "@flotilla/kit";
+import { connect, type FlotillaError } from "@flotilla/kit";
 import { expect, test } from "vitest";
 import type { Gateway } from "../../shop/contracts/gateway.ts";
 import { type Processes, startProcesses, until } from "../process-harness.ts";
@@ -23,7 +23,7 @@ test("an Order Service that hangs does not keep calls from the User Service, and
     const hanging = Array.from({ length: 200 }, () =>
       Promise.resolve(greedy.main.createOrder(bob.token, items)).then(
         () => "placed",
-        (error: Error) => error.name,
+        (error: FlotillaError) => error.code,
       ),
     );
     for (let n = 0; n < 5; n += 1) {

@@ -67,8 +67,7 @@ export interface Instances<T extends RpcTarget> extends Disposable {
    */
   call<R>(use: Use<T, R>, options?: CallOptions): Promise<R>;
   /**
-   * The instance that `call` would ask: for who introduces what it gets there, pipelines, or keeps a capability.
-   * @param except as of `CallOptions`.
+   * The instance that `call` would ask, with `except` as there: for introducing, pipelining or keeping what it returns.
    * @throws FlotillaError `unavailable`, reason `directory_unknown`; after `opened` it does not.
    */
   pick(except?: string): Connection<T>;

@@ -238,8 +238,7 @@ export async function serve(options: ServeOptions): Promise<Server> {
 
   function stats(): { sessions: number; imports: number; exports: number } {
     const sum = { sessions: sessions.size, imports: 0, exports: 0 };
-    for (const session of sessions) {
-      const { imports, exports } = session.stats();
+    for (const { imports, exports } of [...sessions].map((session) => session.stats())) {
       sum.imports += imports;
       sum.exports += exports;
     }

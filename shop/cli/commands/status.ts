@@ -3,8 +3,7 @@ import { CliError } from "../cli-error.ts";
 import type { CommandSpec } from "../command.ts";
 import { refusalOf } from "../post.ts";
 import type { Shop } from "../shop.ts";
-import type { Paint } from "../paint.ts";
-import { fields, lines, type Printable, say, table } from "../text.ts";
+import { fields, lines, type Paint, type Printable, say, table } from "../text.ts";
 import { spanText } from "../times.ts";
 
 export const status: CommandSpec = {
