@@ -32,6 +32,9 @@ test("the trails tell who was introduced, cancelled, looked at an order and was 
   // One's own leaves no trace; somebody else's does.
   await clock.run(client.getOrder(bob.token, orderId));
   await clock.run(client.getOrder(alice.token, orderId));
+  await clock.run(client.listAllOrders(alice.token));
+  await clock.run(client.listAllOrders(alice.token, { userId: "user2" }));
+  await clock.run(client.listAllOrders(alice.token, { userId: "user1" }));
   await clock.run(client.cancelOrder(alice.token, orderId));
   await clock.run(client.cancelOrder(alice.token, orderId));
   await clock.advance(minuteMs);
@@ -40,6 +43,8 @@ test("the trails tell who was introduced, cancelled, looked at an order and was 
   expect(orders.sort()).toEqual([
     "order_cancelled user1 user2 order1 1",
     "order_viewed user1 user2 order1 1",
+    "orders_listed user1 - - 1",
+    "orders_listed user1 user2 - 1",
     "permission_refused - user2 order.cancel 3",
   ]);
   expect(users.filter((line) => line.startsWith("introduced"))).toEqual([
@@ -63,7 +68,7 @@ test("the trail of orders is for those who have system.admin, and asking for it 
       message: "You don't have permission to read the audit trail",
     });
   }
-  for (const query of [{ limit: 0 }, { limit: 101 }, { after: 0 }, { subject: "user2" }]) {
+  for (const query of [{ limit: 0 }, { limit: 101 }, { before: 0 }, { subject: "user2" }]) {
     using account = shop.client.account(alice.token);
     const asked = shop.clock.run(account.orderAudit(query as AuditQuery));
     await expect(asked, JSON.stringify(query)).rejects.toMatchObject({ code: "invalid_argument" });

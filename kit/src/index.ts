@@ -50,7 +50,7 @@ export { type Loan, type Loans, type LoansOptions, makeLoans } from "./introduct
 export type { BreakerState } from "./session/breaker.ts";
 export { type ConnectOptions, connect } from "./session/connect.ts";
 export { type Directory, instancesMax, listDirectory } from "./session/directory.ts";
-export type { Busyness } from "./session/health.ts";
+export type { Busyness, WaitsFor } from "./session/health.ts";
 export { type Identity, openIdentity } from "./session/identity.ts";
 export {
   type CallOptions,

@@ -177,7 +177,11 @@ describe("a restore", () => {
   test("refuses while a system runs there, or one of its services by itself", async () => {
     await back();
     const lock = lockDataDirectory(dataDir);
-    expect(await refusalOf(restore({ from: to, dataDir, force: true }))).toMatchObject({ reason: "data_directory" });
+    expect(await refusalOf(restore({ from: to, dataDir, force: true }))).toMatchObject({
+      reason: "data_directory",
+      // Another directory would be no advice here.
+      message: `Flotilla already runs on ${dataDir} (process ${process.pid}). Stop it first`,
+    });
     lock.release();
     const store = openSqliteOrderStore(join(dataDir, "orders.db"));
     expect(await refusalOf(restore({ from: to, dataDir, force: true }))).toMatchObject({ reason: "store_in_use" });

@@ -11,6 +11,7 @@ import { failure, messageOf } from "./format.ts";
 import { makeGatewayClient } from "./gateway-client.ts";
 import { type PrivateSystem, startPrivateSystem } from "./private-system.ts";
 import { stopExitCodes } from "./stop-exit-codes.ts";
+import { say } from "./text.ts";
 import { runTenSteps } from "./ten-steps.ts";
 
 export interface DemoOptions extends Pick<SystemOptions, "entryOf"> {
@@ -44,17 +45,17 @@ export async function runDemo({ env, out, err, exit, entryOf }: DemoOptions): Pr
       let url = given;
       if (!(await isGateway(given))) {
         if (interrupted.signal.aborted) return;
-        err.write(`No gateway at ${given}; starting a private one\n`);
+        err.write(String(say`No gateway at ${given}; starting a private one\n`));
         own = startPrivateSystem(env, entryOf ? { entryOf } : {});
         url = await own.url;
       }
       await runTenSteps(makeGatewayClient(url), (line) => {
-        if (!interrupted.signal.aborted) out.write(`${line}\n`);
+        if (!interrupted.signal.aborted) out.write(String(say`${line}\n`));
       });
     };
     await Promise.race([steps(), once(interrupted.signal, "abort")]);
   } catch (error) {
-    err.write(`${failure(messageOf(error))}\n`);
+    err.write(String(say`${failure(messageOf(error))}\n`));
     exitCode = error instanceof StartError ? exitCodeOf(error) : 1;
   } finally {
     await own?.stop();

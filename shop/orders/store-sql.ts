@@ -81,13 +81,14 @@ export function orderStore(db: Database<Tables>): OrderStore {
     // Its key makes it repeatable; that no key is there twice, and with it no order, is the database's own doing.
     place: (order) => db.unit(() => place(order), { isRepeatable: true, writesOnce: db.dialect === "postgres" }),
     byId,
-    async listByUser(userId, { limit = listMax, before }: ListOptions = {}) {
-      if (!Number.isInteger(limit) || limit < 1 || limit > listMax) throw refusals.limit();
-      const end = before === undefined ? Number.MAX_SAFE_INTEGER : orderNumber(before);
-      if (end === undefined) throw refusals.before();
-      return (await db.read(queries.newest({ userId, end, limit }))).map(toSummary).reverse();
+    async listByUser(userId, options) {
+      return (await db.read(queries.newest({ userId, ...pageOf(options) }))).map(toSummary).reverse();
+    },
+    async listAll(options) {
+      return (await db.read(queries.newestOfAll(pageOf(options)))).map(toSummary).reverse();
     },
     cancel: (id, by) => db.unit(() => cancelOrder(orderNumber(id), by), { isRepeatable: true }),
+    noteListing: (subjectId, by) => db.unit(() => record(trail, "orders_listed", { by, subjectId })),
     noteView: (order, by) => db.unit(() => note("order_viewed", order, by)),
     refuse: (permission, by) =>
       db.unit(() => countRefusal(trail, "permission_refused", { who: by.accountId ?? "", detail: permission, by })),
@@ -97,6 +98,14 @@ export function orderStore(db: Database<Tables>): OrderStore {
     ...asFile(db),
     close: () => db.close(),
   };
+}
+
+/** Throws `invalid_argument` for options out of range. */
+function pageOf({ limit = listMax, before }: ListOptions = {}): { end: number; limit: number } {
+  if (!Number.isInteger(limit) || limit < 1 || limit > listMax) throw refusals.limit();
+  const end = before === undefined ? Number.MAX_SAFE_INTEGER : orderNumber(before);
+  if (end === undefined) throw refusals.before();
+  return { end, limit };
 }
 
 function placedOf({ userId, lines, totalMinor, createdAtMs }: NewOrder, number: number): Order {

@@ -13,7 +13,7 @@ import { makeWebSocketChannel } from "../transport/websocket.ts";
 import { type Admitted, makeAdmission } from "./admission.ts";
 import { clientWentAway, contextOfRequest, runBatch, traceIdOf } from "./batch.ts";
 import { readBody } from "./body.ts";
-import { type Busyness, makeHealth } from "./health.ts";
+import { type Busyness, makeHealth, type WaitsFor } from "./health.ts";
 import { replyTo, type Self } from "./hello.ts";
 import {
   allowOrigin,
@@ -51,6 +51,8 @@ export interface ServeOptions {
   readonly socketPath?: string | undefined;
   /** Asked by `/readyz`; a throw counts as no. It is no either while the event loop is late by more than 2 s. */
   isReady?(): boolean;
+  /** Services that `isReady` waits for, or that do not answer now. Asked by `/readyz`, which names them to anybody. */
+  waitsFor?(): readonly WaitsFor[];
   /**
    * Web pages that may call, by the `Origin` that browsers send, such as `https://shop.example`; programs that are no
    * browser send none. SECURITY: default none, because a browser connects anywhere for any page.
@@ -221,8 +223,7 @@ export async function serve(options: ServeOptions): Promise<Server> {
         webSocket.on("message", limitLifetime(session, limits, clock));
         if (self && hello) endWhenRevoked(session, { identity: self.identity, proven: hello, clock });
         sessions.add(session);
-        void session.closed.then(() => sessions.delete(session));
-        void session.closed.then(turnsOf(peer, clock).end);
+        void session.closed.then(() => sessions.delete(session)).then(turnsOf(peer, clock).end);
       });
       // ws refuses a malformed handshake by itself, without a word to us; a good one is open by now.
       if (!isOpen) disposeMain(localMain);
@@ -238,8 +239,7 @@ export async function serve(options: ServeOptions): Promise<Server> {
 
   function stats(): { sessions: number; imports: number; exports: number } {
     const sum = { sessions: sessions.size, imports: 0, exports: 0 };
-    for (const session of sessions) {
-      const { imports, exports } = session.stats();
+    for (const { imports, exports } of [...sessions].map((session) => session.stats())) {
       sum.imports += imports;
       sum.exports += exports;
     }

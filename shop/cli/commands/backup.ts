@@ -1,6 +1,7 @@
 import type { Manifest } from "../../backup/manifest.ts";
 import { CliError, usageError } from "../cli-error.ts";
 import type { CommandSpec, Context, Input } from "../command.ts";
+import { say } from "../text.ts";
 
 const data = { flags: "--data <directory>", summary: "the data directory (default: FLOTILLA_DATA, or data)" };
 
@@ -17,8 +18,8 @@ export const backup: CommandSpec = {
     const { dataDir, manifest } = await placed(() => backUp(env, directory));
     const { terminal } = context;
     terminal.result(toJson(manifest, { directory, dataDir }), () => {
-      const done = `Backed up ${dataDir} to ${directory}: ${sizeOf(manifest)}, verified`;
-      return terminal.quiet ? directory : `${terminal.paint("green", "✓")} ${done}`;
+      const done = say`Backed up ${dataDir} to ${directory}: ${sizeOf(manifest)}, verified`;
+      return terminal.quiet ? say`${directory}` : say`${terminal.paint("green", "✓")} ${done}`;
     });
     return 0;
   },
@@ -45,10 +46,10 @@ export const restore: CommandSpec = {
     const { manifest, replaced } = await placed(() => restoreFrom({ from: directory, dataDir, force: isForced }));
     const { terminal } = context;
     terminal.result({ ...toJson(manifest, { directory, dataDir }), replaced: replaced ?? null }, () => {
-      const done = `Restored ${dataDir} from the backup of ${manifest.startedAt}: ${sizeOf(manifest)}, verified`;
-      return terminal.quiet ? dataDir : `${terminal.paint("green", "✓")} ${done}`;
+      const done = say`Restored ${dataDir} from the backup of ${manifest.startedAt}: ${sizeOf(manifest)}, verified`;
+      return terminal.quiet ? say`${dataDir}` : say`${terminal.paint("green", "✓")} ${done}`;
     });
-    if (replaced !== undefined) terminal.note(`What was there is in ${replaced}; remove it when you are sure`);
+    if (replaced !== undefined) terminal.note(say`What was there is in ${replaced}; remove it when you are sure`);
     return 0;
   },
 };
@@ -57,7 +58,7 @@ export const restore: CommandSpec = {
 async function agreesToReplace({ prompt }: Context, dataDir: string): Promise<boolean> {
   const { namesIn } = await import("../../backup/files.ts");
   if (namesIn(dataDir).length === 0) return false;
-  await prompt.agreement(`Move aside what is in ${dataDir}?`);
+  await prompt.agreement(say`Move aside what is in ${dataDir}?`);
   return true;
 }
 
