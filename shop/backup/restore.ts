@@ -68,7 +68,8 @@ export async function restore({ from, dataDir, force = false }: RestoreOptions):
   }
 }
 
-function moveAside(target: string, names: readonly string[]): string {
+/** Moves `names` into a directory within `target`. @returns its path. */
+export function moveAside(target: string, names: readonly string[]): string {
   const replaced = join(target, `replaced-${new Date().toISOString().replaceAll(":", "")}`);
   mkdirSync(replaced, { mode: 0o700 });
   // Again: opening a store may have put its journal away.
@@ -79,7 +80,7 @@ function moveAside(target: string, names: readonly string[]): string {
 }
 
 /** A service that was started by itself holds no lock but that of its store. A store that is damaged is in nobody's use. */
-function assertUnused(file: string): void {
+export function assertUnused(file: string): void {
   const db = new DatabaseSync(file);
   try {
     db.exec("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE; COMMIT");

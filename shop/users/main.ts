@@ -16,7 +16,8 @@ import { openTokenKeys } from "./token-keys.ts";
 
 await runService("users", process.env, async ({ settings, socketPath, identity, home, log, notify, ...own }) => {
   const { mode, host, ports, dataDir } = settings.placement;
-  const store = await openUserStore(settings.store ?? join(dataDir, "users.db"), tellHealth(log));
+  const ownStore = { service: "users", mode, dataDir, onHealth: tellHealth(log) } as const;
+  const store = await openUserStore(settings.store ?? join(dataDir, "users.db"), ownStore);
   const passwords = makePasswords();
   if (mode === "production") await assertNoDemoUsers(store, passwords);
   const revokers = makeRevokers();

@@ -53,6 +53,36 @@ export const restore: CommandSpec = {
   },
 };
 
+export const newStore: CommandSpec = {
+  name: "new-store",
+  summary: "Let a service begin anew with an empty store",
+  about:
+    "For a store that is lost or damaged and has no backup. Moves what is left of it aside, so that the next start of its " +
+    "service makes a new one. A new store of users needs a new one of orders: both number from 1 again.",
+  args: [["<service...>", "users, orders"]],
+  options: [data],
+  examples: ["flotilla new-store orders", "flotilla new-store users orders --data /var/lib/flotilla --yes"],
+  advice: { store_in_use: "Stop the services first" },
+  async run(context, { args: [services], options }) {
+    const [{ beginAnew }, { readPlacement }] = await Promise.all([
+      import("../../backup/new-store.ts"),
+      import("../../service/placement.ts"),
+    ]);
+    const { env } = asked(context, { args: [], options });
+    const { dataDir } = await placed(async () => readPlacement(env));
+    const names = services as readonly string[];
+    await context.prompt.agreement(`Begin anew with an empty store of ${names.join(" and ")} in ${dataDir}?`);
+    const replaced = await placed(async () => beginAnew({ dataDir, services: names }));
+    const { terminal } = context;
+    terminal.result({ dataDir, services: names, replaced }, () => {
+      const done = `The next start of ${names.join(" and ")} makes an empty store`;
+      return terminal.quiet ? replaced : `${terminal.paint("green", "✓")} ${done}`;
+    });
+    terminal.note(`What was there is in ${replaced}`);
+    return 0;
+  },
+};
+
 /** Asks only when there is something. */
 async function agreesToReplace({ prompt }: Context, dataDir: string): Promise<boolean> {
   const { namesIn } = await import("../../backup/files.ts");
