@@ -49,7 +49,7 @@ export const recordsPurgedMax = 10;
 export type OrderEvent =
   /** `detail` is the order. */
   | "order_cancelled"
-  /** By somebody whose order it is not. */
+  /** By someone else than its buyer; without an actor, by the gateway in nobody's name. */
   | "order_viewed"
   /** `count` of them within one minute; `detail` is the permission that was missing. */
   | "permission_refused";
@@ -69,7 +69,7 @@ export interface OrderStore extends AuditReader<OrderEvent>, StoreFile {
   listByUser(userId: string, options?: ListOptions): Promise<OrderSummary[]>;
   /** The order, cancelled; undefined if there is none. Cancelling again is no error, and leaves no trace. */
   cancel(id: string, by: Actor): Promise<Order | undefined>;
-  /** Somebody else's order is looked at. */
+  /** Someone's order is about to be shown to another. When this fails it is not shown. */
   noteView(order: OrderSummary, by: Actor): Promise<void>;
   /** Somebody asked for what `permission` would have allowed. */
   refuse(permission: string, by: Actor): Promise<void>;
