@@ -39,12 +39,24 @@ export function readTrust(directory: string): TrustLine[] {
   }
   return text.split("\n").flatMap((line, index) => {
     if (line.trim() === "" || line.startsWith("#")) return [];
-    const [, verb, name, key, comment = ""] = format.exec(line.trimEnd()) ?? [];
-    if (!isServiceName(name) || key === undefined) {
-      throw refusal(`${file}, line ${index + 1}: expected "trust NAME KEY" or "revoke NAME KEY"`);
-    }
-    return [{ verb: verb as TrustLine["verb"], name, key, comment }];
+    const parsed = parseLine(line);
+    if (!parsed) throw refusal(`${file}, line ${index + 1}: expected "trust NAME KEY" or "revoke NAME KEY"`);
+    return [parsed];
   });
+}
+
+/** The lines of a trust file that revoke, whatever else is in it. */
+export function revocationsIn(text: string): TrustLine[] {
+  return text.split("\n").flatMap((line) => {
+    const parsed = parseLine(line);
+    return parsed?.verb === "revoke" ? [parsed] : [];
+  });
+}
+
+function parseLine(line: string): TrustLine | undefined {
+  const [, verb, name, key, comment = ""] = format.exec(line.trimEnd()) ?? [];
+  if (!isServiceName(name) || key === undefined) return undefined;
+  return { verb: verb as TrustLine["verb"], name, key, comment };
 }
 
 /** Adds one line, whole, after whatever others add at the same time. It is on disk when this returns. */

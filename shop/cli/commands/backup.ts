@@ -35,19 +35,22 @@ export const restore: CommandSpec = {
   advice: { store_in_use: "Stop the services first" },
   async run(context, input) {
     const { directory, env } = asked(context, input);
-    const [{ restore: restoreFrom }, { sizeOf }, { readPlacement }] = await Promise.all([
+    const [{ restore: restoreFrom }, { linesOf, sizeOf }, { readPlacement }] = await Promise.all([
       import("../../backup/restore.ts"),
       import("../../backup/run.ts"),
       import("../../service/placement.ts"),
     ]);
     const { dataDir } = await placed(async () => readPlacement(env));
     const isForced = await agreesToReplace(context, dataDir);
-    const { manifest, replaced } = await placed(() => restoreFrom({ from: directory, dataDir, force: isForced }));
+    const { manifest, replaced, carried } = await placed(() =>
+      restoreFrom({ from: directory, dataDir, force: isForced }),
+    );
     const { terminal } = context;
-    terminal.result({ ...toJson(manifest, { directory, dataDir }), replaced: replaced ?? null }, () => {
+    terminal.result({ ...toJson(manifest, { directory, dataDir }), ...carried, replaced: replaced ?? null }, () => {
       const done = `Restored ${dataDir} from the backup of ${manifest.startedAt}: ${sizeOf(manifest)}, verified`;
       return terminal.quiet ? dataDir : `${terminal.paint("green", "✓")} ${done}`;
     });
+    for (const line of linesOf(carried)) terminal.note(line);
     if (replaced !== undefined) terminal.note(`What was there is in ${replaced}; remove it when you are sure`);
     return 0;
   },
