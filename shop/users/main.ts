@@ -21,7 +21,7 @@ await runService("users", process.env, async ({ settings, socketPath, identity, 
   const passwords = makePasswords();
   if (mode === "production") await assertNoDemoUsers(store, passwords);
   const revokers = makeRevokers();
-  const keys = shareTokenKeys({ own: openTokenKeys(join(dataDir, "token-keys"), clock), store, clock });
+  const keys = shareTokenKeys({ own: openTokenKeys(join(dataDir, "token-keys"), clock, own.onClosed), store, clock });
   await keys.current();
   const tokens = makeAccessTokens({ clock, keys });
   const deps = { clock, store, passwords, tokens, revokers };
