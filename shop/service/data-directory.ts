@@ -10,7 +10,7 @@ const stickyBit = 0o1000;
 
 /** What we leave in a directory, and what an empty file system has. */
 const ours =
-  /^(keys|token-keys|supervisor\.lock.*|(users|orders)\.(db.*|store)|restoring|replaced-.*|.*\.sock|lost\+found)$/;
+  /^(keys|token-keys|supervisor\.lock.*|[\w-]+\.(db.*|store)|restoring|replaced-.*|.*\.sock|lost\+found)$/;
 
 /** In a data directory into which a backup is being restored. */
 export const restoringName = "restoring";
