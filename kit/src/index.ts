@@ -61,7 +61,7 @@ export {
 } from "./session/instances.ts";
 export type { InstanceReport } from "./session/members.ts";
 export { type KeysCommand, runKeys } from "./session/keys.ts";
-export { assertPrivate, type OnClosed, othersAll, type PrivateFile } from "./session/private-file.ts";
+export { assertPrivate, type OnClosed, type PrivateFile } from "./session/private-file.ts";
 export { type Carried, carryRevocations } from "./session/revocations.ts";
 export { isAddressRange } from "./session/proxies.ts";
 export { type OpsOptions, type OpsServer, serveOps } from "./session/ops.ts";

@@ -9,8 +9,7 @@ const othersWriteMask = 0o022;
 const stickyBit = 0o1000;
 
 /** What we leave in a directory, and what an empty file system has. */
-const ours =
-  /^(keys|token-keys|supervisor\.lock.*|[\w-]+\.(db.*|store)|restoring|replaced-.*|.*\.sock|lost\+found)$/;
+const ours = /^(keys|token-keys|supervisor\.lock.*|[\w-]+\.(db.*|store)|restoring|replaced-.*|.*\.sock|lost\+found)$/;
 
 /** In a data directory into which a backup is being restored. */
 export const restoringName = "restoring";

@@ -4,7 +4,7 @@ import { type PostgresServer, startPostgres, whyNoPostgres } from "../../tests/p
 import type { Database, Work } from "../service/database.ts";
 import { openPostgres } from "../service/postgres.ts";
 import { openSqlite } from "../service/sqlite.ts";
-import { makeAccessTokens } from "./access-token.ts";
+import type { AccessTokens } from "./access-token.ts";
 import { authenticate } from "./authentication.ts";
 import { alice, bob } from "./fixtures/stores.ts";
 import type { Passwords } from "./password.ts";
@@ -71,7 +71,7 @@ test.for([
     for (const username of ["bob", "carol", "dave"]) await store.addAccount({ ...bob, username, passwordHash });
     await store.setEnabled("user3", false, { nowMs: 0 });
     await store.deleteAccount("user4", { nowMs: 0 });
-    const tokens = {} as ReturnType<typeof makeAccessTokens>;
+    const tokens = {} as AccessTokens;
     const deps = { clock, store, passwords: notingPasswords(note), tokens, revokers: makeRevokers() };
     const stepsOf = async (username: string, word: string) => {
       steps = [];

@@ -1,7 +1,7 @@
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, randomBytes } from "node:crypto";
 import { chmodSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { assertPrivate, type Clock, FlotillaError, type OnClosed, othersAll } from "@flotilla/kit";
+import { assertPrivate, type Clock, FlotillaError, type OnClosed } from "@flotilla/kit";
 
 /** A key signs for so long. Milliseconds. */
 export const tokenKeyAgeMsMax = 30 * 86_400_000;
@@ -98,7 +98,7 @@ function read(directory: string, known: readonly TokenKey[], onClosed: OnClosed 
     if (key) return key;
     const path = join(directory, file);
     const refusal = "is readable by other users: delete it, and a new key is made; nobody is logged out by it";
-    assertPrivate(path, { forbidden: othersAll, refusal, onClosed });
+    assertPrivate(path, { refusal, onClosed });
     const privateKey = readKey(path);
     return { kid, createdAtMs, privateKey, publicKey: createPublicKey(privateKey) };
   });

@@ -326,9 +326,7 @@ export const defencesOfResources: readonly Defence[] = [
     test: "W16 does not",
     file: leakage,
     off: "a key may be readable by others",
-    edits: [
-      edit("kit/src/session/identity.ts", "assertPrivate(file, { forbidden: othersAll, refusal, onClosed });", ""),
-    ],
+    edits: [edit("kit/src/session/identity.ts", "assertPrivate(file, { refusal, onClosed });", "")],
   },
   {
     row: "W17",

@@ -9,7 +9,7 @@ import {
 import { chmodSync, linkSync, mkdirSync, renameSync, unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { FlotillaError } from "../base/errors.ts";
-import { assertPrivate, type OnClosed, othersAll } from "./private-file.ts";
+import { assertPrivate, type OnClosed } from "./private-file.ts";
 import { addTrust, isRevoked, keyOf, readText, readTrust, trustedKeys, wordOf } from "./trust.ts";
 
 /** A service's own Ed25519 key and the public keys of the services it may meet. */
@@ -24,6 +24,7 @@ export interface Identity {
   publicKeysOf(name: string): readonly KeyObject[];
 }
 
+/** What `openIdentity` takes beside the place. */
 export interface IdentityOptions {
   /** Hears of a file that was open to its group, and was closed. */
   readonly onClosed?: OnClosed;
@@ -125,7 +126,7 @@ export function readKey(file: string, onClosed?: OnClosed): KeyObject | undefine
   const pem = readText(file);
   if (pem === undefined) return undefined;
   const refusal = "is readable by other users: make it mode 0600, or make a new key";
-  assertPrivate(file, { forbidden: othersAll, refusal, onClosed });
+  assertPrivate(file, { refusal, onClosed });
   return parseKey(pem) ?? damaged(file, pem);
 }
 

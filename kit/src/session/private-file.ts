@@ -2,17 +2,18 @@ import { chmodSync, statSync } from "node:fs";
 import { FlotillaError } from "../base/errors.ts";
 
 const hasModes = process.platform !== "win32";
-/** Reading for a secret; a file that others only must not change is checked for `othersWrite`. */
-export const othersAll = 0o077;
+const othersAll = 0o077;
+/** For a file that others may read, and must not change. */
 export const othersWrite = 0o022;
 const world = 0o007;
 
 /** Hears of a file that was open to its group, and was closed. */
 export type OnClosed = (file: string) => void;
 
+/** What `assertPrivate` takes beside the file. */
 export interface PrivateFile {
-  /** The bits that nobody but the owner may have: `othersAll` or `othersWrite`. */
-  readonly forbidden: number;
+  /** The bits of its mode that only its owner may have. Default: all. */
+  readonly forbidden?: number;
   /** For the error: what is wrong with an open file, and what to do. */
   readonly refusal: string;
   /** Default: a line on stderr. */
@@ -26,7 +27,10 @@ export interface PrivateFile {
  * handed to a group (`fsGroup` of Kubernetes) open every file to that group at each mount, and the group is then the
  * service's own. What the whole machine could read is not closed in silence: somebody may have read it.
  */
-export function assertPrivate(file: string, { forbidden, refusal, onClosed = printClosed }: PrivateFile): void {
+export function assertPrivate(
+  file: string,
+  { forbidden = othersAll, refusal, onClosed = printClosed }: PrivateFile,
+): void {
   if (!hasModes) return;
   const { mode, uid } = statSync(file);
   const open = mode & forbidden;
