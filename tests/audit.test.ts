@@ -1,4 +1,5 @@
-import { expect, test } from "vitest";
+import { FlotillaError } from "@flotilla/kit";
+import { describe, expect, test } from "vitest";
 import type { AuditPage, AuditQuery } from "../shop/contracts/audit.ts";
 import { makeShop, type Shop, someItems } from "./shop-harness.ts";
 
@@ -75,4 +76,43 @@ test("the trail of orders is for those who have system.admin, and asking for it 
   }
   await shop.clock.advance(minuteMs);
   expect((await trails(shop, alice.token)).orders).toEqual(["permission_refused - user2 system.admin 1"]);
+});
+
+describe("what the trail cannot keep does not happen", () => {
+  const full = new FlotillaError("unavailable", "The store cannot be used now", { reason: "store" });
+
+  test("a user is not introduced, and nothing is ordered in their name", async () => {
+    await using shop = await makeShop();
+    const bob = await shop.login("bob");
+    shop.userStore.noteIntroduction = () => Promise.reject(full);
+    const order = shop.client.createOrder(bob.token, someItems);
+    await expect(shop.clock.run(order)).rejects.toMatchObject({ code: "unavailable", reason: "store" });
+    expect(await shop.orderStore.count()).toBe(0);
+  });
+
+  test("another's order is not shown, neither to staff nor to the gateway", async () => {
+    await using shop = await makeShop();
+    const bob = await shop.login("bob");
+    const alice = await shop.login("alice");
+    const { orderId } = await shop.clock.run(shop.client.createOrder(bob.token, someItems));
+    shop.orderStore.noteView = () => Promise.reject(full);
+    const looks: PromiseLike<unknown>[] = [
+      shop.client.getOrder(alice.token, orderId),
+      shop.ordersMain.getOrder(orderId),
+    ];
+    for (const look of looks) {
+      await expect(shop.clock.run(look)).rejects.toMatchObject({ code: "unavailable", reason: "store" });
+    }
+    expect(await shop.clock.run(shop.client.getOrder(bob.token, orderId))).toMatchObject({ userId: "user2" });
+  });
+});
+
+test("a look at an order in nobody's name, which is the gateway's own, leaves an entry too", async () => {
+  await using shop = await makeShop();
+  const bob = await shop.login("bob");
+  const alice = await shop.login("alice");
+  const { orderId } = await shop.clock.run(shop.client.createOrder(bob.token, someItems));
+  using order = shop.ordersMain.getOrder(orderId);
+  expect(await shop.clock.run(order.getUserId())).toBe("user2");
+  expect((await trails(shop, alice.token)).orders).toEqual(["order_viewed - user2 order1 1"]);
 });

@@ -221,7 +221,7 @@ export async function startProcesses({
 }
 
 const expectedFiles =
-  /^(supervisor\.lock|keys|keys\/(users|orders|gateway|operator)\.key|keys\/trusted-keys|token-keys|token-keys\/\d+\.[\w-]{16}\.key|(users|orders)\.db)$/;
+  /^(supervisor\.lock|keys|keys\/(users|orders|gateway|operator)\.key|keys\/trusted-keys|token-keys|token-keys\/\d+\.[\w-]{16}\.key|(users|orders)\.(db|store))$/;
 
 /** What a shop that has ended should not have left in its data directory. */
 export function strayFilesIn(dataDir: string): string[] {

@@ -127,8 +127,11 @@ class OrderServiceTarget implements Implementation<OrderService> {
   }
 
   async getOrder(id: string): Promise<OrderTarget> {
-    const order = await this.#deps.store.byId(id);
+    const { clock, store } = this.#deps;
+    const order = await store.byId(id);
     if (!order) throw notFound();
+    // By the gateway itself: no user is named to us.
+    await store.noteView(order, actorNow(clock));
     return new OrderTarget(order, this.#deps);
   }
 }

@@ -326,7 +326,7 @@ export const defencesOfResources: readonly Defence[] = [
     test: "W16 does not",
     file: leakage,
     off: "a key may be readable by others",
-    edits: [edit("kit/src/session/identity.ts", "(statSync(file).mode & 0o077) !== 0", "statSync(file).mode === 0")],
+    edits: [edit("kit/src/session/identity.ts", "assertPrivate(file, { refusal, onClosed });", "")],
   },
   {
     row: "W17",

@@ -36,20 +36,53 @@ export const restore: CommandSpec = {
   advice: { store_in_use: "Stop the services first" },
   async run(context, input) {
     const { directory, env } = asked(context, input);
-    const [{ restore: restoreFrom }, { sizeOf }, { readPlacement }] = await Promise.all([
+    const [{ restore: restoreFrom }, { linesOf, sizeOf }, { readPlacement }] = await Promise.all([
       import("../../backup/restore.ts"),
       import("../../backup/run.ts"),
       import("../../service/placement.ts"),
     ]);
     const { dataDir } = await placed(async () => readPlacement(env, []));
     const isForced = await agreesToReplace(context, dataDir);
-    const { manifest, replaced } = await placed(() => restoreFrom({ from: directory, dataDir, force: isForced }));
+    const { manifest, replaced, carried } = await placed(() =>
+      restoreFrom({ from: directory, dataDir, force: isForced }),
+    );
     const { terminal } = context;
-    terminal.result({ ...toJson(manifest, { directory, dataDir }), replaced: replaced ?? null }, () => {
+    terminal.result({ ...toJson(manifest, { directory, dataDir }), ...carried, replaced: replaced ?? null }, () => {
       const done = say`Restored ${dataDir} from the backup of ${manifest.startedAt}: ${sizeOf(manifest)}, verified`;
       return terminal.quiet ? say`${dataDir}` : say`${terminal.paint("green", "✓")} ${done}`;
     });
+    for (const line of linesOf(carried)) terminal.note(say`${line}`);
     if (replaced !== undefined) terminal.note(say`What was there is in ${replaced}; remove it when you are sure`);
+    return 0;
+  },
+};
+
+export const newStore: CommandSpec = {
+  name: "new-store",
+  summary: "Let a service begin anew with an empty store",
+  about:
+    "For a store that is lost or damaged and has no backup. Moves what is left of it aside, so that the next start of its " +
+    "service makes a new one. A new store of users needs a new one of orders: both number from 1 again.",
+  args: [["<service...>", "users, orders"]],
+  options: [data],
+  examples: ["flotilla new-store orders", "flotilla new-store users orders --data /var/lib/flotilla --yes"],
+  advice: { store_in_use: "Stop the services first" },
+  async run(context, { args: [services], options }) {
+    const [{ beginAnew }, { readPlacement }] = await Promise.all([
+      import("../../backup/new-store.ts"),
+      import("../../service/placement.ts"),
+    ]);
+    const { env } = asked(context, { args: [], options });
+    const { dataDir } = await placed(async () => readPlacement(env, []));
+    const names = services as readonly string[];
+    await context.prompt.agreement(say`Begin anew with an empty store of ${names.join(" and ")} in ${dataDir}?`);
+    const replaced = await placed(async () => beginAnew({ dataDir, services: names }));
+    const { terminal } = context;
+    terminal.result({ dataDir, services: names, replaced }, () => {
+      const done = say`The next start of ${names.join(" and ")} makes an empty store`;
+      return terminal.quiet ? say`${replaced}` : say`${terminal.paint("green", "✓")} ${done}`;
+    });
+    terminal.note(say`What was there is in ${replaced}`);
     return 0;
   },
 };
