@@ -2,7 +2,7 @@ import type { Cancel, Clock } from "./clock.ts";
 import type { CallContext } from "./context.ts";
 import { FlotillaError } from "./errors.ts";
 import { edgeLimits, type Limits, linkLimits, overloadRetryMs, turnMsMax } from "./limits.ts";
-import { type Load, makeQueueWatch } from "./load.ts";
+import { type Load, makeQueueWatch, type Standing } from "./load.ts";
 import type { Peer } from "./peer.ts";
 
 export type TurnLimits = Pick<
@@ -66,10 +66,18 @@ interface Held extends Turn {
   readonly startedAtMs: number;
 }
 
-/** @param load of the process; without it nothing is refused for having waited. */
-export function makeTurns(limits: TurnLimits, clock: Clock, load?: Load): Turns {
+export interface Overload {
+  /** The process's count of refused calls. */
+  readonly load: Load;
+  /** This address's unread messages: its calls wait there before they wait here. */
+  readonly unread?: Standing | undefined;
+}
+
+/** @param overload without it nothing is refused for having waited. */
+export function makeTurns(limits: TurnLimits, clock: Clock, overload?: Overload): Turns {
   const { runningCallsMax, turnsPerSessionMax, turnsPerAddressMax, waitingCallsMax, overloadWaitMsMax } = limits;
-  /** Of those that wait for a turn here: what stands before the calls of one address may be of its own making. */
+  const { load, unread } = overload ?? {};
+  /** This address's waiting calls: neither this queue nor `unread` holds anything of another address. */
   const ownQueue = makeQueueWatch();
   /** Turns that were not given away, oldest first. */
   const held = new Set<Held>();
@@ -117,7 +125,7 @@ export function makeTurns(limits: TurnLimits, clock: Clock, load?: Load): Turns 
     const waitedMs = nowMs - call.arrivedAtMs;
     if (waitedMs <= overloadWaitMsMax) return false;
     const timeMs = call.deadlineAtMs - call.arrivedAtMs;
-    const isStanding = ownQueue.waited(waitedMs, timeMs, nowMs) || load.messages.waited(waitedMs, timeMs, nowMs);
+    const isStanding = ownQueue.waited(waitedMs, timeMs, nowMs) || unread?.waited(waitedMs, timeMs, nowMs) === true;
     const isLate = isStanding || waitedMs > timeMs * waitShareMax;
     if (isLate) load.refused();
     return isLate;
@@ -176,7 +184,7 @@ export function makeTurns(limits: TurnLimits, clock: Clock, load?: Load): Turns 
 
   /** While there is overload nobody waits for their session's turn to hear that they are refused. */
   function refuseAllLate(): void {
-    if (!load || !(ownQueue.isStanding || load.messages.isStanding)) return;
+    if (!load || !(ownQueue.isStanding || unread?.isStanding)) return;
     const nowMs = clock.monotonicMs();
     if (nowMs - sweptAtMs < sweepMs) return;
     sweptAtMs = nowMs;

@@ -5,6 +5,7 @@ import type { Limits } from "../base/limits.ts";
 import type { Load } from "../base/load.ts";
 import { makeTokenBucket, type TokenBucket } from "../base/token-bucket.ts";
 import { makeTurns, type SessionTurns, type Turns } from "../base/turns.ts";
+import { makePaces, type Pace } from "../transport/pace.ts";
 import type { AddressOf } from "./proxies.ts";
 
 /** Counts what each network address has under way. */
@@ -23,6 +24,8 @@ export interface Place {
   readonly network: string;
   /** Shared fairly with the other sessions of the address. */
   readonly turns: SessionTurns;
+  /** Of all sessions and batches of the address together. */
+  readonly pace: Pace | undefined;
   /** Gives the place back, and drops what waits for a turn. Idempotent. */
   leave(): void;
 }
@@ -32,6 +35,7 @@ interface Address {
   enteredAtMs: number;
   readonly begun: TokenBucket;
   readonly turns: Turns;
+  readonly pace: Pace | undefined;
 }
 
 /** An address that has nothing under way is remembered until its rate has long recovered. Milliseconds. */
@@ -47,6 +51,7 @@ export interface AddressBudgetOptions {
 
 export function makeAddressBudget({ limits, clock, addressOf, load }: AddressBudgetOptions): AddressBudget {
   const addresses = new Map<string, Address>();
+  const paces = makePaces(limits, clock);
   let sweptAtMs = clock.monotonicMs();
 
   return {
@@ -66,7 +71,7 @@ export function makeAddressBudget({ limits, clock, addressOf, load }: AddressBud
         address.count -= 1;
         turns.end();
       };
-      return { network, turns, leave };
+      return { network, turns, pace: address.pace, leave };
     },
     get size() {
       return addresses.size;
@@ -76,15 +81,21 @@ export function makeAddressBudget({ limits, clock, addressOf, load }: AddressBud
   function entryOf(network: string): Address {
     const nowMs = clock.monotonicMs();
     if (nowMs - sweptAtMs >= forgetMs) forgetIdle(nowMs);
-    const address = addresses.get(network) ?? {
-      count: 0,
-      enteredAtMs: nowMs,
-      begun: makeTokenBucket({ calls: limits.sessionsPerSecondMax, perMs: 1_000, burst: limits.sessionsBurstMax }),
-      turns: makeTurns(limits, clock, load),
-    };
+    const address = addresses.get(network) ?? newEntry(nowMs);
     address.enteredAtMs = nowMs;
     addresses.set(network, address);
     return address;
+  }
+
+  function newEntry(nowMs: number): Address {
+    const pace = paces?.join();
+    return {
+      count: 0,
+      enteredAtMs: nowMs,
+      begun: makeTokenBucket({ calls: limits.sessionsPerSecondMax, perMs: 1_000, burst: limits.sessionsBurstMax }),
+      turns: makeTurns(limits, clock, load && { load, unread: pace?.unread }),
+      pace,
+    };
   }
 
   /** SECURITY: what still runs for an address counts though all its sessions are gone; it would begin anew by leaving. */

@@ -8,7 +8,7 @@ import { type OnAnswered, observeCalls } from "../base/observer.ts";
 import { type AnonymousPeer, type Peer, peerName } from "../base/peer.ts";
 import { setTurns } from "../base/turns.ts";
 import type { CallerPolicy } from "../transport/envelope.ts";
-import { makePace, type Pace } from "../transport/pace.ts";
+import type { Pace } from "../transport/pace.ts";
 import { makeAddressBudget } from "./address.ts";
 import { type AcceptedHello, helloHeader, makeHelloGuard, type Self } from "./hello.ts";
 import { makeAddressOf } from "./proxies.ts";
@@ -36,7 +36,7 @@ export interface Admitted {
   readonly hello?: AcceptedHello;
   readonly limits: Limits;
   readonly callers: CallerPolicy;
-  /** That of all sessions of its class. */
+  /** Its network address's. */
   readonly pace: Pace | undefined;
   /** Gives back the place among the sessions of its address. Idempotent. */
   leave(): void;
@@ -64,8 +64,6 @@ export function makeAdmission(options: AdmissionOptions): Admission {
   const addressOf = makeAddressOf(options.trustedProxies);
   const edgeAddresses = makeAddressBudget({ limits: edge, clock, addressOf, load });
   const linkAddresses = makeAddressBudget({ limits: link, clock, addressOf, load });
-  const edgePace = makePace(edge.messagesPerTurnMax, () => load.messages.emptied(clock.monotonicMs()));
-  const linkPace = makePace(link.messagesPerTurnMax);
   const observe = (peer: Peer) => onAnswered && observeCalls(peer, onAnswered);
   const isListedOrigin = (origin: string | undefined): origin is string =>
     origin !== undefined && origins.includes(origin);
@@ -79,15 +77,15 @@ export function makeAdmission(options: AdmissionOptions): Admission {
       }
       const header = request.headers[helloHeader];
       if (typeof header !== "string" || !helloGuard) {
-        const { network, turns, leave } = edgeAddresses.enter(request);
+        const { network, turns, pace, leave } = edgeAddresses.enter(request);
         const peer: AnonymousPeer = { kind: "anonymous", network, isBatch };
         setTurns(peer, turns);
         observe(peer);
-        return { peer, limits: edge, callers: { keepCallers: false, peerName: undefined }, pace: edgePace, leave };
+        return { peer, limits: edge, callers: { keepCallers: false, peerName: undefined }, pace, leave };
       }
       const hello = helloGuard.accept(header);
       const { peer } = hello;
-      const { turns, leave } = linkAddresses.enter(request);
+      const { turns, pace, leave } = linkAddresses.enter(request);
       setTurns(peer, turns);
       observe(peer);
       return {
@@ -95,7 +93,7 @@ export function makeAdmission(options: AdmissionOptions): Admission {
         hello,
         limits: link,
         callers: { keepCallers: true, peerName: peerName(peer) },
-        pace: linkPace,
+        pace,
         leave,
       };
     },

@@ -30,7 +30,7 @@ async function offer(factor: number, seconds: number, isThrottled: boolean): Pro
   const at = (ms: number, run: () => void) => due.set(ms, [...(due.get(ms) ?? []), run]);
   const clock: Clock = { now: () => nowMs, monotonicMs: () => nowMs, after: () => () => {} };
   const load = makeLoad(clock);
-  const turns = makeTurns(edgeLimits, clock, load);
+  const turns = makeTurns(edgeLimits, clock, { load });
   const random = evenly();
   const clients = Array.from({ length: clientCount }, () => ({
     turns: turns.join(),
@@ -40,7 +40,6 @@ async function offer(factor: number, seconds: number, isThrottled: boolean): Pro
   let arrived = 0;
 
   for (; nowMs < seconds * 1_000; nowMs += 1) {
-    load.messages.emptied(nowMs);
     for (const run of due.get(nowMs) ?? []) run();
     due.delete(nowMs);
     for (; arrived < nowMs * capacity * factor; arrived += 1) await call(clients[arrived % clientCount]!, nowMs);

@@ -26,7 +26,7 @@ export interface TransportOptions {
   readonly clock?: Clock;
   /** The context of calls that bring none: of a batch, from its headers. Default: a fresh one for each call. */
   readonly callContext?: CallContext | undefined;
-  /** How fast messages are worked off. Default: as they come. */
+  /** Bounds the peer's messages, and how fast they are read. Default: no bound. */
   readonly pace?: Pace | undefined;
   /** Hears why this transport ended its session, when the peer was at fault. */
   readonly onRefused?: ((reason: FlotillaError) => void) | undefined;
@@ -117,8 +117,8 @@ export function makeTransport(channel: Channel, options: TransportOptions): Tran
   }
 
   function readMessage(text: string, context: CallContext | undefined): void {
-    if (!rate.take(clock.monotonicMs()))
-      throw exhausted(`more than ${limits.messagesPerSecondMax} messages per second`);
+    if (!rate.take(clock.monotonicMs())) throw exhausted(`more than ${limits.messagesPerSecondMax} messages a second`);
+    options.pace?.charge();
     const message: unknown = JSON.parse(text);
     checkMessage(message, budget, limits);
     deliver(inContext(message as [string, number], context));
@@ -160,13 +160,16 @@ export function makeTransport(channel: Channel, options: TransportOptions): Tran
       const { resolve } = waiting;
       waiting = undefined;
       resolve(message);
-    } else received.push(message);
+    } else if (!failure) {
+      if (received.length === 0) options.pace?.filled();
+      received.push(message);
+    }
   }
 
   function receive(): Promise<unknown> {
     // capnweb calls this right after it dispatched a message: what that message set must not reach the next.
     if (currentContext()) enterContext(undefined);
-    const pause = read < received.length ? options.pace?.next() : undefined;
+    const pause = read < received.length && options.pace?.next();
     return pause ? pause.then(nextMessage) : nextMessage();
   }
 
@@ -184,6 +187,7 @@ export function makeTransport(channel: Channel, options: TransportOptions): Tran
   }
 
   function clearRead(): void {
+    if (received.length > 0) options.pace?.emptied();
     received = [];
     read = 0;
     for (const tell of onAllRead.splice(0)) tell();
@@ -202,7 +206,8 @@ export function makeTransport(channel: Channel, options: TransportOptions): Tran
     else if (operation === "pull") {
       deadlines.pulled(id);
       options.answers?.onAsked();
-    } else if (operation === "release") onRelease(id);
+    } else if (operation === "release" && id > 0) deadlines.settled(id);
+    else if (operation === "release") budget.exports.delete(id);
 
     const text = JSON.stringify(message);
     if (!isWithinGiven(text)) return 0;
@@ -231,11 +236,6 @@ export function makeTransport(channel: Channel, options: TransportOptions): Tran
       fail(error as FlotillaError);
       return false;
     }
-  }
-
-  function onRelease(id: number): void {
-    if (id > 0) deadlines.settled(id);
-    else budget.exports.delete(id);
   }
 
   function append(line: string): void {
