@@ -3,6 +3,7 @@ import type { RpcTarget } from "capnweb";
 import type { Clock } from "../base/clock.ts";
 import { FlotillaError } from "../base/errors.ts";
 import { edgeLimits, type Limits, linkLimits } from "../base/limits.ts";
+import { makeHoldings, setHoldings } from "../base/holdings.ts";
 import type { Load } from "../base/load.ts";
 import { type OnAnswered, observeCalls } from "../base/observer.ts";
 import { type AnonymousPeer, type Peer, peerName } from "../base/peer.ts";
@@ -80,6 +81,7 @@ export function makeAdmission(options: AdmissionOptions): Admission {
         const { network, turns, pace, leave } = edgeAddresses.enter(request);
         const peer: AnonymousPeer = { kind: "anonymous", network, isBatch };
         setTurns(peer, turns);
+        setHoldings(peer, makeHoldings(edge.capabilitiesMax));
         observe(peer);
         return { peer, limits: edge, callers: { keepCallers: false, peerName: undefined }, pace, leave };
       }
@@ -87,6 +89,7 @@ export function makeAdmission(options: AdmissionOptions): Admission {
       const { peer } = hello;
       const { turns, pace, leave } = linkAddresses.enter(request);
       setTurns(peer, turns);
+      setHoldings(peer, makeHoldings(link.capabilitiesMax));
       observe(peer);
       return {
         peer,
