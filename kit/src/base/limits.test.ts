@@ -15,8 +15,6 @@ test("every limit is a positive whole number, and its name ends in its unit or i
     "waitingCallsMax",
     "overloadWaitMsMax",
     "messagesPerSecondMax",
-    "addressMessagesPerSecondMax",
-    "addressMessagesBurstMax",
     "messagesPerTurnMax",
     "sessionIdleMsMax",
     "sessionAgeMsMax",

@@ -39,10 +39,6 @@ export interface Limits {
   readonly errorDepthMax: number;
   /** Messages of one session; a call is three or four. A person's client sends a few, a script hundreds. */
   readonly messagesPerSecondMax: number;
-  /** Messages of all sessions and batches of one network address: those of four sessions that each send all they may. */
-  readonly addressMessagesPerSecondMax: number;
-  /** The same at once, when it was quiet before: 40 ms to check, during which nothing else is read. */
-  readonly addressMessagesBurstMax: number;
   /** Messages of all sessions that one turn of the event loop works off: about 2 ms, then the sockets are read again. */
   readonly messagesPerTurnMax: number;
   /** A session that says nothing for so long is closed; a client that is still there opens another. Milliseconds. */
@@ -75,8 +71,6 @@ export const edgeLimits: Limits = {
   exportsMax: 100,
   errorDepthMax: 4,
   messagesPerSecondMax: 10_000,
-  addressMessagesPerSecondMax: 40_000,
-  addressMessagesBurstMax: 20_000,
   messagesPerTurnMax: 64,
   sessionIdleMsMax: 3_600_000,
   sessionAgeMsMax: 24 * 3_600_000,
@@ -105,8 +99,6 @@ export const linkLimits: Limits = {
   exportsMax: 100_000,
   errorDepthMax: 4,
   messagesPerSecondMax: Number.POSITIVE_INFINITY,
-  addressMessagesPerSecondMax: Number.POSITIVE_INFINITY,
-  addressMessagesBurstMax: Number.POSITIVE_INFINITY,
   messagesPerTurnMax: Number.POSITIVE_INFINITY,
   sessionIdleMsMax: Number.POSITIVE_INFINITY,
   sessionAgeMsMax: Number.POSITIVE_INFINITY,

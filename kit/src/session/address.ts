@@ -51,7 +51,7 @@ export interface AddressBudgetOptions {
 
 export function makeAddressBudget({ limits, clock, addressOf, load }: AddressBudgetOptions): AddressBudget {
   const addresses = new Map<string, Address>();
-  const paces = makePaces(limits, clock);
+  const paces = makePaces(limits.messagesPerTurnMax, clock);
   let sweptAtMs = clock.monotonicMs();
 
   return {

@@ -41,14 +41,14 @@ export interface BatchOptions {
  *   `deadline_exceeded` when something hung.
  */
 export async function runBatch(body: string, options: BatchOptions): Promise<string> {
-  const { clock, pace } = options;
+  const { clock, limits } = options;
   // Its client had time to send it.
   const context: CallContext = { ...options.context, arrivedAtMs: clock.monotonicMs() };
   const ended = Promise.withResolvers<never>();
   ended.promise.catch(() => {});
   const answers: string[] = [];
   const channel = makeBatchChannel(answers, ended.reject);
-  const session = openSession(channel, { ...options, pace: pace && { ...pace, charge() {} }, callContext: context });
+  const session = openSession(channel, { ...options, callContext: context });
   const cancelTimeout = clock.after(context.deadlineAtMs - clock.monotonicMs() + graceMs, () =>
     ended.reject(
       new FlotillaError("deadline_exceeded", "The batch took longer than its deadline", { requestId: context.traceId }),
@@ -59,7 +59,7 @@ export async function runBatch(body: string, options: BatchOptions): Promise<str
   if (options.ended.aborted) onEnded();
   try {
     const lines = body.split("\n").filter((line) => line.trim() !== "");
-    checkBatch(lines, options);
+    checkBatch(lines, limits);
     for (const line of lines) channel.arrive(line);
     await Promise.race([ended.promise, session.drain()]);
     return answers.join("\n");
@@ -71,12 +71,11 @@ export async function runBatch(body: string, options: BatchOptions): Promise<str
   }
 }
 
-/** The transport checks again, but message by message, when those before may have run. Only this charges the address. */
-function checkBatch(lines: readonly string[], { limits, pace }: BatchOptions): void {
+/** The transport checks again, but message by message, when those before may have run. */
+function checkBatch(lines: readonly string[], limits: Limits): void {
   const budget = makePeerBudget();
   let calls = 0;
   for (const line of lines) {
-    pace?.charge();
     const message = parse(line);
     if (Array.isArray(message) && message[0] === "push") calls += 1;
     if (calls > batchCallsMax) throw tooManyCalls();

@@ -1,11 +1,9 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { expect, test } from "vitest";
-import { edgeLimits } from "../base/limits.ts";
 import { makeVirtualClock } from "../testing/virtual-clock.ts";
 import { makePaces, type Pace } from "./pace.ts";
 
 const clock = makeVirtualClock();
-const limits = { ...edgeLimits, messagesPerTurnMax: 4 };
 
 /** Reads so many messages, one after the other, and notes each. */
 async function reader(pace: Pace, messages: number, note: () => void): Promise<void> {
@@ -16,7 +14,7 @@ async function reader(pace: Pace, messages: number, note: () => void): Promise<v
 }
 
 test("so many messages are read in one turn of the event loop; readers that wait go on one after the other", async () => {
-  const pace = makePaces(limits, clock)!.join();
+  const pace = makePaces(4, clock)!.join();
   const read: string[] = [];
   const readers = Object.entries({ a: 6, b: 2, c: 3 }).map(([name, count]) =>
     reader(pace, count, () => read.push(name)),
@@ -32,7 +30,7 @@ test("so many messages are read in one turn of the event loop; readers that wait
 });
 
 test("an address with many sessions delays itself: another's next message is read in the next turn of the event loop", async () => {
-  const paces = makePaces(limits, clock)!;
+  const paces = makePaces(4, clock)!;
   const crowded = paces.join();
   let crowd = 0;
   const readers = Array.from({ length: 200 }, () => reader(crowded, 3, () => (crowd += 1)));
@@ -53,7 +51,7 @@ test("an address with many sessions delays itself: another's next message is rea
 
 test("the unread messages of one address stand for its own calls alone", async () => {
   const own = makeVirtualClock();
-  const paces = makePaces(limits, own)!;
+  const paces = makePaces(4, own)!;
   const [crowded, other] = [paces.join(), paces.join()];
   const stands = ({ unread }: Pace) => unread.waited(500, 2_000, own.monotonicMs());
   crowded.filled();
@@ -70,5 +68,5 @@ test("the unread messages of one address stand for its own calls alone", async (
 });
 
 test("no pace is kept without a bound", () => {
-  expect(makePaces({ ...limits, messagesPerTurnMax: Number.POSITIVE_INFINITY }, clock)).toBeUndefined();
+  expect(makePaces(Number.POSITIVE_INFINITY, clock)).toBeUndefined();
 });

@@ -1,14 +1,8 @@
 import type { Clock } from "../base/clock.ts";
-import { FlotillaError } from "../base/errors.ts";
-import type { Limits } from "../base/limits.ts";
 import { makeQueueWatch, type Standing } from "../base/load.ts";
-import { makeTokenBucket } from "../base/token-bucket.ts";
-
-export type PaceLimits = Pick<Limits, "messagesPerTurnMax" | "addressMessagesPerSecondMax" | "addressMessagesBurstMax">;
 
 /**
- * Keeps a flood of messages from holding the event loop: after `messagesPerTurnMax` messages all sockets are read
- * first. Network
+ * Keeps a flood of messages from holding the event loop: after `perTurn` messages all sockets are read first. Network
  * addresses take turns, so an address with many sessions, or much unread, delays itself.
  */
 export interface Paces {
@@ -18,11 +12,6 @@ export interface Paces {
 
 /** Shared by the sessions of one network address. */
 export interface Pace {
-  /**
-   * A message has arrived. Call it before anything is spent on that message.
-   * @throws FlotillaError `resource_exhausted`, reason `message_rate`, with `retryAfterMs`, beyond the address's budget.
-   */
-  charge(): void;
   /**
    * Undefined when the next message may be read now; otherwise a promise that resolves in a later turn of the event loop.
    * The waiting readers of an address go on one after the other, each with one message.
@@ -38,9 +27,8 @@ export interface Pace {
 
 type Reader = () => void;
 
-/** @returns undefined, no pace, when `messagesPerTurnMax` is infinite. */
-export function makePaces(limits: PaceLimits, clock: Clock): Paces | undefined {
-  const { messagesPerTurnMax: perTurn, addressMessagesPerSecondMax: calls, addressMessagesBurstMax: burst } = limits;
+/** @param perTurn messages of all sessions together. @returns undefined, no pace, when `perTurn` is infinite. */
+export function makePaces(perTurn: number, clock: Clock): Paces | undefined {
   if (!Number.isFinite(perTurn)) return undefined;
   let left = perTurn;
   /** The waiting readers of each address that has some; the first address is next. */
@@ -52,13 +40,8 @@ export function makePaces(limits: PaceLimits, clock: Clock): Paces | undefined {
   function join(): Pace {
     const readers: Reader[] = [];
     const watch = makeQueueWatch();
-    const budget = makeTokenBucket({ calls, perMs: 1_000, burst });
     let filledSessions = 0;
     return {
-      charge() {
-        const nowMs = clock.monotonicMs();
-        if (!budget.take(nowMs)) throw tooMany(budget.waitMs(nowMs));
-      },
       next() {
         countTurn();
         if (left > 0 && queue.length === 0) {
@@ -107,9 +90,4 @@ export function makePaces(limits: PaceLimits, clock: Clock): Paces | undefined {
     }
     return next;
   }
-}
-
-function tooMany(retryAfterMs: number): FlotillaError {
-  const detail = { reason: "message_rate", retryAfterMs };
-  return new FlotillaError("resource_exhausted", "Too many messages from this address", detail);
 }

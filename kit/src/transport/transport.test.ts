@@ -39,7 +39,7 @@ test("what has arrived when the channel closes, and was not begun, is not begun 
   const transport = makeTransport(right, {
     limits: edgeLimits,
     callers: { keepCallers: false, peerName: undefined },
-    pace: { ...makePaces(edgeLimits, systemClock)!.join(), next: () => new Promise((resolve) => turns.push(resolve)) },
+    pace: { ...makePaces(1, systemClock)!.join(), next: () => new Promise((resolve) => turns.push(resolve)) },
   });
   const call = '["push",["pipeline",0,["note"],[1]]]';
   const first = transport.receive();

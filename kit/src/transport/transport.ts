@@ -26,7 +26,7 @@ export interface TransportOptions {
   readonly clock?: Clock;
   /** The context of calls that bring none: of a batch, from its headers. Default: a fresh one for each call. */
   readonly callContext?: CallContext | undefined;
-  /** Bounds the peer's messages, and how fast they are read. Default: no bound. */
+  /** How fast messages are worked off. Default: as they come. */
   readonly pace?: Pace | undefined;
   /** Hears why this transport ended its session, when the peer was at fault. */
   readonly onRefused?: ((reason: FlotillaError) => void) | undefined;
@@ -117,8 +117,8 @@ export function makeTransport(channel: Channel, options: TransportOptions): Tran
   }
 
   function readMessage(text: string, context: CallContext | undefined): void {
-    if (!rate.take(clock.monotonicMs())) throw exhausted(`more than ${limits.messagesPerSecondMax} messages a second`);
-    options.pace?.charge();
+    if (!rate.take(clock.monotonicMs()))
+      throw exhausted(`more than ${limits.messagesPerSecondMax} messages per second`);
     const message: unknown = JSON.parse(text);
     checkMessage(message, budget, limits);
     deliver(inContext(message as [string, number], context));
