@@ -14,7 +14,7 @@ const limits: TurnLimits = {
 
 function makeBench(own: Partial<TurnLimits> = {}) {
   const clock = makeVirtualClock();
-  const turns = makeTurns({ ...limits, ...own }, clock, { load: makeLoad(clock) });
+  const turns = makeTurns({ ...limits, ...own }, clock, makeLoad(clock));
   const order: string[] = [];
   const given = new Map<string, Turn>();
   /** Takes a turn and notes when it came. @returns settles when it came, or was refused. */

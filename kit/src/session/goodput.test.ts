@@ -30,7 +30,7 @@ async function offer(factor: number, seconds: number, isThrottled: boolean): Pro
   const at = (ms: number, run: () => void) => due.set(ms, [...(due.get(ms) ?? []), run]);
   const clock: Clock = { now: () => nowMs, monotonicMs: () => nowMs, after: () => () => {} };
   const load = makeLoad(clock);
-  const turns = makeTurns(edgeLimits, clock, { load });
+  const turns = makeTurns(edgeLimits, clock, load);
   const random = evenly();
   const clients = Array.from({ length: clientCount }, () => ({
     turns: turns.join(),
