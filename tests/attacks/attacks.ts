@@ -1,7 +1,5 @@
 // `npm run attacks`: what takes too long, or is too noisy, for `npm test`.
 import { parseArgs } from "node:util";
-import { measure, measuredNames, unknownWords } from "./measure.ts";
-import { unknownRows, withoutDefences } from "./without-defences.ts";
 
 const usage = `npm run attacks -- --measure [WORD...]            what an honest customer notices; a table in Markdown
 npm run attacks -- --without-defences [ROW...]   whether each test fails when its defence is off
@@ -44,14 +42,17 @@ function positive(name: string, text: string): number {
 }
 
 const { values, positionals } = parse();
+const rounds = Math.ceil(positive("rounds", values.rounds));
+const roundMs = positive("seconds", values.seconds) * 1_000;
 if (values.help) process.stdout.write(usage);
 else if (values.measure) {
+  // Loaded when it is wanted: what it needs of the system takes a second.
+  const { measure, measuredNames, unknownWords } = await import("./measure.ts");
   const unknown = unknownWords(positionals);
   if (unknown.length > 0) refuse(`No measured attack is called ${unknown.join(", ")}. There are:\n${measuredNames()}`);
-  const rounds = Math.ceil(positive("rounds", values.rounds));
-  const roundMs = positive("seconds", values.seconds) * 1_000;
   process.stdout.write(await measure({ words: positionals, rounds, roundMs }));
 } else if (values["without-defences"]) {
+  const { unknownRows, withoutDefences } = await import("./without-defences.ts");
   const { unknown, known } = unknownRows(positionals);
   if (unknown.length > 0) refuse(`No defence has a row that begins with ${unknown.join(", ")}. There are:\n${known}`);
   process.exitCode = withoutDefences(positionals) === 0 ? 0 : 1;
