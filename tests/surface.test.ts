@@ -40,6 +40,7 @@ test("the kit exports these values", () => {
       "makeMemoryLink",
       "makeMetrics",
       "makeRevoker",
+      "networksOf",
       "newIdempotencyKey",
       "onShutdownSignal",
       "openDirectory",

@@ -109,7 +109,7 @@ export const edgeLimits: Limits = {
   network48TimesMax: 16,
   connectionsPerAddressMax: 512,
   readingMsPerSecondMax: 250,
-  readingBurstMsMax: 50,
+  readingBurstMsMax: 25,
   pipelinedRequestsMax: 16,
   controlFramesPerSecondMax: 10,
   controlFramesBurstMax: 100,

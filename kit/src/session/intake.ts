@@ -77,6 +77,7 @@ const tooFarAhead = new FlotillaError("resource_exhausted", "Too many requests a
  */
 export function makeIntakes({ limits, clock, proxies, onRefused }: IntakesOptions): Intakes {
   const intakes = new WeakMap<Duplex, Intake>();
+  let turnAtMs: number | undefined;
   const table = makeNetworkTable<Level>({
     clock,
     limits,
@@ -90,7 +91,7 @@ export function makeIntakes({ limits, clock, proxies, onRefused }: IntakesOption
       }),
       waiting: [],
     }),
-    isIdle: ({ connections, reading }) => connections === 0 && reading.waitMs(clock.monotonicMs()) === 0,
+    isIdle: ({ connections, reading }) => connections === 0 && reading.waitMs(turnMs()) === 0,
   });
 
   return {
@@ -203,13 +204,28 @@ export function makeIntakes({ limits, clock, proxies, onRefused }: IntakesOption
     }
   }
 
+  /**
+   * The time at which this turn of the event loop was first asked. Time that passes while a flood is worked off brings
+   * nothing: on a busy machine a flood would earn as much as it spends, in one turn without end.
+   */
+  function turnMs(): number {
+    if (turnAtMs === undefined) {
+      turnAtMs = clock.monotonicMs();
+      setImmediate(() => {
+        turnAtMs = undefined;
+      });
+    }
+    return turnAtMs;
+  }
+
   function waitMs(levels: Levels): number {
-    const nowMs = clock.monotonicMs();
+    const nowMs = turnMs();
     return levels.reduce((ms, { reading }) => Math.max(ms, reading.waitMs(nowMs)), 0);
   }
 
   function spend(levels: Levels, us: number): void {
-    const nowMs = clock.monotonicMs();
+    if (levels.length === 0) return;
+    const nowMs = turnMs();
     for (const { reading } of levels) reading.spend(nowMs, us);
   }
 }

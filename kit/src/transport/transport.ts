@@ -134,7 +134,8 @@ export function makeTransport(channel: Channel, options: TransportOptions): Tran
     switch (operation) {
       case "push": {
         // A call without a context (a stock peer) gets a fresh one here, so that no call runs without trace and deadline.
-        const own = context ?? options.callContext ?? freshContext();
+        const via = { ...options.callers, via: [], clock };
+        const own = context ?? options.callContext ?? receivedContext(newTraceId(), deadlineMsDefault, via);
         contexts.set(budget.nextCallId - 1, own);
         return carryContext(message, own);
       }
@@ -154,10 +155,6 @@ export function makeTransport(channel: Channel, options: TransportOptions): Tran
       default:
         return message;
     }
-  }
-
-  function freshContext(): CallContext {
-    return receivedContext(newTraceId(), deadlineMsDefault, { ...options.callers, via: [], clock });
   }
 
   function deliver(message: unknown): void {
@@ -226,10 +223,8 @@ export function makeTransport(channel: Channel, options: TransportOptions): Tran
       unsentContext = context;
     }
     append(text);
-    if (!flushing) {
-      flushing = true;
-      afterTurn(flush);
-    }
+    if (!flushing) afterTurn(flush);
+    flushing = true;
     return text.length;
   }
 
