@@ -299,9 +299,37 @@ export const mutants: readonly Mutant[] = [
   {
     promise: "fairness: one flood of messages does not hold the event loop",
     file: "kit/src/transport/pace.ts",
-    cut: "if (left > 0 && waiting.length === 0) {",
+    cut: "if (left > 0 && queue.length === 0) {",
     put: "if (left !== undefined) {",
     test: "kit/src/transport/pace.test.ts",
+  },
+  {
+    promise: "fairness: an address with many sessions does not delay another's messages",
+    file: "kit/src/transport/pace.ts",
+    cut: "if (readers.length === 0) queue.push(readers);",
+    put: "queue.push(readers);",
+    test: "kit/src/transport/pace.test.ts",
+  },
+  {
+    promise: "fairness: a user's sessions whose token has ended keep nobody out",
+    file: "shop/gateway/user-sessions.ts",
+    cut: "if (!hasPlace(userId, session)) await review(userId);",
+    put: "",
+    test: "shop/gateway/gate.test.ts",
+  },
+  {
+    promise: "fairness: a user holds so many capabilities and no more",
+    file: "shop/gateway/user-capabilities.ts",
+    cut: "if (held >= capabilitiesMax) {",
+    put: "if (held < 0) {",
+    test: "shop/gateway/gate.test.ts",
+  },
+  {
+    promise: "fairness: one capability too many fails its call, and not the session",
+    file: "kit/src/base/holdings.ts",
+    cut: "if (held >= capabilitiesMax) {",
+    put: "if (held < 0) {",
+    test: "kit/src/session/edge.test.ts",
   },
   {
     promise: "fairness: a batch is answered whole, however long it takes to read",

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { compileCacheVariables } from "../shop/compile-cache.js";
+import { type HeartbeatOptions, watchHeartbeat } from "../shop/supervisor/heartbeat.ts";
 import { choosePorts } from "../shop/supervisor/ports.ts";
 import { isReady } from "../shop/supervisor/readiness.ts";
 import {
@@ -63,6 +64,8 @@ export interface Processes extends AsyncDisposable {
   /** What lives in the process, counted after a full collection. */
   probe(name: ServiceName): Promise<Probe>;
   memory(name: ServiceName): Promise<Memory>;
+  /** Asks the service, as the supervisor does, whether its event loop goes round. @returns ends it. */
+  onSilent(name: ServiceName, heartbeat: HeartbeatOptions, tell: () => void): () => void;
   pidOf(name: ServiceName): number | undefined;
   /** Everything the service has written. */
   output(name: ServiceName): string;
@@ -132,6 +135,7 @@ export async function startProcesses({
     stats: async (name) => ((await ask(name, "stats")) as { stats: Stats }).stats,
     probe: async (name) => ((await ask(name, "probe")) as { probe: Probe }).probe,
     memory: async (name) => ((await ask(name, "memory")) as { memory: Memory }).memory,
+    onSilent: (name, heartbeat, tell) => watchHeartbeat(children.get(name)!.process, heartbeat, tell),
     pidOf: (name) => children.get(name)?.process.pid,
     output: (name) => outputs.get(name) ?? "",
     [Symbol.asyncDispose]: dispose,

@@ -1,7 +1,8 @@
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { demoPassword, makeShop, type Shop, someItems } from "../../tests/shop-harness.ts";
 import { AdministrationContract } from "../contracts/administration.ts";
 import { GatewayContract, MyAccountContract } from "../contracts/gateway.ts";
+import { userLimits } from "../service/rate-settings.ts";
 import { accountCosts, administrationCosts, costs } from "./rate-limits.ts";
 
 const limited = { code: "resource_exhausted", reason: "rate_limited", retryable: true };
@@ -101,6 +102,89 @@ test("fifty sessions may act for a user, and the next for none of theirs but for
   sessions[7]!.cut();
   await shop.clock.advance(100);
   expect(await ask(last)).toEqual({ ok: 1 });
+});
+
+describe("sessions by a token that has ended", () => {
+  const ask = (shop: Shop, { main }: { main: Client }, token: string) =>
+    outcomes(shop, 1, () => main.getUserProfile(token));
+
+  /** Bob's token in the hands of another, who holds all of bob's sessions; bob, elsewhere, ends all his logins. */
+  async function robbed(shop: Shop) {
+    const { token: stolen } = await shop.login("bob");
+    const thieves = Array.from({ length: userLimits.sessionsMax }, () => shop.openClient({ network: there }));
+    for (const thief of thieves) expect(await ask(shop, thief, stolen)).toEqual({ ok: 1 });
+    const bob = shop.openClient({ network: here });
+    expect(await ask(shop, bob, stolen)).toEqual({ session_limit: 1 });
+    const { token } = await shop.login("bob");
+    // A batch, because all of his sessions are taken.
+    using account = await shop.clock.run(shop.openClient({ network: here, isBatch: true }).main.account(token));
+    await shop.clock.run(account.logoutEverywhere());
+    return { stolen, thieves, bob, recovered: (await shop.login("bob")).token };
+  }
+
+  test("do not keep their user out, though they say nothing more and stay open", async () => {
+    await using shop = await makeShop();
+    const { bob, recovered } = await robbed(shop);
+    await shop.clock.advance(1_000);
+    expect(await ask(shop, bob, recovered)).toEqual({ ok: 1 });
+  });
+
+  test("do not keep their user out by going on, and are counted no more", async () => {
+    await using shop = await makeShop();
+    const { bob, thieves, stolen, recovered } = await robbed(shop);
+    await shop.clock.advance(1_000);
+    for (let round = 0; round < 3; round += 1) {
+      for (const thief of thieves) expect(await ask(shop, thief, stolen)).toEqual({ unauthenticated: 1 });
+    }
+    const sessions = Array.from({ length: userLimits.sessionsMax - 1 }, () => shop.openClient({ network: here }));
+    for (const session of [bob, ...sessions]) expect(await ask(shop, session, recovered)).toEqual({ ok: 1 });
+    // They are fifty again, and their tokens hold.
+    await shop.clock.advance(1_000);
+    expect(await ask(shop, shop.openClient({ network: here }), recovered)).toEqual({ session_limit: 1 });
+  });
+
+  test("are looked for once a second, however often a session too many asks", async () => {
+    await using shop = await makeShop();
+    const { token } = await shop.login("bob");
+    const sessions = Array.from({ length: userLimits.sessionsMax }, () => shop.openClient({ network: here }));
+    for (const session of sessions) await ask(shop, session, token);
+    const last = shop.openClient({ network: here });
+    const asked = () => shop.links.gatewayUsers.messages.filter((it) => it.includes("getUserByToken")).length;
+    const before = asked();
+    expect(await outcomes(shop, 100, () => last.main.getUserProfile(token))).toEqual({ session_limit: 100 });
+    expect(asked() - before).toBe(1);
+  });
+});
+
+test("a user holds so many accounts and administrations, and one more is refused, by itself, until one is released", async () => {
+  await using shop = await makeShop();
+  const { token } = await shop.login("alice");
+  const bob = await shop.login("bob");
+  const sessions = [here, there].map((network) => shop.openClient({ network }).main) as [Client, Client];
+  const held: Disposable[] = [];
+  const hold = async (count: number, of: () => PromiseLike<Disposable>) =>
+    await outcomes(shop, count, async () => void held.push(await of()));
+  const half = userLimits.capabilitiesMax / 2;
+  expect(await hold(half, () => sessions[0].account(token))).toEqual({ ok: half });
+  expect(await hold(half - 1, () => sessions[1].account(token))).toEqual({ ok: half - 1 });
+  const account = held[0] as Awaited<ReturnType<Client["account"]>>;
+  expect(await hold(1, () => account.administration())).toEqual({ ok: 1 });
+  const atUsers = shop.links.gatewayUsers.near.stats();
+  expect(await hold(3, () => sessions[1].account(token))).toEqual({ capability_limit: 3 });
+  expect(await hold(3, () => account.administration())).toEqual({ capability_limit: 3 });
+  await expect(shop.clock.run(sessions[0].account(token))).rejects.toMatchObject({
+    code: "resource_exhausted",
+    message: `A user holds at most ${userLimits.capabilitiesMax} accounts and administrations; release some first`,
+  });
+  // What was refused is not kept at the User Service either, what is held works, and nobody else is concerned.
+  expect(shop.links.gatewayUsers.near.stats()).toEqual(atUsers);
+  expect(await shop.clock.run(account.profile())).toMatchObject({ username: "alice" });
+  using other = await shop.clock.run(sessions[0].account(bob.token));
+  expect(await shop.clock.run(other.profile())).toMatchObject({ username: "bob" });
+  for (let n = 0; n < 2; n += 1) held.pop()?.[Symbol.dispose]();
+  await shop.clock.advance(10_000);
+  expect(await hold(3, () => sessions[1].account(token))).toEqual({ ok: 2, capability_limit: 1 });
+  for (const capability of held) capability[Symbol.dispose]();
 });
 
 test("log-ins are charged to their network, and limited by their failures", async () => {

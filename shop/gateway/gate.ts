@@ -1,4 +1,4 @@
-import { type Clock, type FlotillaError, hasCode, type Implementation, type Peer } from "@flotilla/kit";
+import { type Clock, type FlotillaError, hasCode, type Implementation, type Peer, reasonOf } from "@flotilla/kit";
 import type { RpcStub } from "capnweb";
 import type { Administration } from "../contracts/administration.ts";
 import type { Gateway } from "../contracts/gateway.ts";
@@ -12,6 +12,7 @@ import { LimitReached } from "./limiter.ts";
 import { makeLoginLimits } from "./login-limits.ts";
 import { makePrincipals } from "./principals.ts";
 import { accountCosts, administrationCosts, type Caller, type Cost, costs, makeRateLimits } from "./rate-limits.ts";
+import { makeUserCapabilities } from "./user-capabilities.ts";
 import { makeUserSessions } from "./user-sessions.ts";
 
 export interface GateOptions {
@@ -36,7 +37,8 @@ export function makeGate({ gateway, users, clock, rates, bulkheads: given, onRef
   const budgets = makeRateLimits({ clock, settings: rates });
   const logins = makeLoginLimits({ clock, networkLogins: rates.networkLogins });
   const principals = makePrincipals({ users, clock });
-  const sessions = makeUserSessions();
+  const sessions = makeUserSessions({ clock, isRefused: principals.isRefused });
+  const capabilities = makeUserCapabilities();
 
   return {
     open(peer) {
@@ -46,8 +48,9 @@ export function makeGate({ gateway, users, clock, rates, bulkheads: given, onRef
         if (name === "login") return await login(charged);
         // Whoever has a refresh token has no principal yet, and an attacker has none to guess: it is 256 random bits.
         if (name === "refresh") return learnt(await spent(charged));
-        const answer = await byToken(charged, (userId) => isBatch(peer) || sessions.join(userId, session));
-        return name === "account" ? limited(answer as AccountTarget, network) : answer;
+        const acting: Acting = { token: args[0] as string, session: isBatch(peer) ? undefined : session };
+        const answer = await byToken(charged, acting);
+        return name === "account" ? limited(answer as AccountTarget, network, acting) : answer;
       });
       return Object.assign(session, {
         [Symbol.dispose]: () => sessions.leave(session),
@@ -74,25 +77,35 @@ export function makeGate({ gateway, users, clock, rates, bulkheads: given, onRef
   }
 
   /** Every other method takes a token first. */
-  async function byToken({ cost, network, args, call }: ChargedCall, join: (userId: string) => void): Promise<unknown> {
-    const token = args[0] as string;
+  async function byToken({ cost, network, call }: ChargedCall, acting: Acting): Promise<unknown> {
+    const { token, session } = acting;
     const userId = principals.userOf(token);
-    if (userId !== undefined) join(userId);
     await budgets.charge(cost, { network, userId });
+    if (userId !== undefined && session) await sessions.join(userId, session, token);
     try {
       const answer = await call();
       if (userId === undefined) principals.ask(token);
+      else confirm(userId, acting);
       return answer;
     } catch (error) {
-      if (hasCode(error, "unauthenticated")) principals.forget(token);
-      // Of somebody, it seems, who may not do this one thing.
+      if (isRefusal(error)) refused(userId, token);
+      // The token looks valid; its user just may not do this.
       else if (userId === undefined && !hasCode(error, "unavailable")) principals.ask(token);
       throw error;
     }
   }
 
+  function confirm(userId: string, { token, session }: Acting): void {
+    if (session) sessions.confirm(userId, session, token);
+  }
+
+  function refused(userId: string | undefined, token: string): void {
+    principals.forget(token);
+    if (userId !== undefined) sessions.refuse(userId, token);
+  }
+
   /** The account as a client holds it: each call is charged to its user, whichever of their sessions it comes from. */
-  function limited(account: AccountTarget, network: string): object {
+  function limited(account: AccountTarget, network: string, acting: Acting): object {
     const { userId, username } = account;
     return charging(
       accountCosts,
@@ -101,21 +114,43 @@ export function makeGate({ gateway, users, clock, rates, bulkheads: given, onRef
         const call = () => called(account, name, args);
         // Whoever has come by a token could guess at the password here instead.
         if (name === "changePassword") return learnt(await logins.attempt({ username, network }, call));
-        const answer = await call();
-        return name === "administration" ? limitedAdministration(answer as Office, { network, userId }) : answer;
+        try {
+          const answer = await call();
+          confirm(userId, acting);
+          return name === "administration" ? limitedAdministration(answer as Office, { network, userId }) : answer;
+        } catch (error) {
+          if (isRefusal(error)) refused(userId, acting.token);
+          throw error;
+        }
       },
-      account,
+      counted(account, userId),
     );
   }
 
-  function limitedAdministration(office: Office, caller: Caller): object {
+  /** What the user holds until it is given back. Owns `held`, which it disposes when it refuses it. */
+  function counted(held: Disposable, userId: string): Disposable {
+    try {
+      const give = capabilities.take(userId);
+      return {
+        [Symbol.dispose]() {
+          give();
+          held[Symbol.dispose]();
+        },
+      };
+    } catch (refusal) {
+      held[Symbol.dispose]();
+      throw refusal;
+    }
+  }
+
+  function limitedAdministration(office: Office, caller: Caller & { readonly userId: string }): object {
     return charging(
       administrationCosts,
       async (name, cost, args) => {
         await budgets.charge(cost, caller);
         return await called(office, name, args);
       },
-      office,
+      counted(office, caller.userId),
     );
   }
 
@@ -141,7 +176,7 @@ export function makeGate({ gateway, users, clock, rates, bulkheads: given, onRef
     const call = async (name: Name, cost: Cost, args: readonly unknown[]) => {
       underWay += 1;
       try {
-        return await counted(run(name, cost, args));
+        return await tellingRefusals(run(name, cost, args));
       } finally {
         underWay -= 1;
         endUnused();
@@ -158,7 +193,7 @@ export function makeGate({ gateway, users, clock, rates, bulkheads: given, onRef
     return { ...Object.fromEntries(methods), [Symbol.dispose]: dispose };
   }
 
-  async function counted(answer: Promise<unknown>): Promise<unknown> {
+  async function tellingRefusals(answer: Promise<unknown>): Promise<unknown> {
     try {
       return await answer;
     } catch (error) {
@@ -176,11 +211,22 @@ interface ChargedCall {
   readonly call: () => PromiseLike<unknown>;
 }
 
+/** By which token a session acts; a batch is no session that lasts. */
+interface Acting {
+  readonly token: string;
+  readonly session: object | undefined;
+}
+
 type Office = RpcStub<Administration>;
 
 /** Not a method taken and bound: of a stub, `bind` would be a property of the remote object. */
 function callOn(target: object, name: string, args: readonly unknown[]): PromiseLike<unknown> {
   return Reflect.apply((target as Record<string, never>)[name] as never, target, args) as PromiseLike<unknown>;
+}
+
+/** The login has ended: the token, or what was obtained by it, is good for nothing. */
+function isRefusal(error: unknown): boolean {
+  return hasCode(error, "unauthenticated") || reasonOf(error) === "revoked";
 }
 
 /** Who came by no listener has one budget for all. */

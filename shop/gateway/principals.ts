@@ -1,5 +1,5 @@
 import { hash } from "node:crypto";
-import { type Clock, withOwnDeadline } from "@flotilla/kit";
+import { type Clock, hasCode, withOwnDeadline } from "@flotilla/kit";
 import type { Users } from "./introductions.ts";
 
 export interface PrincipalsOptions {
@@ -19,6 +19,8 @@ export interface Principals {
   learn(token: string, userId: string): void;
   /** Asks the User Service whose token it is, if nobody asks already; no caller waits for it. */
   ask(token: string): void;
+  /** Whether the User Service, asked now, refuses the token. */
+  isRefused(token: string): Promise<boolean>;
   /** The User Service does not know the token, or not any more. */
   forget(token: string): void;
 }
@@ -42,6 +44,11 @@ export function makePrincipals(options: PrincipalsOptions): Principals {
     },
     learn: (token, userId) => keep(keyOf(token), userId),
     forget: (token) => void known.delete(keyOf(token)),
+    isRefused: (token) =>
+      withOwnDeadline(() => idOf(token), clock).then(
+        () => false,
+        (error: unknown) => hasCode(error, "unauthenticated"),
+      ),
     ask(token) {
       const key = keyOf(token);
       if (asked.has(key) || asked.size >= askedMax) return;

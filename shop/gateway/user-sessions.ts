@@ -1,39 +1,108 @@
+import type { Clock } from "@flotilla/kit";
+import { userLimits } from "../service/rate-settings.ts";
 import { LimitReached } from "./limiter.ts";
 
-/** Which open sessions have used a token of which user. */
+/** The open sessions that act for each user. */
 export interface UserSessions {
   /**
-   * `session` acts for the user from now on, if it did not before.
-   * @throws LimitReached reason `session_limit`, when so many others do.
+   * `session` acts for the user by `token` from now on, if it did not before. When all places are taken, the tokens behind
+   * them are tried first, and sessions whose token has ended lose theirs: whoever once had a token does not keep its user
+   * out.
+   * @throws LimitReached reason `session_limit`, when no place is left.
    */
-  join(userId: string, session: object): void;
+  join(userId: string, session: object, token: string): Promise<void>;
+  /** The User Service has answered a call of `session` by `token`. */
+  confirm(userId: string, session: object, token: string): void;
+  /** The User Service has refused `token`: the sessions that acted by it leave. */
+  refuse(userId: string, token: string): void;
   /** The session is over. */
   leave(session: object): void;
 }
 
-/** WebSocket sessions of one user at once: a person has a few windows on a few devices. */
-const sessionsPerUserMax = 50;
+export interface UserSessionsOptions {
+  readonly clock: Clock;
+  /** Whether the User Service refuses the token. */
+  isRefused(token: string): Promise<boolean>;
+  /** Default `userLimits.sessionsMax`. */
+  readonly sessionsMax?: number;
+}
 
-export function makeUserSessions(sessionsMax = sessionsPerUserMax): UserSessions {
-  const sessionsOf = new Map<string, Set<object>>();
+/** Between two reviews of one user's sessions, each of which asks about up to fifty tokens. Milliseconds. */
+const reviewEveryMs = 1_000;
+
+interface Places {
+  /** Each session with the token by which it acted last. */
+  readonly tokens: Map<object, string>;
+  review: Promise<void> | undefined;
+  reviewedAtMs: number;
+}
+
+export function makeUserSessions(options: UserSessionsOptions): UserSessions {
+  const { clock, isRefused, sessionsMax = userLimits.sessionsMax } = options;
+  const placesOf = new Map<string, Places>();
   const usersOf = new WeakMap<object, Set<string>>();
+  /** Calls of a session may still be answered when it is over. */
+  const left = new WeakSet<object>();
+
   return {
-    join(userId, session) {
-      const sessions = sessionsOf.get(userId) ?? new Set();
-      if (sessions.has(session)) return;
-      if (sessions.size >= sessionsMax) {
-        throw new LimitReached("Too many sessions of this user", { reason: "session_limit" });
+    async join(userId, session, token) {
+      if (!hasPlace(userId, session)) await review(userId);
+      if (!hasPlace(userId, session)) {
+        throw new LimitReached(`A user has at most ${sessionsMax} sessions`, { reason: "session_limit" });
       }
-      sessionsOf.set(userId, sessions.add(session));
-      usersOf.set(session, (usersOf.get(session) ?? new Set()).add(userId));
+      if (!placesOf.get(userId)?.tokens.has(session)) take(userId, session, token);
     },
+    confirm: take,
+    refuse,
     leave(session) {
-      for (const userId of usersOf.get(session) ?? []) {
-        const sessions = sessionsOf.get(userId);
-        sessions?.delete(session);
-        if (sessions?.size === 0) sessionsOf.delete(userId);
-      }
+      left.add(session);
+      for (const userId of usersOf.get(session) ?? []) giveUp(userId, session);
       usersOf.delete(session);
     },
   };
+
+  function hasPlace(userId: string, session: object): boolean {
+    const tokens = placesOf.get(userId)?.tokens;
+    return !tokens || tokens.has(session) || tokens.size < sessionsMax;
+  }
+
+  function take(userId: string, session: object, token: string): void {
+    if (left.has(session)) return;
+    const places = placesOf.get(userId) ?? newPlaces();
+    places.tokens.set(session, token);
+    placesOf.set(userId, places);
+    usersOf.set(session, (usersOf.get(session) ?? new Set()).add(userId));
+  }
+
+  function newPlaces(): Places {
+    return { tokens: new Map(), review: undefined, reviewedAtMs: Number.NEGATIVE_INFINITY };
+  }
+
+  function giveUp(userId: string, session: object): void {
+    const places = placesOf.get(userId);
+    places?.tokens.delete(session);
+    if (places?.tokens.size === 0) placesOf.delete(userId);
+  }
+
+  function refuse(userId: string, token: string): void {
+    for (const [session, by] of placesOf.get(userId)?.tokens ?? []) if (by === token) giveUp(userId, session);
+  }
+
+  /** One at a time for each user, for all who ask meanwhile. */
+  async function review(userId: string): Promise<void> {
+    const places = placesOf.get(userId);
+    if (!places) return;
+    if (!places.review && clock.monotonicMs() - places.reviewedAtMs >= reviewEveryMs) {
+      places.review = tryTokens(userId, new Set(places.tokens.values())).finally(() => {
+        places.review = undefined;
+        places.reviewedAtMs = clock.monotonicMs();
+      });
+    }
+    await places.review;
+  }
+
+  async function tryTokens(userId: string, tokens: ReadonlySet<string>): Promise<void> {
+    const tryOne = async (token: string) => void ((await isRefused(token)) && refuse(userId, token));
+    await Promise.all([...tokens].map(tryOne));
+  }
 }

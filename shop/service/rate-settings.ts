@@ -21,6 +21,17 @@ export const rateDefaults: RateSettings = {
   networkLogins: 100,
 };
 
+/** What the gateway lets one user have at once. Not settable; `--print-config` shows it. */
+export const userLimits = {
+  /** WebSocket sessions: a person has a few windows on a few devices. */
+  sessionsMax: 50,
+  /**
+   * Accounts and administrations that were not released, over all sessions and batches: one of each in each of 50 windows,
+   * twice over. A link between services carries 40,000 (`linkLimits.capabilitiesMax`), so one user takes half a percent.
+   */
+  capabilitiesMax: 200,
+} as const;
+
 /** Each of `rateDefaults` by the variable that overrides it. */
 const variables = {
   networkPoints: "FLOTILLA_RATE_NETWORK",

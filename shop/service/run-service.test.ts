@@ -201,7 +201,10 @@ describe("what operators ask", () => {
       out += chunk.toString();
     });
     await once(child, "close");
-    expect(JSON.parse(out)).toMatchObject({ service: "users", limits: { edge: { frameBytesMax: 262_144 } } });
+    expect(JSON.parse(out)).toMatchObject({
+      service: "users",
+      limits: { edge: { frameBytesMax: 262_144 }, user: { capabilitiesMax: 200 } },
+    });
     expect(readdirSync(dataDir)).toEqual([]);
   });
 });

@@ -36,6 +36,7 @@ import { openDataDirectory } from "./data-directory.ts";
 import { watchFigures } from "./figures.ts";
 import { type Log, type LogSink, makeLog, openLogSink } from "./log.ts";
 import type { Environment } from "./placement.ts";
+import { userLimits } from "./rate-settings.ts";
 import { readSettings, type Settings } from "./settings.ts";
 import { StartError } from "./start-error.ts";
 
@@ -198,7 +199,7 @@ function flatten(stats: Stats, prefix = ""): Record<string, number> {
 /** What holds when nothing is overridden; no secret is a setting. A limit that is open prints as null. */
 function printConfig(service: ServiceName, settings: Settings): void {
   process.stdout.write(
-    `${JSON.stringify({ service, ...settings, limits: { edge: edgeLimits, link: linkLimits } }, null, 2)}\n`,
+    `${JSON.stringify({ service, ...settings, limits: { edge: edgeLimits, link: linkLimits, user: userLimits } }, null, 2)}\n`,
   );
 }
 

@@ -52,13 +52,7 @@ export const defencesOfResources: readonly Defence[] = [
     row: "R4",
     file: resources,
     off: "no limit of calls in a batch",
-    edits: [
-      edit(
-        "kit/src/session/batch.ts",
-        "if (calls > batchCallsMax) throw",
-        "if (calls < 0) throw",
-      ),
-    ],
+    edits: [edit("kit/src/session/batch.ts", "if (calls > batchCallsMax) throw", "if (calls < 0) throw")],
   },
   {
     row: "R5",
@@ -179,7 +173,7 @@ export const defencesOfResources: readonly Defence[] = [
     test: "R14 the sessions",
     file: limits,
     off: "no limit of a user's sessions",
-    edits: [edit("shop/gateway/user-sessions.ts", "if (sessions.size >= sessionsMax) {", "if (sessionsMax < 0) {")],
+    edits: [edit("shop/gateway/user-sessions.ts", "tokens.size < sessionsMax;", "sessionsMax > 0;")],
   },
   {
     row: "R15",

@@ -50,7 +50,8 @@ export interface RawConnection extends Disposable {
 /** A TCP connection that keeps its own side open: the server has to end it. */
 export async function dialTcp(url: string, options: DialTcpOptions = {}): Promise<RawConnection> {
   const { hostname, port } = new URL(url);
-  const socket = connectTcp({ host: hostname, port: Number(port), allowHalfOpen: true });
+  const { localAddress } = options;
+  const socket = connectTcp({ host: hostname, port: Number(port), allowHalfOpen: true, localAddress });
   const ended = Promise.withResolvers<string>();
   let text = "";
   socket.setEncoding("latin1");
@@ -70,6 +71,7 @@ export async function dialTcp(url: string, options: DialTcpOptions = {}): Promis
 }
 
 export interface DialTcpOptions {
+  readonly localAddress?: string | undefined;
   onText?(text: string): void;
 }
 

@@ -1,350 +1,307 @@
+import { readFileSync } from "node:fs";
 import { cpus, totalmem } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
-import { makePasswords } from "../../shop/users/password.ts";
-import { startProcesses, until } from "../process-harness.ts";
+import { heartbeatDefault } from "../../shop/supervisor/heartbeat.ts";
+import { type ServiceName, serviceNames } from "../../shop/topology.ts";
+import { type Processes, startProcesses } from "../process-harness.ts";
+import { type Attacked, type Attacker, type MeasuredAttack, startAttacker } from "./attacker.ts";
 import type { HonestCall } from "./honest.child.ts";
-import { startHonest } from "./honest.ts";
-import { dialTcp, post, type RawConnection } from "./hostile-http.ts";
-import { callOf, dial, type HostilePeer, list, type Message } from "./hostile-peer.ts";
+import { type Honest, startHonest } from "./honest.ts";
+import { dial, list, type Message } from "./hostile-peer.ts";
+import { measuredAttacks } from "./measured-attacks.ts";
 
-/** Each attack has so many rounds, and before each of them the customer is alone for as long. */
-const rounds = 5;
-const roundMs = 1_500;
-/** What the attacker does side by side. */
-const parallel = 4;
-/** Where the attacker comes from; only Linux has it without being told, and elsewhere it shares the customer's limits. */
-const localAddress = process.platform === "linux" ? "127.0.0.2" : undefined;
+export interface MeasureOptions {
+  /** Only attacks whose row is one of these, or whose name has one of them in it; all when there is none. */
+  readonly words: readonly string[];
+  /** Each is one alone, one beside the control and one beside the attacker. */
+  readonly rounds: number;
+  readonly roundMs: number;
+}
+
 /** Between two calls of the customer. Milliseconds. */
 const pauseMs = 5;
+/** What the attacker left behind is worked off within this, or the row says that it was not. Milliseconds. */
+const restMsMax = 60_000;
+const memoryEveryMs = 50;
 
-interface Attacked {
-  readonly url: string;
-  readonly token: string;
+/** @returns those of `words` that select nothing. */
+export function unknownWords(words: readonly string[]): readonly string[] {
+  return words.filter((word) => !measuredAttacks.some((attack) => isNamed(attack, word)));
 }
 
-interface Attack {
-  readonly row: string;
-  readonly name: string;
-  /** Once; it is repeated for as long as the round lasts, `parallel` of it at a time. */
-  once(at: Attacked): Promise<unknown>;
-  /** Default `parallel`. */
-  readonly parallel?: number;
+/** Each row with the names of its attacks. */
+export function measuredNames(): string {
+  return measuredAttacks.map(({ row, name }) => `  ${row.padEnd(4)} ${name}`).join("\n");
 }
 
-/** Dials, sends, and waits until it is thrown out. */
-const session = (row: string, name: string, send: (peer: HostilePeer, at: Attacked) => unknown): Attack => ({
-  row,
-  name,
-  async once(at) {
-    using peer = await dial(at.url, { framing: "flotilla.v1", localAddress });
-    peer.socket.on("error", () => {});
-    await send(peer, at);
-    await Promise.race([peer.closed, delay(roundMs)]);
-  },
-});
-
-/** Dials, calls, and goes when all is answered. */
-const asking = (row: string, name: string, calls: (peer: HostilePeer, at: Attacked) => readonly number[]): Attack => ({
-  row,
-  name,
-  async once(at) {
-    using peer = await dial(at.url, { framing: "flotilla.v1", localAddress });
-    for (const id of calls(peer, at)) await peer.answer(id);
-  },
-});
-
-const batch = (row: string, name: string, body: (at: Attacked) => string): Attack => ({
-  row,
-  name,
-  once: (at) => post(`${at.url}/rpc/batch`, { body: body(at), localAddress }),
-});
-
-const text = (messages: readonly Message[]) => messages.map((message) => JSON.stringify(message)).join("\n");
-const times = (count: number, message: (index: number) => Message) =>
-  Array.from({ length: count }, (_, i) => message(i));
-const call = (index = 0): Message => ["push", ["pipeline", index, ["listUsers"], ["x"]]];
-const elements = Array.from({ length: 1_000 }, () => 0);
-const program = ["remap", 0, [], [], [["remap", 0, [], [["import", -1]], [[elements]]], [elements]]];
-const megabytes = (count: number) => "x".repeat(count * 1024 * 1024);
-const nested = (depth: number): unknown =>
-  depth === 0 ? ["error", "Error", "x"] : ["error", "Error", "x", null, { cause: nested(depth - 1) }];
-
-const attacks: readonly Attack[] = [
-  {
-    row: "-",
-    name: "control: the attacker's process computes, and sends nothing",
-    parallel: 1,
-    async once() {
-      const endMs = performance.now() + 20;
-      while (performance.now() < endMs);
-      await delay(1);
-    },
-  },
-  {
-    row: "-",
-    name: "control: sessions that open and close as fast as they go",
-    once: async (at) => (await dial(at.url, { localAddress })).socket.terminate(),
-  },
-  batch("-", "control: batches of one call as fast as they go", () => text(callOf("listUsers", ["x"]))),
-  session("R1", "nested .map() of 1,000 × 1,000", (peer) => peer.send(["push", program])),
-  session("R1", "calls pipelined on each other, 4,000 deep", (peer) => peer.send(...times(4_000, call))),
-  session("R2", "1,500 calls, never released", (peer) => peer.send(...times(1_500, () => call()))),
-  session("R2", "10,000 messages in one go", (peer) =>
-    peer.send(...times(5_000, () => []).flatMap((_, i): Message[] => [call(), ["release", i + 1, 1]])),
-  ),
-  session("R3", "20,000 pipes", (peer) => peer.send(...times(20_000, () => ["pipe"]))),
-  batch("R4", "a batch of 230 KB, 3,000 calls", () => text(times(3_000, () => call()))),
-  batch("R4", "a batch of 100 calls with a bad token", () =>
-    text(times(100, () => call()).concat(times(100, (i) => ["pull", i + 1]))),
-  ),
-  batch("R4", "a batch of 300 KB", () => " ".repeat(300 * 1024)),
-  session("R5", "a promise of the sender's as an argument", (peer) =>
-    peer.send(...callOf("listUsers", [["promise", -1]])),
-  ),
-  session("R6", "lists that nobody reads, ten at a time", async (peer, at) => {
-    peer.tcp.pause();
-    for (let i = 0; i < 15; i += 1) {
-      peer.call("listOrders", [at.token]);
-      await delay(100);
-    }
-  }),
-  session("T7", "an error of 24 causes", (peer) => peer.send(...callOf("listUsers", [nested(24)]))),
-  session("R10", "16 MB of garbage in one frame", (peer) => peer.sendFrame(megabytes(16))),
-  session("R10", "200 KB of garbage in one frame", (peer) => peer.sendFrame("x".repeat(200_000))),
-  asking("T6", "4,900 values in one message", (peer) => [
-    peer.call("listUsers", [list(...times(4_900, () => list() as Message))]),
-  ]),
-  asking("T6", "a bigint of 16,384 digits", (peer) => [peer.call("listUsers", [["bigint", "7".repeat(16_384)]])]),
-  asking("R12", "20 passwords of 10 KB", (peer) =>
-    times(20, () => []).map(() => peer.call("login", ["bob", "p".repeat(10_000)])),
-  ),
-  session("T11", "frames that are not the protocol", (peer) => peer.sendFrame('["pull",-1]')),
-  asking("R15", "50 KB texts for every validator", (peer, at) => [
-    peer.call("createOrder", [at.token, list({ name: "Mouse", quantity: 1, price: 1 }), "-".repeat(50_000)]),
-    peer.call("createOrder", ["a".repeat(50_000), list()]),
-  ]),
-  {
-    row: "W1",
-    name: "upgrades that are refused for their origin",
-    once: (at) => dial(at.url, { localAddress, headers: { origin: "https://evil.example" } }).catch(() => {}),
-  },
-  asking("R14", "1,000 calls with a bad token, as many as one may have under way", (peer) =>
-    times(1_000, () => []).map(() => peer.call("listUsers", ["x"])),
-  ),
-  asking("R14", "one account's lists of 1,000 orders, 20 at once", (peer, at) =>
-    times(20, () => []).map(() => peer.call("listOrders", [at.token])),
-  ),
-  asking("R11", "wrong passwords, 16 at once", (peer) =>
-    times(16, () => []).map(() => peer.call("login", ["bob", "wrong"])),
-  ),
-];
-
-/** Held for a whole round, and not repeated. */
-const holding: readonly { readonly row: string; readonly name: string; hold(at: Attacked): Promise<Disposable[]> }[] = [
-  {
-    row: "R7",
-    name: "250 sessions that say nothing",
-    hold: (at) => Promise.all(times(250, () => []).map(() => dial(at.url, { localAddress }))),
-  },
-  {
-    row: "R8",
-    name: "500 connections that trickle a header",
-    hold: (at) =>
-      Promise.all(
-        times(500, () => []).map(async (): Promise<RawConnection> => {
-          const connection = await dialTcp(at.url);
-          connection.write("POST /rpc/batch HTTP/1.1\r\nx-a: ");
-          return connection;
-        }),
-      ),
-  },
-];
-
-/** Log-ins come at this multiple of what can be hashed, whatever is answered; every attempt is at another account. */
-const floodTimes = 20;
-
-interface Flood {
-  readonly row: string;
-  readonly name: string;
-  /** Addresses of the attacker; elsewhere than on Linux they are one. */
-  readonly networks: number;
-}
-
-const floods: readonly Flood[] = [
-  { row: "R11", name: `wrong passwords, ${floodTimes} times what can be hashed, from one network`, networks: 1 },
-  { row: "R11", name: `wrong passwords, ${floodTimes} times what can be hashed, from 16 networks`, networks: 16 },
-];
-
-/** After so long what was asked is let go, answered or not: who holds on to too much is thrown out. Milliseconds. */
-const giveUpMs = 200;
-
-/**
- * Sends `perSecond` log-ins in even portions for a round, as cheaply as can be: what the attacker computes would be missing
- * to the services on this machine, and is no part of the attack. @returns how many.
- */
-async function flood(at: Attacked, networks: number, perSecond: number): Promise<number> {
-  const peers = await Promise.all(
-    times(networks, () => []).map((_, i) =>
-      dial(at.url, { framing: "flotilla.v1", localAddress: localAddress && `127.0.1.${i + 1}`, isDeaf: true }),
-    ),
-  );
-  const startMs = performance.now();
-  const dueAt = (ms: number) => Math.max(0, Math.floor((ms / 1_000) * perSecond));
-  let sent = 0;
-  let released = 0;
-  for (let nowMs = 0; nowMs < roundMs; nowMs = performance.now() - startMs) {
-    const frames: string[][] = peers.map(() => []);
-    for (const due = dueAt(nowMs); sent < due; sent += 1) {
-      const id = peers[sent % networks]!.takeId();
-      const call = `["push",["pipeline",0,["login"],["guess${sent}","wrong"]]]`;
-      frames[sent % networks]!.push(call, `["pull",${id}]`);
-    }
-    for (const due = dueAt(nowMs - giveUpMs); released < due; released += 1) {
-      frames[released % networks]!.push(`["release",${Math.floor(released / networks) + 1},1]`);
-    }
-    for (const [i, lines] of frames.entries()) if (lines.length > 0) peers[i]!.sendFrame(lines.join("\n"));
-    await delay(5);
-  }
-  const isCut = peers.some(({ socket }) => socket.readyState !== socket.OPEN);
-  for (const peer of peers) peer[Symbol.dispose]();
-  if (isCut) throw new Error("a session of the flood was ended: this measured less than a flood");
-  return sent;
-}
-
-/** Passwords that the machine compares in a second when it has nothing else to do. */
-async function hashedPerSecond(): Promise<number> {
-  const passwords = makePasswords();
-  const untilMs = performance.now() + 1_000;
-  let compared = 0;
-  const worker = async () => {
-    for (; performance.now() < untilMs; compared += 1) await passwords.verify(undefined, "wrong");
-  };
-  await Promise.all([1, 2, 3, 4].map(worker));
-  return compared;
+function isNamed({ row, name }: MeasuredAttack, word: string): boolean {
+  return row === word || name.includes(word);
 }
 
 /**
- * Measures what an honest customer, in a process of its own, notices of each resource attack: in turn a round alone and a
- * round beside the attacker, so that a machine that gets slower does so for both.
- * @param words only attacks whose row or name has one of them; all when there is none.
+ * Measures what an honest customer notices of each resource attack. Customer, attacker and services are processes of
+ * their own. A round alone, one beside the control and one beside the attacker take turns, so that a machine that gets
+ * slower does so for all three.
  * @returns a table in Markdown.
  */
-export async function measure(words: readonly string[] = []): Promise<string> {
+export async function measure({ words, rounds, roundMs }: MeasureOptions): Promise<string> {
+  const chosen = measuredAttacks.filter((attack) => words.length === 0 || words.some((word) => isNamed(attack, word)));
   await using shop = await startProcesses();
-  const at = { url: shop.urls.gateway, token: await ordersOfCharlie(shop.urls.gateway) };
-  const honest = await startHonest(at.url, pauseMs);
-  const rows: string[] = [];
-  const roundOf = async (beside?: () => Promise<void>) => {
-    honest.begin();
-    await Promise.all([delay(roundMs), beside?.()]);
-    await honest.end();
-    return honest.calls();
-  };
+  const at = await prepare(shop);
+  const attacker = startAttacker();
+  await using bench = await openBench(shop);
+  const lines: string[] = [];
   try {
-    await roundOf();
-    const capacity = await hashedPerSecond();
-    process.stderr.write(`${capacity} passwords are compared in a second\n`);
-    for (const { row, name, besides } of all(at, floodTimes * capacity)) {
-      if (words.length > 0 && !words.some((word) => `${row} ${name}`.includes(word))) continue;
-      const alone: HonestCall[] = [];
-      const beside: HonestCall[] = [];
-      let count = 0;
-      for (let round = 0; round < rounds; round += 1) {
-        alone.push(...(await roundOf()));
-        beside.push(
-          ...(await roundOf(async () => {
-            count += await besides();
-          })),
-        );
-        await until(async () => (await shop.stats("gateway")).server.sessions === 1, "the attacker is gone");
-      }
-      rows.push(lineOf(row, name, { count, alone, beside }));
-      process.stderr.write(`${rows.at(-1)}\n`);
+    await bench.round(roundMs);
+    for (const attack of chosen) {
+      const measured = await measureOne({ attack, attacker, at, bench, rounds, roundMs });
+      lines.push(lineOf(attack, measured, (rounds * roundMs) / 1_000));
+      process.stderr.write(`${lines.at(-1)}\n`);
     }
   } finally {
-    await honest.close();
+    await attacker.close();
   }
-  return [about(), "", ...heading, ...rows, ""].join("\n");
-}
-
-const heading = [
-  "| row | attack | times/s | alone p50 | alone p99 | alone worst | attacked p50 | attacked p99 | attacked worst | p99 ratio | failed |",
-  "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
-];
-
-function all(at: Attacked, floodPerSecond: number) {
-  const repeated = attacks.map(({ row, name, once, parallel: atOnce = parallel }) => ({
-    row,
-    name,
-    async besides() {
-      const endMs = performance.now() + roundMs;
-      let count = 0;
-      const worker = async () => {
-        while (performance.now() < endMs) {
-          await once(at).catch(() => {});
-          count += 1;
-        }
-      };
-      await Promise.all(Array.from({ length: atOnce }, worker));
-      return count;
-    },
-  }));
-  const held = holding.map(({ row, name, hold }) => ({
-    row,
-    name,
-    async besides() {
-      const connections = await hold(at);
-      await delay(roundMs);
-      for (const connection of connections) connection[Symbol.dispose]();
-      return connections.length;
-    },
-  }));
-  const flooding = floods.map(({ row, name, networks }) => ({
-    row,
-    name,
-    besides: () => flood(at, networks, floodPerSecond),
-  }));
-  return [...repeated, ...held, ...flooding];
+  return [about(rounds, roundMs), "", ...heading, ...lines, ""].join("\n");
 }
 
 interface Measured {
-  readonly count: number;
-  readonly alone: readonly HonestCall[];
-  readonly beside: readonly HonestCall[];
+  count: number;
+  readonly alone: HonestCall[];
+  readonly control: HonestCall[];
+  readonly attacked: HonestCall[];
+  /** Services that the supervisor would have killed for their silence, or that ended by themselves. */
+  readonly killed: ServiceName[];
+  /** Resident memory of all services above what it was before: at most, and in the end. Bytes. */
+  mostBytes: number;
+  leftBytes: number;
+  /** Why the row says less than it should. */
+  readonly troubles: Set<string>;
 }
 
-function lineOf(row: string, name: string, { count, alone, beside }: Measured): string {
-  const before = summary(alone);
-  const during = summary(beside);
-  const figures = [...before, ...during].map((ms) => ms.toFixed(1));
-  const perSecond = Math.round(count / ((rounds * roundMs) / 1_000));
-  const failed = [...alone, ...beside].filter(({ failure }) => failure !== undefined).length;
-  return `| ${[row, name, perSecond, ...figures, (during[1] / before[1]).toFixed(1), failed].join(" | ")} |`;
+interface One {
+  readonly attack: MeasuredAttack;
+  readonly attacker: Attacker;
+  readonly at: Attacked;
+  readonly bench: Bench;
+  readonly rounds: number;
+  readonly roundMs: number;
+}
+
+async function measureOne({ attack, attacker, at, bench, rounds, roundMs }: One): Promise<Measured> {
+  const measured: Measured = {
+    count: 0,
+    alone: [],
+    control: [],
+    attacked: [],
+    killed: bench.killed(),
+    mostBytes: 0,
+    leftBytes: 0,
+    troubles: new Set(),
+  };
+  const before = await bench.memory();
+  for (let round = 0; round < rounds; round += 1) {
+    measured.alone.push(...(await bench.round(roundMs)));
+    measured.control.push(...(await bench.round(roundMs, () => attacker.compute(roundMs))));
+    using watch = bench.watchMemory();
+    const attacked = await bench.round(roundMs, async () => {
+      const count = attacker.attack(attack, at, roundMs);
+      measured.count += await count.catch((error: unknown) => {
+        measured.troubles.add(String(error));
+        return 0;
+      });
+    });
+    measured.attacked.push(...attacked);
+    if (!attack.end) await bench.atRest().catch((error: unknown) => measured.troubles.add(String(error)));
+    measured.mostBytes = Math.max(measured.mostBytes, watch.mostBytes() - before);
+  }
+  await attacker.end(attack);
+  await bench.atRest().catch((error: unknown) => measured.troubles.add(String(error)));
+  measured.leftBytes = (await bench.memory()) - before;
+  return measured;
+}
+
+/** The services with the customer beside them. */
+interface Bench extends AsyncDisposable {
+  /** The customer's calls of one round. */
+  round(roundMs: number, beside?: () => Promise<void>): Promise<readonly HonestCall[]>;
+  /** Resolves when the gateway has no session but the customer's; a service that was killed is started again first. */
+  atRest(): Promise<void>;
+  /** Resident memory of all services after a full collection. Bytes. */
+  memory(): Promise<number>;
+  /** Resident memory as it comes; on Linux. */
+  watchMemory(): Disposable & { mostBytes(): number };
+  /** Fills as services are killed; from now on. */
+  killed(): ServiceName[];
+}
+
+async function openBench(shop: Processes): Promise<Bench> {
+  let honest = await startHonest(shop.urls.gateway, pauseMs);
+  let killed: ServiceName[] = [];
+  const down = new Set<ServiceName>();
+  const watches = new Map<ServiceName, () => void>();
+  const watch = (name: ServiceName) => {
+    const endWatch = shop.onSilent(name, heartbeatDefault, () => {
+      killed.push(name);
+      down.add(name);
+      void shop.kill(name);
+    });
+    watches.set(name, endWatch);
+  };
+  for (const name of serviceNames) watch(name);
+
+  async function startAgain(): Promise<void> {
+    for (const name of down) {
+      await shop.start(name);
+      watches.get(name)?.();
+      watch(name);
+    }
+    await shop.ready();
+    down.clear();
+    await renewHonest();
+  }
+
+  async function renewHonest(): Promise<void> {
+    await honest.close();
+    honest = await startHonest(shop.urls.gateway, pauseMs);
+  }
+
+  return {
+    async round(roundMs, beside) {
+      const mine: Honest = honest;
+      mine.begin();
+      await Promise.all([delay(roundMs), beside?.()]);
+      await mine.end();
+      return mine.calls();
+    },
+    async atRest() {
+      const endMs = performance.now() + restMsMax;
+      while (performance.now() < endMs) {
+        if (down.size > 0) await startAgain();
+        const stats = await Promise.race([shop.stats("gateway"), delay(1_000)]);
+        if (stats?.server.sessions === 1) return;
+        // A session of the customer's that was lost does not come back by itself.
+        if (stats?.server.sessions === 0) await renewHonest();
+        await delay(memoryEveryMs);
+      }
+      throw new Error(`not at rest after ${restMsMax / 1_000} s`);
+    },
+    async memory() {
+      const each = await Promise.all(serviceNames.map(shop.memory));
+      return each.reduce((sum, { resident }) => sum + resident, 0);
+    },
+    watchMemory() {
+      let most = 0;
+      const look = () => {
+        most = Math.max(most, residentBytes(shop));
+      };
+      const timer = setInterval(look, memoryEveryMs);
+      return { mostBytes: () => most, [Symbol.dispose]: () => clearInterval(timer) };
+    },
+    killed() {
+      killed = [];
+      return killed;
+    },
+    async [Symbol.asyncDispose]() {
+      for (const endWatch of watches.values()) endWatch();
+      await honest.close();
+    },
+  };
+}
+
+/** Pages are 4 KiB wherever Node runs on Linux but on some ARM servers. */
+const pageBytes = 4_096;
+
+function residentBytes(shop: Processes): number {
+  let pages = 0;
+  for (const name of serviceNames) {
+    try {
+      pages += Number(readFileSync(`/proc/${shop.pidOf(name)}/statm`, "utf8").split(" ")[1]);
+    } catch {
+      // It was killed, or this is not Linux.
+    }
+  }
+  return pages * pageBytes;
+}
+
+const columns = [
+  "times/s",
+  "alone p50",
+  "alone p99",
+  "alone worst",
+  "control p99",
+  "control worst",
+  "attacked p50",
+  "attacked p99",
+  "attacked worst",
+  "p99 ratio",
+  "failed",
+  "killed",
+  "MB at most",
+  "MB left",
+];
+const heading = [`| row | attack | ${columns.join(" | ")} |`, `|---|---|${columns.map(() => "---:|").join("")}`];
+
+function lineOf({ row, name }: MeasuredAttack, measured: Measured, seconds: number): string {
+  const { count, alone, control, attacked, killed, mostBytes, leftBytes, troubles } = measured;
+  const [before, beside, during] = [alone, control, attacked].map(summary) as [Summary, Summary, Summary];
+  const ms = [...before, ...beside.slice(1), ...during].map((value) => value.toFixed(1));
+  const failed = [...alone, ...control, ...attacked].filter(({ failure }) => failure !== undefined);
+  const cells = [
+    row,
+    name,
+    Math.round(count / seconds),
+    ...ms,
+    (during[1] / before[1]).toFixed(1),
+    failed.length,
+    killed.join(", ") || "no",
+    ...[mostBytes, leftBytes].map((bytes) => Math.round(bytes / 2 ** 20)),
+  ];
+  const notes = [...troubles, ...new Set(failed.map(({ failure = "" }) => failure.slice(0, 100)))];
+  for (const note of notes) process.stderr.write(`${row} ${name}: ${note}\n`);
+  return `| ${cells.join(" | ")} |`;
 }
 
 /** p50, p99 and the worst. Milliseconds. */
-function summary(calls: readonly HonestCall[]): [number, number, number] {
+type Summary = readonly [number, number, number];
+
+function summary(calls: readonly HonestCall[]): Summary {
   const sorted = calls.map(({ tookMs }) => tookMs).sort((a, b) => a - b);
   const at = (share: number) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0;
   return [at(0.5), at(0.99), at(1)];
 }
 
-function about(): string {
+function about(rounds: number, roundMs: number): string {
   const machine = `${cpus().length} × ${cpus()[0]?.model ?? "unknown"}, ${Math.round(totalmem() / 2 ** 30)} GiB`;
   const date = new Date().toISOString().slice(0, 10);
   return `${date}, ${machine}, ${process.platform}, Node ${process.version}; ${rounds} rounds of ${roundMs} ms; times in ms.`;
 }
 
-/** So many orders that a list is as long as one may be. @returns charlie's token. */
-async function ordersOfCharlie(url: string): Promise<string> {
+/** Makes two more accounts, and so many orders of charlie's that a list is as long as one may be. */
+async function prepare(shop: Processes): Promise<Attacked> {
+  const url = shop.urls.gateway;
   using peer = await dial(url, { framing: "flotilla.v1" });
-  const [, , login] = await peer.answer(peer.call("login", ["charlie", "password"]));
-  const { token } = login as { token: string };
+  const ask = async <R>(method: string, ...args: readonly unknown[]): Promise<R> => {
+    const [kind, , value] = await peer.answer(peer.call(method, args));
+    if (kind !== "resolve") throw new Error(`${method}: ${JSON.stringify(value)}`);
+    return value as R;
+  };
+  const logIn = async (name: string, password: string) => (await ask<{ token: string }>("login", name, password)).token;
+  const password = "correct horse battery";
+  const admin = await logIn("alice", "password");
+  for (const username of ["mallory", "trudy"]) {
+    await ask("createUser", admin, { username, password, email: `${username}@example.com` });
+  }
+  const token = await logIn("charlie", "password");
   const item = { name: "Laptop", quantity: 1, price: 999.99 };
   for (let placed = 0; placed < 1_000; placed += 50) {
-    const ids = times(50, () => []).map(() => peer.call("createOrder", [token, list(item)]));
+    const ids = Array.from({ length: 50 }, () => peer.call("createOrder", [token, list(item)]));
     for (const id of ids) await peer.answer(id);
     peer.send(...ids.map((id): Message => ["release", id, 1]));
   }
-  return token;
+  return {
+    url,
+    usersUrl: shop.urls.users,
+    token,
+    tokens: [token, await logIn("mallory", password), await logIn("trudy", password)],
+  };
 }

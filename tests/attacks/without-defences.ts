@@ -21,6 +21,12 @@ export const defences: readonly Defence[] = [
   ...defencesOfBusiness,
 ];
 
+/** Those of `only` that no row begins with, and the rows there are. */
+export function unknownRows(only: readonly string[]): { readonly unknown: readonly string[]; readonly known: string } {
+  const rows = [...new Set(defences.map(({ row }) => row))];
+  return { unknown: only.filter((word) => !rows.some((row) => row.startsWith(word))), known: rows.join(", ") };
+}
+
 /**
  * @param only rows whose ids begin with one of these; all when there is none.
  * @returns how many tests passed all the same.

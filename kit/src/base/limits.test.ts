@@ -58,6 +58,9 @@ test("capnweb's own bounds are wider than ours, so that ours answer first", () =
 
 test("a link carries the introductions of everybody who is logged in", () => {
   expect(linkLimits.outstandingCallsMax).toBeGreaterThan(limits.depositsPerPeerMax);
+  // And of those who hold as many capabilities as they may: what is refused is a call, and not the link.
+  expect(linkLimits.outstandingCallsMax).toBeGreaterThan(limits.depositsPerPeerMax + linkLimits.capabilitiesMax);
+  expect(edgeLimits.outstandingCallsMax).toBeGreaterThan(edgeLimits.capabilitiesMax);
 });
 
 test("times fit into each other", () => {

@@ -15,6 +15,12 @@ export interface Limits {
   readonly messageReferencesMax: number;
   /** Calls a peer may have started and not released: each costs us a table entry (measured 460 B and its object). */
   readonly outstandingCallsMax: number;
+  /**
+   * Capabilities that one session got as results and has not released; the call beyond it is refused, by itself. Below
+   * `outstandingCallsMax`, at which a session of any peer is ended, and at a link with room for `depositsPerPeerMax` in
+   * between: the capabilities of one client never end the session that everybody shares.
+   */
+  readonly capabilitiesMax: number;
   /** Calls of one network address that run at once, whether or not anybody still waits: releasing a call does not end it. */
   readonly runningCallsMax: number;
   /** Calls of one session that run at once before its others wait. A person's screen needs about ten. */
@@ -86,6 +92,7 @@ export const edgeLimits: Limits = {
   messageDepthMax: 64,
   messageReferencesMax: 64,
   outstandingCallsMax: 1_000,
+  capabilitiesMax: 500,
   runningCallsMax: 1_000,
   turnsPerSessionMax: 8,
   turnsPerAddressMax: 16,
@@ -122,6 +129,7 @@ export const linkLimits: Limits = {
   messageDepthMax: 64,
   messageReferencesMax: 64,
   outstandingCallsMax: 100_000,
+  capabilitiesMax: 40_000,
   runningCallsMax: 100_000,
   turnsPerSessionMax: Number.POSITIVE_INFINITY,
   turnsPerAddressMax: Number.POSITIVE_INFINITY,

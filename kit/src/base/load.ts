@@ -9,9 +9,13 @@ import type { Clock } from "./clock.ts";
  * Whether it was empty decides, and not the waits alone: a process that gets too little of its processor has long waits,
  * and no overload.
  */
-export interface QueueWatch {
+export interface QueueWatch extends Standing {
   /** Nothing waits. */
   emptied(nowMs: number): void;
+}
+
+/** Whether a queue stands, as `QueueWatch` explains it. */
+export interface Standing {
   /**
    * Something has waited for so long, of the time that it has in all.
    * @returns whether the queue stands: what has waited is to be refused.
@@ -53,10 +57,8 @@ export function makeQueueWatch(): QueueWatch {
   };
 }
 
-/** What the calls of one process wait for: what has arrived is read in turns, and what was read takes turns. */
+/** Counts the calls that a process refused for overload. */
 export interface Load {
-  /** What the edge sent and was not read yet. */
-  readonly messages: QueueWatch;
   /** A call was refused for overload. */
   refused(): void;
   readonly isOverloaded: boolean;
@@ -71,7 +73,6 @@ export function makeLoad(clock: Clock): Load {
   let shed = 0;
   let shedAtMs = Number.NEGATIVE_INFINITY;
   return {
-    messages: makeQueueWatch(),
     refused() {
       shed += 1;
       shedAtMs = clock.monotonicMs();

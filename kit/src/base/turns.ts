@@ -2,7 +2,7 @@ import type { Cancel, Clock } from "./clock.ts";
 import type { CallContext } from "./context.ts";
 import { FlotillaError } from "./errors.ts";
 import { edgeLimits, type Limits, linkLimits, overloadRetryMs, turnMsMax } from "./limits.ts";
-import { type Load, makeQueueWatch } from "./load.ts";
+import { type Load, makeQueueWatch, type Standing } from "./load.ts";
 import type { Peer } from "./peer.ts";
 
 export type TurnLimits = Pick<
@@ -26,8 +26,11 @@ export type Waiting = Pick<CallContext, "arrivedAtMs" | "deadlineAtMs">;
  * (a callback, a disk) and would only keep others out.
  */
 export interface Turns {
-  /** The turns of one more session. */
-  join(): SessionTurns;
+  /**
+   * The turns of one more session.
+   * @param unread the unread messages of its network: its calls wait there before they wait here.
+   */
+  join(unread?: Standing): SessionTurns;
   /** Whether nothing runs and nothing waits. */
   isIdle(): boolean;
 }
@@ -50,6 +53,7 @@ export interface Turn {
 }
 
 interface Member {
+  readonly unread: Standing | undefined;
   hasLeft: boolean;
   held: number;
   waiting: Place[];
@@ -69,7 +73,7 @@ interface Held extends Turn {
 /** @param load of the process; without it nothing is refused for having waited. */
 export function makeTurns(limits: TurnLimits, clock: Clock, load?: Load): Turns {
   const { runningCallsMax, turnsPerSessionMax, turnsPerAddressMax, waitingCallsMax, overloadWaitMsMax } = limits;
-  /** Of those that wait for a turn here: what stands before the calls of one address may be of its own making. */
+  /** This address's waiting calls: neither this queue nor a session's `unread` holds anything of another network. */
   const ownQueue = makeQueueWatch();
   /** Turns that were not given away, oldest first. */
   const held = new Set<Held>();
@@ -82,8 +86,8 @@ export function makeTurns(limits: TurnLimits, clock: Clock, load?: Load): Turns 
 
   return { join, isIdle: () => running === 0 && waiting === 0 };
 
-  function join(): SessionTurns {
-    const member: Member = { hasLeft: false, held: 0, waiting: [] };
+  function join(unread?: Standing): SessionTurns {
+    const member: Member = { unread, hasLeft: false, held: 0, waiting: [] };
     return { take: (call) => take(member, call), end: () => end(member) };
   }
 
@@ -91,7 +95,7 @@ export function makeTurns(limits: TurnLimits, clock: Clock, load?: Load): Turns 
     if (member.hasLeft) throw sessionEnded();
     if (running >= runningCallsMax) throw tooMany(`More than ${runningCallsMax} calls at once`);
     if (member.waiting.length === 0 && mayRun(member)) {
-      if (isTooLate(call)) throw overloaded;
+      if (isTooLate(member, call)) throw overloaded;
       return grant(member);
     }
     // However many the neighbours at its address have waiting, a session has a few places of its own.
@@ -110,14 +114,14 @@ export function makeTurns(limits: TurnLimits, clock: Clock, load?: Load): Turns 
    * What has waited too long is not begun: while there is overload after a short time, else when half of its own is over.
    * Calls of this process among themselves did not arrive, and do not wait.
    */
-  function isTooLate(call: Waiting | undefined): boolean {
+  function isTooLate({ unread }: Member, call: Waiting | undefined): boolean {
     if (!load || call?.arrivedAtMs === undefined) return false;
     const nowMs = clock.monotonicMs();
     if (waiting === 0) ownQueue.emptied(nowMs);
     const waitedMs = nowMs - call.arrivedAtMs;
     if (waitedMs <= overloadWaitMsMax) return false;
     const timeMs = call.deadlineAtMs - call.arrivedAtMs;
-    const isStanding = ownQueue.waited(waitedMs, timeMs, nowMs) || load.messages.waited(waitedMs, timeMs, nowMs);
+    const isStanding = ownQueue.waited(waitedMs, timeMs, nowMs) || unread?.waited(waitedMs, timeMs, nowMs) === true;
     const isLate = isStanding || waitedMs > timeMs * waitShareMax;
     if (isLate) load.refused();
     return isLate;
@@ -167,8 +171,9 @@ export function makeTurns(limits: TurnLimits, clock: Clock, load?: Load): Turns 
     return member.waiting.shift();
   }
 
-  function refuseLate({ waiting: places }: Member): void {
-    while (places.length > 0 && isTooLate(places[0]!.call)) {
+  function refuseLate(member: Member): void {
+    const { waiting: places } = member;
+    while (places.length > 0 && isTooLate(member, places[0]!.call)) {
       waiting -= 1;
       places.shift()!.reject(overloaded);
     }
@@ -176,7 +181,7 @@ export function makeTurns(limits: TurnLimits, clock: Clock, load?: Load): Turns 
 
   /** While there is overload nobody waits for their session's turn to hear that they are refused. */
   function refuseAllLate(): void {
-    if (!load || !(ownQueue.isStanding || load.messages.isStanding)) return;
+    if (!load || !(ownQueue.isStanding || queue.some(({ unread }) => unread?.isStanding))) return;
     const nowMs = clock.monotonicMs();
     if (nowMs - sweptAtMs < sweepMs) return;
     sweptAtMs = nowMs;

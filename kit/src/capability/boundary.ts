@@ -3,6 +3,7 @@ import { alarmsOf } from "../base/alarms.ts";
 import { systemClock } from "../base/clock.ts";
 import { type CallContext, currentContext, withContext } from "../base/context.ts";
 import { FlotillaError, toFlotillaError } from "../base/errors.ts";
+import { holdingsOf } from "../base/holdings.ts";
 import { type OnAnswered, observerOf } from "../base/observer.ts";
 import { type Turn, turnsOf } from "../base/turns.ts";
 import { admit, assertHolds, unchecked } from "./conditions.ts";
@@ -69,6 +70,7 @@ function makeClass(contract: Contract<RpcTarget>): BoundaryClass {
     [Symbol.dispose](): void {
       if (this.#isReleased) return;
       this.#isReleased = true;
+      this.#env.onReleased?.();
       quietly(() => letGo(this.#implementation), this.#env);
     }
   }
@@ -221,7 +223,17 @@ function leave({ contract, name, method, env }: Invocation, result: unknown): un
   if (result === null || (typeof result !== "object" && typeof result !== "function")) {
     throw new TypeError(`${where} returned no capability`);
   }
-  return expose(method.returns, result as Implementation<RpcTarget>, env);
+  return expose(method.returns, result as Implementation<RpcTarget>, { ...env, onReleased: takePlace(result, env) });
+}
+
+/** A result for which the session has no place is disposed, as one that came too late. */
+function takePlace(result: unknown, env: Env): (() => void) | undefined {
+  try {
+    return holdingsOf(env.peer)?.take();
+  } catch (refusal) {
+    disposeUnheld(result, env);
+    throw refusal;
+  }
 }
 
 function receiveArguments({ method, args, env }: Invocation, borrowed: Disposable[]): unknown[] {

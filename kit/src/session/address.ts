@@ -5,6 +5,7 @@ import type { Limits } from "../base/limits.ts";
 import type { Load } from "../base/load.ts";
 import { makeTokenBucket, type TokenBucket } from "../base/token-bucket.ts";
 import { makeTurns, type SessionTurns, type Turns } from "../base/turns.ts";
+import { makePaces, type Pace } from "../transport/pace.ts";
 import { makeNetworkTable, networkOf } from "./networks.ts";
 import type { AddressOf } from "./proxies.ts";
 
@@ -24,6 +25,8 @@ export interface Place {
   readonly network: string;
   /** Shared fairly with the other sessions of the address. */
   readonly turns: SessionTurns;
+  /** Of all sessions and batches of the widest network that the address is in. */
+  readonly pace: Pace | undefined;
   /** Gives the place back, and drops what waits for a turn. Idempotent. */
   leave(): void;
 }
@@ -33,6 +36,7 @@ interface Sessions {
   count: number;
   readonly begun: TokenBucket;
   readonly turns: Turns;
+  readonly pace: Pace | undefined;
 }
 
 export interface AddressBudgetOptions {
@@ -44,6 +48,7 @@ export interface AddressBudgetOptions {
 }
 
 export function makeAddressBudget({ limits, clock, addressOf, load }: AddressBudgetOptions): AddressBudget {
+  const paces = makePaces(limits.messagesPerTurnMax, clock);
   const table = makeNetworkTable<Sessions>({
     clock,
     limits,
@@ -56,6 +61,7 @@ export function makeAddressBudget({ limits, clock, addressOf, load }: AddressBud
         burst: limits.sessionsBurstMax * times,
       }),
       turns: makeTurns(limits, clock, load),
+      pace: paces?.join(),
     }),
     // SECURITY: what still runs for an address counts though all its sessions are gone; it would begin anew by leaving.
     isIdle: ({ count, turns }) => count === 0 && turns.isIdle(),
@@ -74,7 +80,9 @@ export function makeAddressBudget({ limits, clock, addressOf, load }: AddressBud
         network.begun.take(nowMs);
         network.count += 1;
       }
-      const turns = networks[0].turns.join();
+      // Of the widest network: the owner of a /48 would otherwise have 65,536 addresses that take turns.
+      const { pace } = networks.at(-1)!;
+      const turns = networks[0].turns.join(pace?.unread);
       let isIn = true;
       const leave = () => {
         if (!isIn) return;
@@ -82,7 +90,7 @@ export function makeAddressBudget({ limits, clock, addressOf, load }: AddressBud
         for (const network of networks) network.count -= 1;
         turns.end();
       };
-      return { network: networkOf(address), turns, leave };
+      return { network: networkOf(address), turns, pace, leave };
     },
     get size() {
       return table.size;

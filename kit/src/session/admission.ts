@@ -3,13 +3,14 @@ import type { RpcTarget } from "capnweb";
 import type { Clock } from "../base/clock.ts";
 import { FlotillaError } from "../base/errors.ts";
 import { edgeLimits, type Limits, linkLimits } from "../base/limits.ts";
+import { makeHoldings, setHoldings } from "../base/holdings.ts";
 import type { Load } from "../base/load.ts";
 import { type OnAnswered, observeCalls } from "../base/observer.ts";
 import { type AnonymousPeer, type Peer, peerName } from "../base/peer.ts";
 import { makeTokenBucket, type TokenBucket } from "../base/token-bucket.ts";
 import { setTurns } from "../base/turns.ts";
 import type { CallerPolicy } from "../transport/envelope.ts";
-import { makePace, type Pace } from "../transport/pace.ts";
+import type { Pace } from "../transport/pace.ts";
 import { makeAddressBudget } from "./address.ts";
 import { type AcceptedHello, type HelloGuard, helloHeader, makeHelloGuard, type Self } from "./hello.ts";
 import { makeNetworkTable } from "./networks.ts";
@@ -38,7 +39,7 @@ export interface Admitted {
   readonly hello?: AcceptedHello;
   readonly limits: Limits;
   readonly callers: CallerPolicy;
-  /** That of all sessions of its class. */
+  /** Its network address's. */
   readonly pace: Pace | undefined;
   /** Gives back the place among the sessions of its address. Idempotent. */
   leave(): void;
@@ -73,8 +74,6 @@ export function makeAdmission(options: AdmissionOptions): Admission {
   });
   const edgeAddresses = makeAddressBudget({ limits: edge, clock, addressOf, load });
   const linkAddresses = makeAddressBudget({ limits: link, clock, addressOf, load });
-  const edgePace = makePace(edge.messagesPerTurnMax, () => load.messages.emptied(clock.monotonicMs()));
-  const linkPace = makePace(link.messagesPerTurnMax);
   const observe = (peer: Peer) => onAnswered && observeCalls(peer, onAnswered);
   const isListedOrigin = (origin: string | undefined): origin is string =>
     origin !== undefined && origins.includes(origin);
@@ -88,23 +87,25 @@ export function makeAdmission(options: AdmissionOptions): Admission {
       }
       const header = request.headers[helloHeader];
       if (typeof header !== "string" || !helloGuard) {
-        const { network, turns, leave } = edgeAddresses.enter(request);
+        const { network, turns, pace, leave } = edgeAddresses.enter(request);
         const peer: AnonymousPeer = { kind: "anonymous", network, isBatch };
         setTurns(peer, turns);
+        setHoldings(peer, makeHoldings(edge.capabilitiesMax));
         observe(peer);
-        return { peer, limits: edge, callers: { keepCallers: false, peerName: undefined }, pace: edgePace, leave };
+        return { peer, limits: edge, callers: { keepCallers: false, peerName: undefined }, pace, leave };
       }
       const hello = acceptHello(helloGuard, header, request);
       const { peer } = hello;
-      const { turns, leave } = linkAddresses.enter(request);
+      const { turns, pace, leave } = linkAddresses.enter(request);
       setTurns(peer, turns);
+      setHoldings(peer, makeHoldings(link.capabilitiesMax));
       observe(peer);
       return {
         peer,
         hello,
         limits: link,
         callers: { keepCallers: true, peerName: peerName(peer) },
-        pace: linkPace,
+        pace,
         leave,
       };
     },

@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { WebSocket } from "ws";
 import { edgeLimits } from "../base/limits.ts";
 import type { Peer } from "../base/peer.ts";
-import { makeDesk } from "../testing/desk.ts";
+import { type Desk, makeDesk } from "../testing/desk.ts";
 import { ask } from "../testing/http.ts";
 import { makeRig, type Rig } from "../testing/rig.ts";
 import { until } from "../testing/until.ts";
@@ -125,6 +125,30 @@ describe("a session", () => {
     expect((await silentClosed)[0]).toBe(1001);
     expect(speaking.readyState).toBe(WebSocket.OPEN);
     expect(stats().sessions).toBe(1);
+  });
+
+  test("that holds as many capabilities as it may is refused one more, by itself, until it releases one", async () => {
+    await using rig = makeRig();
+    const desk = makeDesk();
+    const { url } = await rig.serve({ main: desk.mainFor, edge: { ...edgeLimits, capabilitiesMax: 3 } });
+    const { main } = rig.connect<Desk>({ url });
+    const tickets = await Promise.all([1, 2, 3].map((number) => main.take(number)));
+    const refused = Promise.resolve(main.take(4));
+    await expect(refused).rejects.toMatchObject({
+      code: "resource_exhausted",
+      reason: "capability_limit",
+      message: "A session holds at most 3 capabilities; release some first",
+    });
+    // What it was refused is not kept for it either: this is itself, and three tickets.
+    expect(desk.live()).toBe(4);
+    await expect(main.add(1, 2)).resolves.toBe(3);
+    await expect(tickets[2]!.getNumber()).resolves.toBe(3);
+    using neighbour = await rig.connect<Desk>({ url }).main.take(5);
+    await expect(neighbour.getNumber()).resolves.toBe(5);
+    tickets.pop()![Symbol.dispose]();
+    using again = await main.take(4);
+    await expect(again.getNumber()).resolves.toBe(4);
+    for (const ticket of tickets) ticket[Symbol.dispose]();
   });
 
   test("that floods is ended, and its neighbour is not", async () => {

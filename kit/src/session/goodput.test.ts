@@ -40,7 +40,6 @@ async function offer(factor: number, seconds: number, isThrottled: boolean): Pro
   let arrived = 0;
 
   for (; nowMs < seconds * 1_000; nowMs += 1) {
-    load.messages.emptied(nowMs);
     for (const run of due.get(nowMs) ?? []) run();
     due.delete(nowMs);
     for (; arrived < nowMs * capacity * factor; arrived += 1) await call(clients[arrived % clientCount]!, nowMs);

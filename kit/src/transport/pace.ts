@@ -1,44 +1,93 @@
-/** Keeps one peer's flood of messages from holding the event loop: after so many, everybody's sockets are read first. */
+import type { Clock } from "../base/clock.ts";
+import { makeQueueWatch, type Standing } from "../base/load.ts";
+
+/**
+ * Keeps a flood of messages from holding the event loop: after `perTurn` messages all sockets are read first. Network
+ * addresses take turns, so an address with many sessions, or much unread, delays itself.
+ */
+export interface Paces {
+  /** The pace of one more network address. */
+  join(): Pace;
+}
+
+/** Shared by the sessions of one network address. */
 export interface Pace {
   /**
    * Undefined when the next message may be read now; otherwise a promise that resolves in a later turn of the event loop.
-   * Readers that wait go on one after the other, each with one message.
+   * The waiting readers of an address go on one after the other, each with one message.
    */
   next(): Promise<void> | undefined;
+  /** A session has unread messages, after it had none. */
+  filled(): void;
+  /** It has read or dropped them all. */
+  emptied(): void;
+  /** The unread messages of this address alone: a backlog that others made is no reason to refuse its calls. */
+  readonly unread: Standing;
 }
 
-/**
- * @param perTurn messages of all sessions that share it. Undefined, no pace, when that is without bound.
- * @param onEmpty hears that nobody waits, at most once in a turn of the event loop.
- */
-export function makePace(perTurn: number, onEmpty?: () => void): Pace | undefined {
+type Reader = () => void;
+
+/** @param perTurn messages of all sessions together. @returns undefined, no pace, when `perTurn` is infinite. */
+export function makePaces(perTurn: number, clock: Clock): Paces | undefined {
   if (!Number.isFinite(perTurn)) return undefined;
   let left = perTurn;
-  let waiting: (() => void)[] = [];
+  /** The waiting readers of each address that has some; the first address is next. */
+  let queue: Reader[][] = [];
   let isCounting = false;
 
-  return {
-    next() {
-      countTurn();
-      if (left > 0 && waiting.length === 0) {
-        left -= 1;
-        return undefined;
-      }
-      return new Promise((resolve) => waiting.push(resolve));
-    },
-  };
+  return { join };
+
+  function join(): Pace {
+    const readers: Reader[] = [];
+    const watch = makeQueueWatch();
+    let filledSessions = 0;
+    return {
+      next() {
+        countTurn();
+        if (left > 0 && queue.length === 0) {
+          left -= 1;
+          return undefined;
+        }
+        if (readers.length === 0) queue.push(readers);
+        return new Promise((resolve) => readers.push(resolve));
+      },
+      filled() {
+        if (filledSessions === 0) watch.emptied(clock.monotonicMs());
+        filledSessions += 1;
+      },
+      emptied() {
+        filledSessions -= 1;
+        if (filledSessions === 0) watch.emptied(clock.monotonicMs());
+      },
+      unread: {
+        waited: (ms, timeMs, nowMs) => filledSessions > 0 && watch.waited(ms, timeMs, nowMs),
+        get isStanding() {
+          return watch.isStanding;
+        },
+      },
+    };
+  }
 
   function countTurn(): void {
     if (isCounting) return;
     isCounting = true;
-    if (waiting.length === 0) onEmpty?.();
     setImmediate(() => {
       isCounting = false;
-      const next = waiting.slice(0, perTurn);
-      waiting = waiting.slice(perTurn);
+      const next = takeTurns();
       left = perTurn - next.length;
-      if (waiting.length > 0) countTurn();
+      if (queue.length > 0) countTurn();
       for (const resolve of next) resolve();
     });
+  }
+
+  /** One reader of each address in turn, until `perTurn` have been taken or none waits. */
+  function takeTurns(): Reader[] {
+    const next: Reader[] = [];
+    while (queue.length > 0 && next.length < perTurn) {
+      const round = queue.splice(0, perTurn - next.length);
+      for (const readers of round) next.push(readers.shift()!);
+      queue = queue.concat(round.filter((readers) => readers.length > 0));
+    }
+    return next;
   }
 }

@@ -1,9 +1,11 @@
 import { describe, expect, test } from "vitest";
+import { systemClock } from "../base/clock.ts";
 import { currentContext, withContext } from "../base/context.ts";
 import { edgeLimits } from "../base/limits.ts";
 import { describeTransport, makeRig } from "./fixtures/conformance.ts";
 import { memoryWire, stockWire, webSocketWire } from "./fixtures/wires.ts";
 import { makeMemoryLink } from "./memory.ts";
+import { makePaces } from "./pace.ts";
 import { makeTransport } from "./transport.ts";
 
 const wires = [
@@ -37,7 +39,7 @@ test("what has arrived when the channel closes, and was not begun, is not begun 
   const transport = makeTransport(right, {
     limits: edgeLimits,
     callers: { keepCallers: false, peerName: undefined },
-    pace: { next: () => new Promise((resolve) => turns.push(resolve)) },
+    pace: { ...makePaces(1, systemClock)!.join(), next: () => new Promise((resolve) => turns.push(resolve)) },
   });
   const call = '["push",["pipeline",0,["note"],[1]]]';
   const first = transport.receive();

@@ -134,7 +134,8 @@ export function makeTransport(channel: Channel, options: TransportOptions): Tran
     switch (operation) {
       case "push": {
         // A call without a context (a stock peer) gets a fresh one here, so that no call runs without trace and deadline.
-        const own = context ?? options.callContext ?? freshContext();
+        const via = { ...options.callers, via: [], clock };
+        const own = context ?? options.callContext ?? receivedContext(newTraceId(), deadlineMsDefault, via);
         contexts.set(budget.nextCallId - 1, own);
         return carryContext(message, own);
       }
@@ -156,22 +157,21 @@ export function makeTransport(channel: Channel, options: TransportOptions): Tran
     }
   }
 
-  function freshContext(): CallContext {
-    return receivedContext(newTraceId(), deadlineMsDefault, { ...options.callers, via: [], clock });
-  }
-
   function deliver(message: unknown): void {
     if (waiting) {
       const { resolve } = waiting;
       waiting = undefined;
       resolve(message);
-    } else received.push(message);
+    } else if (!failure) {
+      if (received.length === 0) options.pace?.filled();
+      received.push(message);
+    }
   }
 
   function receive(): Promise<unknown> {
     // capnweb calls this right after it dispatched a message: what that message set must not reach the next.
     if (currentContext()) enterContext(undefined);
-    const pause = read < received.length ? options.pace?.next() : undefined;
+    const pause = read < received.length && options.pace?.next();
     return pause ? pause.then(nextMessage) : nextMessage();
   }
 
@@ -189,6 +189,7 @@ export function makeTransport(channel: Channel, options: TransportOptions): Tran
   }
 
   function clearRead(): void {
+    if (received.length > 0) options.pace?.emptied();
     received = [];
     read = 0;
     for (const tell of onAllRead.splice(0)) tell();
@@ -222,10 +223,8 @@ export function makeTransport(channel: Channel, options: TransportOptions): Tran
       unsentContext = context;
     }
     append(text);
-    if (!flushing) {
-      flushing = true;
-      afterTurn(flush);
-    }
+    if (!flushing) afterTurn(flush);
+    flushing = true;
     return text.length;
   }
 

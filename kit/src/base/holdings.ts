@@ -1,0 +1,43 @@
+import { FlotillaError } from "./errors.ts";
+import type { Peer } from "./peer.ts";
+
+/** `reason` of calls that would have answered with one capability too many. */
+export const capabilityLimitReason = "capability_limit";
+
+/** The capabilities that one session got as results and has not released. */
+export interface Holdings {
+  /**
+   * @returns gives the place back, once.
+   * @throws FlotillaError `resource_exhausted`, reason `capability_limit`: this call fails, the session and what it holds
+   *   live on.
+   */
+  take(): () => void;
+}
+
+export function makeHoldings(capabilitiesMax: number): Holdings {
+  let held = 0;
+  return {
+    take() {
+      if (held >= capabilitiesMax) {
+        const message = `A session holds at most ${capabilitiesMax} capabilities; release some first`;
+        throw new FlotillaError("resource_exhausted", message, { reason: capabilityLimitReason });
+      }
+      held += 1;
+      return () => {
+        held -= 1;
+      };
+    },
+  };
+}
+
+const holdingsByPeer = new WeakMap<Peer, Holdings>();
+
+/** From now on the capabilities that `peer`, which is that of one session, gets as results are counted. */
+export function setHoldings(peer: Peer, holdings: Holdings): void {
+  holdingsByPeer.set(peer, holdings);
+}
+
+/** Undefined for a peer that came by no listener, such as a test or code of this process: it has no bound. */
+export function holdingsOf(peer: Peer): Holdings | undefined {
+  return holdingsByPeer.get(peer);
+}
