@@ -256,6 +256,7 @@ function connectionOver<T extends RpcTarget>(current: () => TestLink, onUse?: ()
     at: (instance) => (instance === current().instance ? link : undefined),
     isAnonymous: false,
     isOpen: true,
+    away: undefined,
     isLeaving: false,
     stats: () => current().near.stats(),
     withheld: 0,

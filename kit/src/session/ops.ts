@@ -1,14 +1,14 @@
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import { answer, answerJson, listen, pathOf } from "./http.ts";
+import { answer, answerJson, answerUnserved, listen, pathOf } from "./http.ts";
 
 /** What `serveOps` takes. */
 export interface OpsOptions {
   /** Loopback by default: this is for those who run the service, not for those who call it. */
   readonly host?: string;
   readonly port: number;
-  /** Each part of readiness by its name. */
-  checks(): Readonly<Record<string, boolean>>;
+  /** Each part of readiness by its name: whether it is ready, or in place of false why not. */
+  checks(): Readonly<Record<string, boolean | string>>;
   /** What `/healthz` says beside that it answers: version, commit, uptime. */
   about?(): Readonly<Record<string, unknown>>;
   /** The text of `/metrics`. */
@@ -31,18 +31,25 @@ export async function serveOps(options: OpsOptions): Promise<OpsServer> {
   const { host = "127.0.0.1" } = options;
   const http = createServer({ headersTimeout: 5_000, requestTimeout: 5_000 }, (request, response) => {
     const path = pathOf(request);
-    if (request.method !== "GET") answerJson(response, 405, { code: "unimplemented", message: "Not with this method" });
+    if (request.method !== "GET") answerUnserved(response, true);
     else if (path === "/metrics") {
       options.metrics().then(
         (text) => answer(response, text, { status: 200, type: options.metricsType }),
         () => answerJson(response, 500, { code: "internal", message: "The metrics cannot be read" }),
       );
     } else if (path === "/readyz") {
-      const checks = options.checks();
+      const all = Object.entries(options.checks());
+      const checks = Object.fromEntries(all.map(([name, check]) => [name, check === true]));
+      const reasons = Object.fromEntries(all.filter(([, check]) => typeof check === "string"));
       const isReady = Object.values(checks).every(Boolean);
-      answerJson(response, isReady ? 200 : 503, { status: isReady ? "ready" : "not ready", checks });
+      const status = isReady ? "ready" : "not ready";
+      answerJson(response, isReady ? 200 : 503, {
+        status,
+        checks,
+        ...(Object.keys(reasons).length > 0 && { reasons }),
+      });
     } else if (path === "/healthz") answerJson(response, 200, { status: "ok", ...options.about?.() });
-    else answerJson(response, 404, { code: "not_found", message: "No such path" });
+    else answerUnserved(response, false);
   });
   await listen(http, options.port, host);
   const { port } = http.address() as AddressInfo;
