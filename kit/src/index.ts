@@ -62,6 +62,7 @@ export {
 export type { InstanceReport } from "./session/members.ts";
 export { type KeysCommand, runKeys } from "./session/keys.ts";
 export { isAddressRange } from "./session/proxies.ts";
+export { originOf } from "./session/origins.ts";
 export { type OpsOptions, type OpsServer, serveOps } from "./session/ops.ts";
 export type { Connection } from "./session/reconnect.ts";
 export { type ServeOptions, type Server, serve } from "./session/serve.ts";

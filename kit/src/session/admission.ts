@@ -1,7 +1,7 @@
 import type { IncomingMessage } from "node:http";
 import type { RpcTarget } from "capnweb";
 import type { Clock } from "../base/clock.ts";
-import { FlotillaError } from "../base/errors.ts";
+import { FlotillaError, withoutStack } from "../base/errors.ts";
 import { edgeLimits, type Limits, linkLimits } from "../base/limits.ts";
 import type { Load } from "../base/load.ts";
 import { type OnAnswered, observeCalls } from "../base/observer.ts";
@@ -11,6 +11,7 @@ import type { CallerPolicy } from "../transport/envelope.ts";
 import { makePace, type Pace } from "../transport/pace.ts";
 import { makeAddressBudget } from "./address.ts";
 import { type AcceptedHello, helloHeader, makeHelloGuard, type Self } from "./hello.ts";
+import { originOf, shownOrigin } from "./origins.ts";
 import { makeAddressOf } from "./proxies.ts";
 
 export interface AdmissionOptions {
@@ -59,7 +60,7 @@ export interface Admission {
 }
 
 export function makeAdmission(options: AdmissionOptions): Admission {
-  const { self, clock, load, onAnswered, origins = [], edge = edgeLimits, link = linkLimits } = options;
+  const { self, clock, load, onAnswered, edge = edgeLimits, link = linkLimits } = options;
   const helloGuard = self && makeHelloGuard(self);
   const addressOf = makeAddressOf(options.trustedProxies);
   const edgeAddresses = makeAddressBudget({ limits: edge, clock, addressOf, load });
@@ -67,15 +68,16 @@ export function makeAdmission(options: AdmissionOptions): Admission {
   const edgePace = makePace(edge.messagesPerTurnMax, () => load.messages.emptied(clock.monotonicMs()));
   const linkPace = makePace(link.messagesPerTurnMax);
   const observe = (peer: Peer) => onAnswered && observeCalls(peer, onAnswered);
-  const isListedOrigin = (origin: string | undefined): origin is string =>
-    origin !== undefined && origins.includes(origin);
+  const origins: ReadonlySet<string | undefined> = new Set(options.origins?.map(originOf));
+  const isListedOrigin = (origin: string | undefined): origin is string => origins.has(origin);
 
   return {
     isListedOrigin,
     admit(request, { isBatch }) {
       const { origin } = request.headers;
       if (origin !== undefined && !isListedOrigin(origin)) {
-        throw new FlotillaError("permission_denied", "Not from this web page", { reason: "origin_refused" });
+        const detail = { reason: "origin_refused", cause: withoutStack(() => new Error(shownOrigin(origin))) };
+        throw new FlotillaError("permission_denied", "Not from this web page", detail);
       }
       const header = request.headers[helloHeader];
       if (typeof header !== "string" || !helloGuard) {

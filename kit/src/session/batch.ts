@@ -9,6 +9,7 @@ import type { Channel, ChannelEvents } from "../transport/channel.ts";
 import { checkMessage, makePeerBudget, violation } from "../transport/check.ts";
 import { type CallerPolicy, parseTraceparent, receivedContext } from "../transport/envelope.ts";
 import type { Pace } from "../transport/pace.ts";
+import { assertNotEncoded } from "./encodings.ts";
 import type { OnHiddenError } from "./redact.ts";
 import { openSession } from "./session.ts";
 
@@ -153,9 +154,10 @@ export function contextOfRequest(request: IncomingMessage, callers: CallerPolicy
  * The request's body as text.
  * @param stop aborted, with a FlotillaError, when nothing more is to be read: who still sends is told.
  * @throws FlotillaError `resource_exhausted`, reason `body_too_large`, above `batchBytesMax`; `unavailable` when the
- *   client went away; the reason of `stop`.
+ *   client went away; `invalid_argument` when it is compressed; the reason of `stop`.
  */
 export async function readBody(request: IncomingMessage, stop: AbortSignal): Promise<string> {
+  assertNotEncoded(request);
   const stopped = Promise.withResolvers<never>();
   const onStop = () => stopped.reject(stop.reason as FlotillaError);
   stop.addEventListener("abort", onStop, { once: true });
