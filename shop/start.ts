@@ -1,9 +1,9 @@
 // `npm start`: the whole system in one terminal.
+import { outliveReaders } from "./service/standard-output.ts";
 import { patientOutput } from "./supervisor/patient-output.ts";
 import { run } from "./supervisor/run.ts";
 
-// Whoever read our output may have gone (`npm start | head`); the system runs on.
-for (const output of [process.stdout, process.stderr]) output.on("error", () => undefined);
+outliveReaders();
 
 process.exitCode = await run({
   args: process.argv.slice(2),

@@ -2,11 +2,14 @@
 import { join } from "node:path";
 import { runKeys } from "@flotilla/kit";
 import { readPlacement } from "../service/placement.ts";
+import { reportLostOutput } from "../service/standard-output.ts";
 
+reportLostOutput();
 const { dataDir } = readPlacement(process.env);
-process.exitCode = runKeys({
+const exitCode = runKeys({
   directory: join(dataDir, "keys"),
   args: process.argv.slice(2),
   out: (text) => process.stdout.write(`${text}\n`),
   err: (text) => process.stderr.write(`${text}\n`),
 });
+process.exitCode ||= exitCode;

@@ -1,4 +1,4 @@
-import { isAddressRange } from "@flotilla/kit";
+import { isAddressRange, originOf } from "@flotilla/kit";
 import { opsPortVariable, type Placement, type ServiceName } from "../topology.ts";
 import { type Environment, readPlacement } from "./placement.ts";
 import { type Places, type RegistrationSettings, readPlaces, readRegistration } from "./places.ts";
@@ -72,10 +72,13 @@ function readOpsPort(name: ServiceName, env: Environment, problems: string[]): n
 }
 
 function readOrigins(text: string, problems: string[]): string[] {
-  return listOf(text).filter((origin) => {
-    if (URL.canParse(origin) && new URL(origin).origin === origin) return true;
-    problems.push(`FLOTILLA_ORIGINS: expected origins such as https://shop.example, got ${JSON.stringify(origin)}`);
-    return false;
+  return listOf(text).flatMap((entry) => {
+    try {
+      return [originOf(entry)];
+    } catch (error) {
+      problems.push(`FLOTILLA_ORIGINS: ${(error as Error).message}`);
+      return [];
+    }
   });
 }
 
