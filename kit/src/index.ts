@@ -6,6 +6,7 @@ export { newIdempotencyKey } from "./base/ids.ts";
 export { edgeLimits, type Limits, linkLimits } from "./base/limits.ts";
 export type { AnsweredCall, OnAnswered } from "./base/observer.ts";
 export { type AnonymousPeer, anonymous, type Peer, type ServicePeer } from "./base/peer.ts";
+export { decodeText } from "./base/text.ts";
 export { type Attenuation, attenuate } from "./capability/attenuate.ts";
 export { type ExposeOptions, expose } from "./capability/boundary.ts";
 export {

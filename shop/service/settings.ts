@@ -33,6 +33,10 @@ type LogLevel = (typeof logLevels)[number];
 /** Throws one `StartError` that lists everything that is wrong. */
 export function readSettings(name: ServiceName, env: Environment): Settings {
   const problems: string[] = [];
+  // Node has put U+FFFD in the place of what it could not decode, such as a password in Latin-1.
+  for (const [variable, text] of Object.entries(env)) {
+    if (variable.startsWith("FLOTILLA_") && text?.includes("\uFFFD")) problems.push(`${variable} is not valid UTF-8`);
+  }
   const placement = attempt(() => readPlacement(env), problems);
   const logLevel = readLogLevel(env.FLOTILLA_LOG_LEVEL || "info", problems);
   const opsPort = readOpsPort(name, env, problems);

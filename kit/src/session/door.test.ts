@@ -109,6 +109,18 @@ describe("a body that is encoded", () => {
   );
 });
 
+test("a frame that is not UTF-8 ends its session before anything of it is read", async () => {
+  await using rig = makeRig();
+  const desk = makeDesk();
+  const { url } = await rig.serve({ main: desk.mainFor });
+  const socket = new WebSocket(`${url.replace("http", "ws")}/rpc`);
+  await new Promise<void>((resolve, reject) => socket.once("open", resolve).once("error", reject));
+  const closed = new Promise<number>((resolve) => socket.once("close", resolve));
+  socket.send(Buffer.from('["push",["pipeline",0,["note"],["\u00e4"]]]', "latin1"), { binary: false });
+  expect(await closed).toBe(1007);
+  expect(desk.calls).toEqual([]);
+});
+
 describe("the origins that a service lists", () => {
   test("match however they are spelt, those of apps too", async () => {
     await using rig = makeRig();

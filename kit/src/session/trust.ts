@@ -1,8 +1,9 @@
 import { createPublicKey, type KeyObject } from "node:crypto";
 import { closeSync, fsyncSync, openSync, readFileSync, statSync, writeSync } from "node:fs";
 import { join } from "node:path";
-import { FlotillaError } from "../base/errors.ts";
+import { FlotillaError, hasCode } from "../base/errors.ts";
 import { isServiceName } from "../base/ids.ts";
+import { decodeText } from "../base/text.ts";
 
 /** Says by a line for each key whose it is, and by another that it is not to be trusted any more. */
 export const trustFileName = "trusted-keys";
@@ -32,7 +33,7 @@ const format = /^(trust|revoke) (\S+) ([\w-]{43})(?: (.*))?$/;
  */
 export function readTrust(directory: string): TrustLine[] {
   const file = join(directory, trustFileName);
-  const text = readText(file);
+  const text = readTrustText(file);
   if (text === undefined) return [];
   if (hasModes && (statSync(file).mode & othersWrite) !== 0) {
     throw refusal(`${file} can be written by other users: make it mode 0644`);
@@ -80,10 +81,18 @@ export function keyOf(word: KeyWord): KeyObject {
   return createPublicKey({ key: { kty: "OKP", crv: "Ed25519", x: word }, format: "jwk" });
 }
 
-/** Undefined when there is no such file. */
+function readTrustText(file: string): string | undefined {
+  try {
+    return readText(file);
+  } catch (error) {
+    throw hasCode(error, "invalid_argument") ? refusal((error as Error).message) : error;
+  }
+}
+
+/** Undefined when there is no such file. @throws FlotillaError `invalid_argument` when it is not UTF-8. */
 export function readText(file: string): string | undefined {
   try {
-    return readFileSync(file, "utf8");
+    return decodeText(readFileSync(file), file);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
     throw error;
