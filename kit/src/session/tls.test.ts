@@ -6,7 +6,7 @@ import type { FlotillaError } from "../base/errors.ts";
 import { type Desk, makeDesk } from "../testing/desk.ts";
 import { makeRig, type Rig } from "../testing/rig.ts";
 import { until } from "../testing/until.ts";
-import { type Certificate, makeCertificate, trust } from "./fixtures/certificate.ts";
+import { type Certificate, makeCertificate, trust } from "../../../tests/certificate.ts";
 
 const hourMs = 3_600_000;
 
