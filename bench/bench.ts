@@ -18,7 +18,8 @@ try {
   say(`${(error as Error).message}\n\n${usage}`);
   process.exit(2);
 }
-if (command.report) writeReport(readResults(command.report));
+if (command.help) process.stdout.write(`${usage}\n`);
+else if (command.report) writeReport(readResults(command.report));
 else await measureAll(command);
 
 async function measureAll({ options, out, profileTo }: Command): Promise<void> {

@@ -5,9 +5,18 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { numberFrom, readCommandLine, UsageError } from "../tests/options.ts";
 import { copyRepository } from "../tests/repository-copy.ts";
 
-const rounds = Number(process.argv[2] ?? 9);
+const rounds = readCommandLine({
+  usage: "npm run bench:guard -- [ROUNDS]   measurements of each (default: 9)",
+  options: {},
+  takesWords: true,
+  read(_, [rounds = "9", ...more]) {
+    if (more.length > 0) throw new UsageError("It takes a number of rounds, and nothing else");
+    return numberFrom(1, "ROUNDS", rounds);
+  },
+});
 const root = fileURLToPath(new URL("..", import.meta.url));
 const copy = mkdtempSync(join(tmpdir(), "flotilla-unguarded-"));
 const guarded: number[] = [];

@@ -1,6 +1,7 @@
 // `npx node bench/hot.ts FILE.cpuprofile [N]`: the N functions in which a process spent most of its own time, and how much of
 // the time that it was not idle they are. For what `npm run bench -- --profile DIR` writes.
 import { readFileSync } from "node:fs";
+import { numberFrom, readCommandLine, UsageError } from "../tests/options.ts";
 
 interface Profile {
   readonly nodes: readonly {
@@ -12,8 +13,16 @@ interface Profile {
   readonly timeDeltas: readonly number[];
 }
 
-const [file = "", shown = "25"] = process.argv.slice(2);
-const { nodes, samples, timeDeltas } = JSON.parse(readFileSync(file, "utf8")) as Profile;
+const { profile, shown } = readCommandLine({
+  usage: "node bench/hot.ts FILE.cpuprofile [N]   the N functions (default: 25) that took most time",
+  options: {},
+  takesWords: true,
+  read(_, [file, shown = "25", ...more]) {
+    if (file === undefined || more.length > 0) throw new UsageError("It takes a file, and how many functions to show");
+    return { profile: profileIn(file), shown: numberFrom(1, "N", shown) };
+  },
+});
+const { nodes, samples, timeDeltas } = profile;
 const places = new Map(nodes.map(({ id, callFrame }) => [id, placeOf(callFrame)]));
 const times = new Map<string, number>();
 for (const [n, id] of samples.entries()) {
@@ -24,8 +33,16 @@ times.delete("(idle)");
 times.delete("(root)");
 const busy = [...times.values()].reduce((sum, it) => sum + it, 0);
 process.stdout.write(`${(busy / 1e6).toFixed(2)} s busy\n`);
-for (const [place, time] of [...times].sort((a, b) => b[1] - a[1]).slice(0, Number(shown))) {
+for (const [place, time] of [...times].sort((a, b) => b[1] - a[1]).slice(0, shown)) {
   process.stdout.write(`${((time / busy) * 100).toFixed(1).padStart(5)} % ${place}\n`);
+}
+
+function profileIn(file: string): Profile {
+  try {
+    return JSON.parse(readFileSync(file, "utf8")) as Profile;
+  } catch (error) {
+    throw new UsageError(`${file} is not a CPU profile: ${(error as Error).message}`);
+  }
 }
 
 function placeOf({ functionName, url, lineNumber }: Profile["nodes"][number]["callFrame"]): string {

@@ -1,5 +1,5 @@
 // `npm run bench:micro`: what each mechanism takes of an order, printed and written into docs/performance.md.
-import { parseArgs } from "node:util";
+import { readCommandLine } from "../tests/options.ts";
 import { measureMechanisms } from "./mechanisms.ts";
 import { writePart } from "./report.ts";
 import { median, thisCommit } from "./results.ts";
@@ -8,11 +8,15 @@ import { mechanismTable } from "./table.ts";
 import { variants } from "./variants.ts";
 import type { StoreKind } from "./work.ts";
 
-const { values } = parseArgs({ options: { "no-report": { type: "boolean" } } });
+const reports = readCommandLine({
+  usage: "npm run bench:micro -- [--no-report]   leaves docs/performance.md as it is",
+  options: { "no-report": { type: "boolean" } },
+  read: (values) => !values["no-report"],
+});
 const whole = { memory: await microsOfOrder("memory"), sqlite: await microsOfOrder("sqlite") };
 const table = mechanismTable(await measureMechanisms(9, 500), whole);
 process.stdout.write(`${table}\n`);
-if (!values["no-report"]) {
+if (reports) {
   writePart("npm run bench:micro", `${new Date().toISOString().slice(0, 10)}, commit ${thisCommit()}.\n\n${table}`);
 }
 

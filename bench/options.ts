@@ -25,6 +25,8 @@ export interface Options {
 
 export interface Command {
   readonly options: Options;
+  /** Only the usage was asked for. */
+  readonly help: boolean;
   /** A file of results to make the report of, instead of measuring. */
   readonly report: string | undefined;
   /** Where the results go. */
@@ -38,6 +40,7 @@ const quick = { rounds: 1, seconds: 1, warmSeconds: 1.5, clients: [1, 64], share
 const storesDefault: readonly StoreKind[] = ["memory", "sqlite"];
 
 export const usage = `npm run bench -- [options]
+  --help           shows this
   --quick          one short round: under two minutes
   --peers a,b      of ${variants.map(({ name }) => name).join(", ")}
   --store a,b      of ${storeKinds.join(", ")} (default: ${storesDefault.join(",")})
@@ -66,6 +69,7 @@ export function readCommand(args: readonly string[]): Command {
       out: { type: "string" },
       profile: { type: "string" },
       report: { type: "string" },
+      help: { type: "boolean", short: "h" },
     },
   });
   const base = values.quick ? quick : full;
@@ -79,7 +83,7 @@ export function readCommand(args: readonly string[]): Command {
     ...(values.shares && { shares: sharesIn(values.shares) }),
     seed: values.seed ? atLeast(0, "seed", values.seed) : Math.floor(Math.random() * 2 ** 31),
   };
-  return { options, report: values.report, out: values.out, profileTo: values.profile };
+  return { options, help: values.help === true, report: values.report, out: values.out, profileTo: values.profile };
 }
 
 function variantNamed(name: string): Variant {

@@ -9,10 +9,19 @@ import { migrations, openSqliteOrderStore, orderStore } from "../shop/orders/sto
 import type { Tables } from "../shop/orders/tables.ts";
 import type { Database } from "../shop/service/database.ts";
 import { openPostgres, type Postgres } from "../shop/service/postgres.ts";
+import { numberFrom, readCommandLine, UsageError } from "../tests/options.ts";
 import { startPostgres, whyNoPostgres } from "../tests/postgres.ts";
 import { median } from "./results.ts";
 
-const rounds = Number(process.argv[2] ?? 5);
+const rounds = readCommandLine({
+  usage: "npm run bench:stores -- [ROUNDS]   measurements of each (default: 5)",
+  options: {},
+  takesWords: true,
+  read(_, [rounds = "5", ...more]) {
+    if (more.length > 0) throw new UsageError("It takes a number of rounds, and nothing else");
+    return numberFrom(1, "ROUNDS", rounds);
+  },
+});
 const sampleMs = 1_000;
 const concurrencies = [1, 16, 64];
 const groupSize = 8;

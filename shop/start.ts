@@ -5,11 +5,11 @@ import { compileCacheDir } from "./compile-cache.js";
 // Before anything that is worth keeping is loaded.
 const cache = compileCacheDir();
 if (cache !== undefined) enableCompileCache(cache);
+const { outliveReaders } = await import("./service/standard-output.ts");
 const { patientOutput } = await import("./supervisor/patient-output.ts");
 const { run } = await import("./supervisor/run.ts");
 
-// Whoever read our output may have gone (`npm start | head`); the system runs on.
-for (const output of [process.stdout, process.stderr]) output.on("error", () => undefined);
+outliveReaders();
 
 process.exitCode = await run({
   args: process.argv.slice(2),

@@ -8,6 +8,7 @@ import { fileURLToPath } from "node:url";
 import { mutantsOfFaults } from "./mutants-of-faults.ts";
 import { mutantsOfLimits } from "./mutants-of-limits.ts";
 import { type Mutant, mutantsOfUsers } from "./mutants-of-users.ts";
+import { readCommandLine, UsageError } from "./options.ts";
 import { copyRepository } from "./repository-copy.ts";
 
 const introductions = "tests/forgery.test.ts";
@@ -348,14 +349,31 @@ export const mutants: readonly Mutant[] = [
 ];
 
 const root = fileURLToPath(new URL("..", import.meta.url));
-if (import.meta.main) process.exitCode = tryAll(process.argv[2]) === 0 ? 0 : 1;
+if (import.meta.main) process.exitCode = tryAll(chosen()) === 0 ? 0 : 1;
 
-/** @returns how many of those whose promise has `word` in it were not noticed by their test. */
-function tryAll(word = ""): number {
+/** Those whose promise has the word of the command line in it; all of them without one. */
+function chosen(): readonly Mutant[] {
+  const usage = `npm run mutants -- [WORD]   the mutants whose promise has WORD in it (default: all ${mutants.length})`;
+  return readCommandLine({
+    usage,
+    options: {},
+    takesWords: true,
+    read(_, [word = "", ...more]) {
+      if (more.length > 0) throw new UsageError("One WORD at most; quote it when it has spaces");
+      const found = mutants.filter((mutant) => mutant.promise.includes(word));
+      if (found.length > 0) return found;
+      const promises = mutants.map(({ promise }) => `  ${promise}`).join("\n");
+      throw new UsageError(`No promise has ${JSON.stringify(word)} in it. The promises:\n${promises}`);
+    },
+  });
+}
+
+/** @returns how many were not noticed by their test. */
+function tryAll(all: readonly Mutant[]): number {
   const copy = mkdtempSync(join(tmpdir(), "flotilla-mutants-"));
   try {
     copyRepository(root, copy);
-    const survivors = mutants.filter((mutant) => mutant.promise.includes(word) && !isCaught(mutant, copy)).length;
+    const survivors = all.filter((mutant) => !isCaught(mutant, copy)).length;
     process.stdout.write(
       survivors === 0 ? "Every test failed when its mechanism was out.\n" : `${survivors} survived.\n`,
     );

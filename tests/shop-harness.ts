@@ -258,6 +258,7 @@ function connectionOver<T extends RpcTarget>(current: () => TestLink, onUse?: ()
     isAnonymous: false,
     isOpen: true,
     awayMs: 0,
+    away: undefined,
     isLeaving: false,
     stats: () => current().near.stats(),
     withheld: 0,

@@ -6,6 +6,7 @@ export { newIdempotencyKey } from "./base/ids.ts";
 export { edgeLimits, type Limits, linkLimits } from "./base/limits.ts";
 export type { AnsweredCall, OnAnswered } from "./base/observer.ts";
 export { type AnonymousPeer, anonymous, type Peer, type ServicePeer } from "./base/peer.ts";
+export { decodeText } from "./base/text.ts";
 export { type Attenuation, attenuate } from "./capability/attenuate.ts";
 export { type ExposeOptions, expose } from "./capability/boundary.ts";
 export {
@@ -65,6 +66,7 @@ export { type Network, type NetworkLimits, networksOf } from "./session/networks
 export { assertPrivate, type OnClosed, type PrivateFile } from "./session/private-file.ts";
 export { type Carried, carryRevocations } from "./session/revocations.ts";
 export { isAddressRange } from "./session/proxies.ts";
+export { originOf } from "./session/origins.ts";
 export { type OpsOptions, type OpsServer, serveOps } from "./session/ops.ts";
 export type { Connection } from "./session/reconnect.ts";
 export { type ServeOptions, type Server, serve } from "./session/serve.ts";

@@ -131,6 +131,10 @@ describe("a restore", () => {
     "a file is missing": () => rmSync(join(to, "keys", "users.key")),
     "a file is there too much": () => writeFileSync(join(to, "keys", "mallory.key"), "x"),
     "a file is a link": () => symlinkSync(join(dataDir, "users.db"), join(to, "users2.db")),
+    "its manifest is not UTF-8": () => {
+      const manifest = readFileSync(join(to, manifestName), "utf8");
+      writeFileSync(join(to, manifestName), Buffer.from(manifest.replace("{", '{ "\u00e4": 1,'), "latin1"));
+    },
     "it was cut short": () => rmSync(join(to, manifestName)),
     "its manifest leads out of it": () => {
       const manifest = readFileSync(join(to, manifestName), "utf8");

@@ -3,7 +3,7 @@ import { createReadStream, lstatSync, readdirSync, readFileSync, writeFileSync }
 import { join, sep } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { DatabaseSync } from "node:sqlite";
-import { FlotillaError } from "@flotilla/kit";
+import { decodeText, FlotillaError } from "@flotilla/kit";
 import { syncFile } from "./files.ts";
 
 /** Written last: a directory without it is no backup. */
@@ -75,7 +75,7 @@ export async function verifyBackup(directory: string): Promise<Manifest> {
 function readManifest(directory: string): Manifest {
   let manifest: unknown;
   try {
-    manifest = JSON.parse(readFileSync(join(directory, manifestName), "utf8"));
+    manifest = JSON.parse(decodeText(readFileSync(join(directory, manifestName)), manifestName));
   } catch (cause) {
     throw noBackup(`${directory} is no backup: it has no ${manifestName} that can be read`, cause);
   }

@@ -1,9 +1,12 @@
 // `npm run backup -- DIR`: a copy of the stores and keys of a system, which may be running.
 import { runBackup } from "../backup/run.ts";
+import { reportLostOutput } from "../service/standard-output.ts";
 
-process.exitCode = await runBackup({
+reportLostOutput();
+const exitCode = await runBackup({
   args: process.argv.slice(2),
   env: process.env,
   out: (text) => process.stdout.write(`${text}\n`),
   err: (text) => process.stderr.write(`${text}\n`),
 });
+process.exitCode ||= exitCode;

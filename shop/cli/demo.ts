@@ -1,7 +1,8 @@
 // `npm run demo`: the ten steps of the specification, on the system that runs here or else on one of its own.
+import { outliveReaders } from "../service/standard-output.ts";
 import { runDemo } from "./run-demo.ts";
 
-for (const output of [process.stdout, process.stderr]) output.on("error", () => undefined);
+outliveReaders();
 
 process.exitCode = await runDemo({
   env: process.env,

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import type { Item } from "../contracts/orders.ts";
 import { usageError } from "./cli-error.ts";
 import type { Prompt } from "./prompt.ts";
+import { strictText } from "./strict-text.ts";
 
 /**
  * What is ordered: `words`, or the JSON of `file`. Whether the shop sells it so is for the shop to say.
@@ -24,11 +25,13 @@ export function parseItem(word: string): Item {
 
 async function read(file: string, prompt: Prompt): Promise<string> {
   if (file === "-") return await prompt.wholeInput();
+  let bytes: Buffer;
   try {
-    return readFileSync(file, "utf8");
+    bytes = readFileSync(file);
   } catch (cause) {
     throw usageError(`${file} cannot be read: ${(cause as Error).message}`);
   }
+  return strictText(bytes, file);
 }
 
 function parseItems(text: string, file: string): Item[] {

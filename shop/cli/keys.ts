@@ -2,18 +2,21 @@
 import { join } from "node:path";
 import { runKeys } from "@flotilla/kit";
 import { readPlacement } from "../service/placement.ts";
+import { reportLostOutput } from "../service/standard-output.ts";
 import { attempt } from "../service/start-error.ts";
 
+reportLostOutput();
 const err = (text: string) => process.stderr.write(`${text}\n`);
 const problems: string[] = [];
 const placement = attempt(() => readPlacement(process.env, []), problems);
 if (placement) {
-  process.exitCode = runKeys({
+  const exitCode = runKeys({
     directory: join(placement.dataDir, "keys"),
     args: process.argv.slice(2),
     out: (text) => process.stdout.write(`${text}\n`),
     err,
   });
+  process.exitCode ||= exitCode;
 } else {
   err(problems.join("\n"));
   process.exitCode = 2;

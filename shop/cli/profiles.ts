@@ -15,6 +15,7 @@ import { homedir } from "node:os";
 import { isAbsolute, join } from "node:path";
 import type { Login } from "../contracts/users.ts";
 import { CliError, usageError } from "./cli-error.ts";
+import { strictText } from "./strict-text.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -49,8 +50,8 @@ export function makeProfiles(env: Environment): Profiles {
     },
     read(name) {
       const file = profiles.fileOf(name);
-      const text = readPrivate(file);
-      return text === undefined ? {} : parse(text, file);
+      const bytes = readPrivate(file);
+      return bytes === undefined ? {} : parse(bytes, file);
     },
     write(name, profile) {
       openDirectory(directory);
@@ -73,7 +74,7 @@ function homeIn(env: Environment): string {
 }
 
 /** SECURITY: a file that others can read has to be taken as read by them. Windows has no such modes. */
-function readPrivate(file: string): string | undefined {
+function readPrivate(file: string): Buffer | undefined {
   try {
     const { mode, uid } = statSync(file);
     const isOurs = isWindows || uid === process.getuid?.();
@@ -82,16 +83,16 @@ function readPrivate(file: string): string | undefined {
       const octal = (mode & 0o777).toString(8);
       throw refused(`${file} holds a login and is open to other users (mode ${octal})`, `Run \`chmod 600 ${file}\``);
     }
-    return readFileSync(file, "utf8");
+    return readFileSync(file);
   } catch (error) {
     if (codeOf(error) === "ENOENT") return undefined;
     throw error instanceof CliError ? error : refused(`${file} cannot be read`, "Look at its owner and mode", error);
   }
 }
 
-function parse(text: string, file: string): Profile {
+function parse(bytes: Buffer, file: string): Profile {
   try {
-    const { gateway, login } = JSON.parse(text) as Record<string, unknown>;
+    const { gateway, login } = JSON.parse(strictText(bytes, file)) as Record<string, unknown>;
     if (gateway !== undefined && !(typeof gateway === "string" && URL.canParse(gateway)))
       throw new TypeError("gateway");
     if (login !== undefined && !isLogin(login)) throw new TypeError("login");

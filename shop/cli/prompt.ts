@@ -1,8 +1,8 @@
-import { StringDecoder } from "node:string_decoder";
 import type { ReadStream } from "node:tty";
 import { CliError, usageError } from "./cli-error.ts";
 import { Interrupted } from "./interrupted.ts";
 import { emptyLine, typed } from "./secret-line.ts";
+import { assertDecoded, makeStrictDecoder, strictText } from "./strict-text.ts";
 import type { Stream } from "./terminal.ts";
 import { type Printable, say } from "./text.ts";
 
@@ -67,7 +67,7 @@ export function makePrompt({ input, output, isAllowed, isAgreed, signal }: Promp
         if (bytes > inputBytesMax) throw usageError(`Standard input has more than ${inputBytesMax} bytes`);
         chunks.push(chunk);
       }
-      return Buffer.concat(chunks).toString("utf8");
+      return strictText(Buffer.concat(chunks), "Standard input");
     },
   };
   return prompt;
@@ -89,7 +89,9 @@ export function makePrompt({ input, output, isAllowed, isAgreed, signal }: Promp
         });
         lines.once("close", () => reject(new CliError("aborted", "Nothing was done", { reason: "not_agreed" })));
       });
-      return await Promise.race([lines.question(String(question), { signal }), closed]);
+      const answer = await Promise.race([lines.question(String(question), { signal }), closed]);
+      assertDecoded(answer, "The answer");
+      return answer;
     } finally {
       lines.close();
     }
@@ -101,12 +103,16 @@ export async function askSecret(
   question: Printable,
   { input, output, signal }: Pick<PromptOptions, "input" | "output" | "signal">,
 ): Promise<string> {
-  const decoder = new StringDecoder("utf8");
+  const decode = makeStrictDecoder("What was typed");
   const answer = Promise.withResolvers<string>();
   const wasRaw = input.isRaw === true;
   let line = emptyLine;
   const onData = (keys: Buffer | string) => {
-    line = typed(line, typeof keys === "string" ? keys : decoder.write(keys));
+    try {
+      line = typed(line, typeof keys === "string" ? keys : decode(keys));
+    } catch (error) {
+      answer.reject(error);
+    }
     if (line.state === "done") answer.resolve(line.text);
     else if (line.state === "interrupted") answer.reject(new Interrupted("SIGINT"));
     else if (line.state === "ended")

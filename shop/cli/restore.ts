@@ -1,9 +1,12 @@
 // `npm run restore -- DIR`: a data directory made from a backup.
 import { runRestore } from "../backup/run.ts";
+import { reportLostOutput } from "../service/standard-output.ts";
 
-process.exitCode = await runRestore({
+reportLostOutput();
+const exitCode = await runRestore({
   args: process.argv.slice(2),
   env: process.env,
   out: (text) => process.stdout.write(`${text}\n`),
   err: (text) => process.stderr.write(`${text}\n`),
 });
+process.exitCode ||= exitCode;

@@ -11,6 +11,7 @@ import type { Chosen } from "./program.ts";
 import { type Input, makePrompt } from "./prompt.ts";
 import type { Shop } from "./shop.ts";
 import { stopExitCodes } from "./stop-exit-codes.ts";
+import { assertDecoded } from "./strict-text.ts";
 import { lines, say } from "./text.ts";
 import { makeTerminal, type Stream, type Terminal } from "./terminal.ts";
 
@@ -38,6 +39,7 @@ export async function runCli(options: CliOptions): Promise<number> {
       terminal.result({ version }, () => say`flotilla ${version}`);
       return 0;
     }
+    for (const word of args) assertDecoded(word, "A word of the command line");
     // What reads the command line takes longer to load than the version to show.
     const { choose } = await import("./program.ts");
     chosen = await choose(args, {

@@ -1,10 +1,10 @@
 // The API Gateway as a process: the only reader of its environment.
-import { systemClock as clock, expose, type FlotillaError, serve } from "@flotilla/kit";
+import { systemClock as clock, expose, serve } from "@flotilla/kit";
 import { GatewayContract } from "../contracts/gateway.ts";
 import type { OrderService } from "../contracts/orders.ts";
 import type { UserService } from "../contracts/users.ts";
+import { reachable, runService } from "../service/run-service.ts";
 import { demoCommand, urlOf } from "../topology.ts";
-import { runService } from "../service/run-service.ts";
 import { makeBulkheads } from "./bulkheads.ts";
 import { makeGate } from "./gate.ts";
 import { makeIntroductions } from "./introductions.ts";
@@ -12,7 +12,7 @@ import { GatewayTarget } from "./service.ts";
 import { statusOf, waitsFor } from "./status.ts";
 
 await runService("gateway", process.env, async (own) => {
-  const { placement, settings, home, log, metrics, onAnswered, placeOf, connectTo } = own;
+  const { placement, settings, home, log, onRefused, onAnswered, placeOf, connectTo } = own;
   const { host, ports } = placement;
   const users = connectTo<UserService>("users");
   const orders = connectTo<OrderService>("orders");
@@ -20,7 +20,6 @@ await runService("gateway", process.env, async (own) => {
   const bulkheads = makeBulkheads(clock);
   const status = () => statusOf({ own, busyness: server.busyness(), bulkheads, destinations: { users, orders } });
   const gateway = new GatewayTarget({ users, orders, introductions, clock, status });
-  const onRefused = ({ code, reason }: FlotillaError) => metrics.refused(code, reason);
   const gate = makeGate({ gateway, users, clock, rates: settings.rates, bulkheads, onRefused });
   const server = await serve({
     name: home.name,
@@ -64,7 +63,7 @@ await runService("gateway", process.env, async (own) => {
       introductions: introductions.size,
     }),
     busyness: server.busyness,
-    checks: () => ({ users: users.isOpen, orders: orders.isOpen }),
+    checks: () => ({ users: reachable(users), orders: reachable(orders) }),
     async stop() {
       await server.drain();
       introductions[Symbol.dispose]();

@@ -3,13 +3,13 @@ import { join } from "node:path";
 import { systemClock as clock, makeLoans, serve } from "@flotilla/kit";
 import type { UserServiceForPeers } from "../contracts/users.ts";
 import { makeOperations } from "../service/operations.ts";
-import { runService } from "../service/run-service.ts";
+import { reachable, runService } from "../service/run-service.ts";
 import { isWritable, tellHealth } from "../service/store-health.ts";
 import { orderServiceFor } from "./service.ts";
 import { openOrderStore } from "./store-sql.ts";
 
 await runService("orders", process.env, async (own) => {
-  const { settings, socketPath, identity, home, log, metrics, onAnswered, placeOf, connectTo } = own;
+  const { settings, socketPath, identity, home, log, onRefused, onAnswered, placeOf, connectTo } = own;
   const { mode, host, ports, dataDir } = settings.placement;
   const ownStore = { service: "orders", mode, dataDir, onHealth: tellHealth(log) } as const;
   const store = await openOrderStore(settings.store ?? join(dataDir, "orders.db"), ownStore);
@@ -27,7 +27,7 @@ await runService("orders", process.env, async (own) => {
     main: (peer) => operations(peer, home) ?? orderServiceFor(peer, home, { clock, store, users: loans }),
     isReady: () => users.isOpen && isWritable(store),
     onHiddenError: (err) => log.error({ err, requestId: err.requestId }, "a call failed"),
-    onRefused: ({ code, reason }) => metrics.refused(code, reason),
+    onRefused,
     onAnswered,
   });
   // The first order should not wait for it; while users is not there yet, the connection tries on by itself.
@@ -43,7 +43,7 @@ await runService("orders", process.env, async (own) => {
     ],
     stats: () => ({ server: server.stats(), home: home.counts(), users: users.stats(), loans: loans.size }),
     busyness: server.busyness,
-    checks: () => ({ users: users.isOpen, store: isWritable(store) }),
+    checks: () => ({ users: reachable(users), store: isWritable(store) }),
     async stop() {
       await server.drain();
       loans[Symbol.dispose]();

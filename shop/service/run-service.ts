@@ -21,6 +21,7 @@ import {
   reasonOf,
   registerInEtcd,
   serveOps,
+  systemClock,
 } from "@flotilla/kit";
 import type { RpcTarget } from "capnweb";
 import {
@@ -38,6 +39,8 @@ import { type Log, type LogSink, makeLog, openLogSink } from "./log.ts";
 import type { Environment } from "./placement.ts";
 import { userLimits } from "./rate-settings.ts";
 import { readSettings, type Settings } from "./settings.ts";
+import { makeSparseLog } from "./sparse-log.ts";
+import { outliveReaders, reportLostOutput } from "./standard-output.ts";
 import { StartError } from "./start-error.ts";
 
 /** What a service finds when it starts: the same for each of them. */
@@ -47,6 +50,8 @@ export interface ServiceHost {
   readonly socketPath: string | undefined;
   readonly settings: Settings;
   readonly metrics: Metrics;
+  /** Hears of what was refused before any method ran: counts it, and logs web pages that are not listed. */
+  readonly onRefused: (refusal: FlotillaError) => void;
   /** Hears of each call that was answered; undefined when nobody asks. */
   readonly onAnswered: OnAnswered | undefined;
   readonly build: Build;
@@ -74,8 +79,8 @@ export interface RunningService {
   /** What it holds now: entries in the tables of its sessions, live introductions. */
   stats(): Stats;
   busyness(): Busyness;
-  /** Each part of its readiness by name. */
-  checks(): Readonly<Record<string, boolean>>;
+  /** Each part of its readiness by name: whether it is ready, or why not. */
+  checks(): Readonly<Record<string, boolean | string>>;
   /** Answers what is under way, then lets go of everything. */
   stop(): Promise<void>;
 }
@@ -98,9 +103,11 @@ export async function runService(
   try {
     const settings = readSettings(name, env);
     if (process.argv.includes("--print-config")) {
+      reportLostOutput();
       printConfig(name, settings);
       return;
     }
+    outliveReaders();
     const host = openHost(name, settings);
     const service = await start(host);
     const ops = await startOps(host, service);
@@ -140,14 +147,39 @@ function openHost(name: ServiceName, settings: Settings): ServiceHost {
   if (socketPath !== undefined) openDataDirectory(dirname(socketPath), "directory of sockets");
   const placeOf = (other: ServiceName) => settings.places[other] ?? "nowhere";
   const connectTo = <T extends RpcTarget>(other: ServiceName) => {
-    const onProblem = (err: FlotillaError) => log.warn({ err }, `the last known instances of ${other} are kept`);
-    const directory = openDirectory(placeOf(other), { onProblem });
-    const all = connectAll<T>({ name: other, directory, as: { identity, instance: home.instance } });
+    const onStale = (err: FlotillaError) => log.warn({ err }, `the last known instances of ${other} are kept`);
+    const directory = openDirectory(placeOf(other), { onProblem: onStale });
+    const onProblem = logUnreachable(log);
+    const all = connectAll<T>({ name: other, directory, as: { identity, instance: home.instance }, onProblem });
     destinations.push(all as unknown as Instances<RpcTarget>);
     return all;
   };
-  const seen = { log, logSink, metrics, onAnswered, build: readBuild(), destinations };
+  const onRefused = countRefusals(metrics, log);
+  const seen = { log, logSink, metrics, onRefused, onAnswered, build: readBuild(), destinations };
   return { ...seen, placement, socketPath, settings, identity, onClosed, home, notify, placeOf, connectTo };
+}
+
+/** A service that is not up yet, or starts anew, is found again soon: only what a person may have to mend is a warning. */
+function logUnreachable(log: Log): (problem: FlotillaError, url: string) => void {
+  const warn = makeSparseLog<{ err: FlotillaError; url: string }>(systemClock, ({ err, url }, times) =>
+    log.warn({ err, reason: err.reason, url, times }, err.message),
+  );
+  return (err, url) => (err.reason === "connection_refused" ? log.debug({ url }, err.message) : warn({ err, url }));
+}
+
+function countRefusals(metrics: Metrics, log: Log): (refusal: FlotillaError) => void {
+  const warn = makeSparseLog<string>(systemClock, (origin, times) =>
+    log.warn({ origin, times }, "a web page was refused: FLOTILLA_ORIGINS does not list its origin"),
+  );
+  return ({ code, reason, cause }) => {
+    metrics.refused(code, reason);
+    if (reason === "origin_refused" && cause instanceof Error) warn(cause.message);
+  };
+}
+
+/** Whether an instance can be asked, or why none can. */
+export function reachable(instances: Pick<Instances<RpcTarget>, "isOpen" | "report">): boolean | string {
+  return instances.isOpen || (instances.report().find(({ away }) => away)?.away ?? false);
 }
 
 /** A supervisor repeats notices, and not what is printed. */

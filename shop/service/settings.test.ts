@@ -23,6 +23,18 @@ test("origins are a list of origins", () => {
   expect(origins).toEqual(["https://shop.example", "http://127.0.0.1:5173"]);
 });
 
+test("origins are spelt as browsers spell them, apps have some too, and one that matches nothing is named", () => {
+  const read = (text: string) => readSettings("gateway", { FLOTILLA_ORIGINS: text }).origins;
+  expect(read("HTTPS://Shop.example:443/,capacitor://localhost")).toEqual([
+    "https://shop.example",
+    "capacitor://localhost",
+  ]);
+  expect(() => read("https://*.shop.example,https://shop.example/path")).toThrow(
+    'FLOTILLA_ORIGINS: "https://*.shop.example" is no origin of a page: there are no wildcards: list each origin by its ' +
+      'name\nFLOTILLA_ORIGINS: "https://shop.example/path" is no origin of a page: it ends with the host: https://shop.example',
+  );
+});
+
 test("each rate is set by a variable of its own", () => {
   const env = { FLOTILLA_RATE_NETWORK: "1", FLOTILLA_RATE_USER: "2", FLOTILLA_RATE_LOGINS: "3" };
   expect(readSettings("gateway", env).rates).toEqual({ networkPoints: 1, userPoints: 2, networkLogins: 3 });

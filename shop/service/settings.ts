@@ -1,4 +1,4 @@
-import { isAddressRange } from "@flotilla/kit";
+import { isAddressRange, originOf } from "@flotilla/kit";
 import { opsPortVariable, type Placement, type ServiceName, topology, urlVariable } from "../topology.ts";
 import { type Environment, placementIn } from "./placement.ts";
 import { type Places, type RegistrationSettings, readPlaces, readRegistration } from "./places.ts";
@@ -34,6 +34,10 @@ type LogLevel = (typeof logLevels)[number];
 /** Throws one `StartError` that lists everything that is wrong. */
 export function readSettings(name: ServiceName, env: Environment): Settings {
   const problems: string[] = [];
+  // Node has put U+FFFD in the place of what it could not decode, such as a password in Latin-1.
+  for (const [variable, text] of Object.entries(env)) {
+    if (variable.startsWith("FLOTILLA_") && text?.includes("\uFFFD")) problems.push(`${variable} is not valid UTF-8`);
+  }
   const placement = placementIn(env, portsReadBy(name, env), problems);
   const logLevel = readLogLevel(env.FLOTILLA_LOG_LEVEL || "info", problems);
   const opsPort = readPort(opsPortVariable(name), env, problems);
@@ -59,10 +63,13 @@ function readLogLevel(text: string, problems: string[]): LogLevel {
 }
 
 function readOrigins(text: string, problems: string[]): string[] {
-  return listOf(text).filter((origin) => {
-    if (URL.canParse(origin) && new URL(origin).origin === origin) return true;
-    problems.push(`FLOTILLA_ORIGINS: expected origins such as https://shop.example, got ${JSON.stringify(origin)}`);
-    return false;
+  return listOf(text).flatMap((entry) => {
+    try {
+      return [originOf(entry)];
+    } catch (error) {
+      problems.push(`FLOTILLA_ORIGINS: ${(error as Error).message}`);
+      return [];
+    }
   });
 }
 

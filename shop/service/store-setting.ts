@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { decodeText } from "@flotilla/kit";
 import type { ServiceName } from "../topology.ts";
 import type { Environment } from "./placement.ts";
 import { PostgresPlace } from "./postgres-place.ts";
@@ -29,9 +30,15 @@ export function readStore(name: ServiceName, env: Environment): PostgresPlace | 
 }
 
 function readSecret(variable: string, file: string): string {
+  let bytes: Buffer;
   try {
-    return readFileSync(file, "utf8").trim();
+    bytes = readFileSync(file);
   } catch {
     throw new StartError("bad_settings", `${variable}: ${JSON.stringify(file)} cannot be read`);
+  }
+  try {
+    return decodeText(bytes, JSON.stringify(file)).trim();
+  } catch (error) {
+    throw new StartError("bad_settings", `${variable}: ${(error as Error).message}`);
   }
 }

@@ -37,7 +37,7 @@ await runService("users", process.env, async ({ settings, socketPath, identity, 
     isReady: () => isSeeded && isWritable(store),
     main: (peer) => operations(peer, home) ?? userServiceFor(peer, home, deps),
     onHiddenError: (err) => log.error({ err, requestId: err.requestId }, "a call failed"),
-    onRefused: ({ code, reason }) => own.metrics.refused(code, reason),
+    onRefused: own.onRefused,
     onAnswered: own.onAnswered,
   });
   // Once it is known that the service can start, and said at once: the password is kept nowhere.

@@ -1,12 +1,10 @@
-// npx node tests/attacks/adversary.ts [--minutes M | --seconds S] [--seed N] [--gateway URL] [--users URL] [--orders URL]
-//
-// Attacks a running system for some minutes with nothing but Node's standard library and its public ports. Prints one line
+// `npm run adversary`: attacks a running system for some minutes with nothing but Node's standard library and its public ports. Prints one line
 // per technique and a verdict; ends with 1 when a service stopped answering, sent what it should not, or did what it
 // should not. It uses up the log-ins of its address: who comes from there too waits a quarter of an hour, or restarts the
 // gateway.
 import { randomInt } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
-import { parseArgs } from "node:util";
+import { numberFrom, readCommandLine, UsageError } from "../options.ts";
 import { makeRandom } from "../random.ts";
 import type { Attack } from "./adversary-attack.ts";
 import { techniques } from "./adversary-techniques.ts";
@@ -23,7 +21,15 @@ import {
   type Wire,
 } from "./adversary-wire.ts";
 
-const { values } = parseArgs({
+const usage = `npm run adversary -- [options]
+  --minutes M      how long (default: 10), or --seconds S
+  --seed N         of all that chance decides
+  --gateway URL    which is attacked (default: http://127.0.0.1:8080)
+  --users URL      likewise (default: http://127.0.0.1:8081)
+  --orders URL     likewise (default: http://127.0.0.1:8082)`;
+
+const { lengthMs, seed, ports } = readCommandLine({
+  usage,
   options: {
     minutes: { type: "string", default: "10" },
     seconds: { type: "string" },
@@ -32,6 +38,14 @@ const { values } = parseArgs({
     users: { type: "string", default: "http://127.0.0.1:8081" },
     orders: { type: "string", default: "http://127.0.0.1:8082" },
   },
+  read: ({ minutes, seconds, ...values }) => ({
+    lengthMs:
+      seconds === undefined
+        ? numberFrom(0, "--minutes", minutes, { isWhole: false }) * 60_000
+        : numberFrom(0, "--seconds", seconds, { isWhole: false }) * 1_000,
+    seed: values.seed === undefined ? randomInt(2 ** 31) : numberFrom(0, "--seed", values.seed),
+    ports: (["gateway", "users", "orders"] as const).map((name) => portOf(name, values[name])),
+  }),
 });
 
 /** Techniques at once: some wait, some work. */
@@ -40,15 +54,7 @@ const watchMs = 250;
 /** A technique is not ended in its middle; the last one may take this much longer. Milliseconds. */
 const graceMs = 15_000;
 
-const seed = values.seed === undefined ? randomInt(2 ** 31) : Number(values.seed);
-const lengthMs = values.seconds === undefined ? Number(values.minutes) * 60_000 : Number(values.seconds) * 1_000;
-if (!Number.isFinite(lengthMs) || !Number.isFinite(seed)) {
-  process.stderr.write("--minutes, --seconds and --seed take numbers\n");
-  process.exit(2);
-}
-
 const endMs = performance.now() + lengthMs;
-const ports = (["gateway", "users", "orders"] as const).map((name) => portOf(name, values[name]));
 const [gateway, ...inner] = ports as [Port, ...Port[]];
 const attack: Attack = { gateway, inner, random: makeRandom(seed), endMs };
 const runs = new Map<string, { times: number; finding?: string }>(
@@ -134,6 +140,7 @@ function conclude(): never {
 }
 
 function portOf(name: string, url: string): Port {
-  const { hostname, port } = new URL(url);
-  return { name, host: hostname, port: Number(port) };
+  const { hostname, port, protocol } = URL.parse(url) ?? {};
+  if (!hostname || protocol !== "http:") throw new UsageError(`--${name}: expected http://HOST:PORT, got ${url}`);
+  return { name, host: hostname, port: Number(port || 80) };
 }

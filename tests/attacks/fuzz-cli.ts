@@ -1,10 +1,18 @@
-// npm run fuzz -- --cases N [--target gateway|batch|users|orders] [--seed S] [--minutes M] [--strict]
+// `npm run fuzz`: random and mutated messages against the shop, for as many cases or minutes as it is told.
 import { randomInt } from "node:crypto";
-import { parseArgs } from "node:util";
+import { numberFrom, oneOf, readCommandLine } from "../options.ts";
 import { fuzz } from "./fuzz.ts";
-import { type FuzzTarget, fuzzTargets } from "./fuzz-cases.ts";
+import { fuzzTargets } from "./fuzz-cases.ts";
 
-const { values } = parseArgs({
+const usage = `npm run fuzz -- [options]
+  --cases N        of each target (default: 2000)
+  --target NAME    one of ${fuzzTargets.join(", ")} (default: all)
+  --minutes M      at most so long
+  --seed N         of all that chance decides
+  --strict         ends at the first fault of a service's own, too`;
+
+const { targets, cases, msMax, seed, strict } = readCommandLine({
+  usage,
   options: {
     cases: { type: "string", default: "2000" },
     target: { type: "string" },
@@ -12,30 +20,21 @@ const { values } = parseArgs({
     minutes: { type: "string" },
     strict: { type: "boolean", default: false },
   },
+  read: ({ target, minutes, ...values }) => ({
+    targets: target === undefined ? fuzzTargets : [oneOf(fuzzTargets, "--target", target)],
+    cases: numberFrom(0, "--cases", values.cases),
+    msMax:
+      minutes === undefined
+        ? Number.POSITIVE_INFINITY
+        : numberFrom(0, "--minutes", minutes, { isWhole: false }) * 60_000,
+    seed: values.seed === undefined ? randomInt(2 ** 31) : numberFrom(0, "--seed", values.seed),
+    strict: values.strict,
+  }),
 });
-
-function numberOf(name: string, text: string): number {
-  const number = Number(text);
-  if (Number.isFinite(number) && number >= 0) return number;
-  process.stderr.write(`--${name}: expected a number, got ${JSON.stringify(text)}\n`);
-  process.exit(2);
-}
-
-function targetsOf(name: string | undefined): readonly FuzzTarget[] {
-  if (name === undefined) return fuzzTargets;
-  const target = fuzzTargets.find((known) => known === name);
-  if (target) return [target];
-  process.stderr.write(`--target: expected one of ${fuzzTargets.join(", ")}, got ${JSON.stringify(name)}\n`);
-  process.exit(2);
-}
-
-const seed = values.seed === undefined ? randomInt(2 ** 31) : numberOf("seed", values.seed);
-const cases = numberOf("cases", values.cases);
-const msMax = values.minutes === undefined ? Number.POSITIVE_INFINITY : numberOf("minutes", values.minutes) * 60_000;
 process.stdout.write(`seed ${seed}, ${cases} cases of each target\n`);
 try {
   const log = (line: string) => void process.stdout.write(`${line}\n`);
-  const report = await fuzz({ targets: targetsOf(values.target), cases, seed, msMax, log, strict: values.strict });
+  const report = await fuzz({ targets, cases, seed, msMax, log, strict });
   process.stdout.write(`${JSON.stringify(report, undefined, 2)}\n`);
 } catch (error) {
   process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);

@@ -1,7 +1,7 @@
 // `npm run chaos`: breaks the shop for as long as it is told, and says what customers noticed. The seed decides what goes wrong
 // and after how long; what the machine makes of it is its own.
-import { parseArgs } from "node:util";
 import { type ServiceName, serviceNames } from "../../shop/topology.ts";
+import { numberFrom, oneOf, readCommandLine } from "../options.ts";
 import { makeRandom } from "../random.ts";
 import { killAtSteps, killPoints } from "./failpoints.ts";
 import { type History, quantile } from "./history.ts";
@@ -25,31 +25,47 @@ const pauseMs = 1_000;
 /** Between two faults of any kind, at most. With less, something is always down, and nobody orders at all. Milliseconds. */
 const stormPauseMs = 4_000;
 
-class UsageError extends Error {}
-
+const text = { type: "string" } as const;
+const flag = { type: "boolean" } as const;
+const asked = readCommandLine({
+  usage,
+  options: {
+    ...{ minutes: text, kills: text, stalls: text, services: text, customers: text, seed: text },
+    ...{ steps: flag, overload: flag },
+  },
+  read: ({ steps, overload, ...values }) => ({
+    steps,
+    overload,
+    minutes: numberFrom(1, "--minutes", values.minutes ?? "2"),
+    kills: values.kills === undefined ? undefined : numberFrom(1, "--kills", values.kills),
+    stalls: values.stalls === undefined ? undefined : numberFrom(1, "--stalls", values.stalls),
+    services: values.services?.split(",").map((name) => oneOf(serviceNames, "--services", name)) ?? serviceNames,
+    customers: numberFrom(1, "--customers", values.customers ?? "8"),
+    seed: values.seed === undefined ? Math.floor(Math.random() * 2 ** 31) : numberFrom(0, "--seed", values.seed),
+  }),
+});
 try {
   await run();
 } catch (error) {
-  process.stderr.write(`${error instanceof UsageError ? `${error.message}\n\n${usage}` : (error as Error).stack}\n`);
-  process.exitCode = error instanceof UsageError ? 2 : 1;
+  process.stderr.write(`${(error as Error).stack}\n`);
+  process.exitCode = 1;
 }
 
 async function run(): Promise<void> {
-  const { values } = parse();
-  const seed = values.seed === undefined ? Math.floor(Math.random() * 2 ** 31) : whole("seed", values.seed);
-  const by: Run = { random: makeRandom(seed), customers: whole("customers", values.customers ?? "8") };
+  const { seed, customers } = asked;
+  const by: Run = { random: makeRandom(seed), customers };
   process.stderr.write(`seed ${seed}\n`);
-  if (values.overload) {
+  if (asked.overload) {
     await overload(seed);
     return;
   }
-  const found = values.steps
+  const found = asked.steps
     ? await steps()
-    : values.kills !== undefined
-      ? await kills(by, whole("kills", values.kills), servicesIn(values.services))
-      : values.stalls !== undefined
-        ? await stalls(by, whole("stalls", values.stalls))
-        : await anything(by, whole("minutes", values.minutes ?? "2"));
+    : asked.kills !== undefined
+      ? await kills(by, asked.kills, asked.services)
+      : asked.stalls !== undefined
+        ? await stalls(by, asked.stalls)
+        : await anything(by, asked.minutes);
   say(`Lost, doubled or invented: ${found.length}.`);
   for (const violation of found) say(violation);
   if (found.length > 0) process.exitCode = 1;
@@ -78,7 +94,11 @@ async function anything({ random, customers }: Run, minutes: number): Promise<re
   return report.violations;
 }
 
-async function kills({ random, customers }: Run, count: number, services: ServiceName[]): Promise<readonly string[]> {
+async function kills(
+  { random, customers }: Run,
+  count: number,
+  services: readonly ServiceName[],
+): Promise<readonly string[]> {
   // Each as often as the others, in an order of chance.
   const order = Array.from({ length: count * services.length }, (_, n) => ({
     service: services[n % services.length]!,
@@ -159,31 +179,6 @@ async function steps(): Promise<readonly string[]> {
 
 function figures(all: readonly number[]): number[] {
   return [0.5, 0.99, 1].map((share) => Math.round(quantile(all, share)));
-}
-
-function servicesIn(list: string = serviceNames.join(",")): ServiceName[] {
-  return list.split(",").map((name) => {
-    const service = serviceNames.find((it) => it === name);
-    if (!service) throw new UsageError(`--services: there is no ${name}`);
-    return service;
-  });
-}
-
-function parse() {
-  const text = { type: "string" } as const;
-  try {
-    const flag = { type: "boolean" } as const;
-    const numbers = { minutes: text, kills: text, stalls: text, services: text, customers: text, seed: text };
-    return parseArgs({ options: { ...numbers, steps: flag, overload: flag } });
-  } catch (error) {
-    throw new UsageError((error as Error).message);
-  }
-}
-
-function whole(name: string, value: string): number {
-  const number = Number(value);
-  if (!Number.isInteger(number) || number < 1) throw new UsageError(`--${name}: expected a whole number, got ${value}`);
-  return number;
 }
 
 function row(cells: readonly (string | number)[]): void {

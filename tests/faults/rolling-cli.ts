@@ -1,7 +1,7 @@
 // `npm run rolling`: restarts each of two instances of each service, one after the other, under load, and says what customers
 // noticed: nothing, or it ends with 1.
-import { parseArgs } from "node:util";
 import { serviceNames } from "../../shop/topology.ts";
+import { numberFrom, readCommandLine } from "../options.ts";
 import { quantile } from "./history.ts";
 import { type RollingReport, rollUnderLoad } from "./rolling.ts";
 
@@ -10,27 +10,22 @@ const usage = `npm run rolling -- [options]     (it needs the Debian package pos
   --customers N   who order meanwhile (default: 8)
 `;
 
+const { rounds, customers } = readCommandLine({
+  usage,
+  options: { rounds: { type: "string", default: "3" }, customers: { type: "string", default: "8" } },
+  read: (values) => ({
+    rounds: numberFrom(1, "--rounds", values.rounds),
+    customers: numberFrom(1, "--customers", values.customers),
+  }),
+});
 try {
-  const { rounds, customers } = readOptions();
   const onRestart = (done: number) => process.stderr.write(`${done} of ${rounds * serviceNames.length * 2}\n`);
   const report = await rollUnderLoad({ rounds, customers, pauseMs: 500, onRestart });
   print(report);
   if (report.failed.size > 0 || report.violations.length > 0) process.exitCode = 1;
 } catch (error) {
-  process.stderr.write(`${error instanceof TypeError ? `${error.message}\n\n${usage}` : (error as Error).stack}\n`);
-  process.exitCode = error instanceof TypeError ? 2 : 1;
-}
-
-function readOptions(): { rounds: number; customers: number } {
-  const text = { type: "string" } as const;
-  const { values } = parseArgs({ options: { rounds: text, customers: text } });
-  return { rounds: whole("rounds", values.rounds ?? "3"), customers: whole("customers", values.customers ?? "8") };
-}
-
-function whole(name: string, value: string): number {
-  const number = Number(value);
-  if (Number.isInteger(number) && number >= 1) return number;
-  throw new TypeError(`--${name}: expected a whole number, got ${value}`);
+  process.stderr.write(`${(error as Error).stack}\n`);
+  process.exitCode = 1;
 }
 
 function print({ restarts, acknowledged, failed, latenciesMs, violations }: RollingReport): void {

@@ -3,8 +3,8 @@
 import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { parseArgs } from "node:util";
 import { eachService, type ServiceName, serviceNames } from "../../shop/topology.ts";
+import { numberFrom, readCommandLine } from "../options.ts";
 import type { Probe } from "../process/probe.ts";
 import { type Processes, type Stats, startProcesses } from "../process-harness.ts";
 import { makeRandom } from "../random.ts";
@@ -43,15 +43,23 @@ interface Sample {
   readonly files: number;
 }
 
+const { minutes, rate, seed } = readCommandLine({
+  usage,
+  options: { minutes: { type: "string" }, rate: { type: "string" }, seed: { type: "string" } },
+  read: (values) => ({
+    minutes: numberFrom(1, "--minutes", values.minutes ?? "60"),
+    rate: numberFrom(1, "--rate", values.rate ?? "100"),
+    seed: values.seed === undefined ? Math.floor(Math.random() * 2 ** 31) : numberFrom(0, "--seed", values.seed),
+  }),
+});
 try {
   await run();
 } catch (error) {
-  process.stderr.write(`${(error as Error).stack}\n\n${usage}\n`);
-  process.exitCode = 2;
+  process.stderr.write(`${(error as Error).stack}\n`);
+  process.exitCode = 1;
 }
 
 async function run(): Promise<void> {
-  const { minutes, rate, seed } = readOptions();
   process.stderr.write(`seed ${seed}\n`);
   await using shop = await startProcesses({ env });
   const before = await countAll(shop);
@@ -111,21 +119,6 @@ async function waitForTables(shop: Processes, before: Record<ServiceName, Counte
     process.stderr.write(`held for those who have gone: ${left.join(", ")}\n`);
     await sleep(sampleMs);
   }
-}
-
-function readOptions(): { minutes: number; rate: number; seed: number } {
-  const text = { type: "string" } as const;
-  const { values } = parseArgs({ options: { minutes: text, rate: text, seed: text } });
-  const whole = (name: "minutes" | "rate" | "seed", fallback: number) => {
-    const value = Number(values[name] ?? fallback);
-    if (!Number.isInteger(value) || value < 1) throw new Error(`--${name}: expected a whole number`);
-    return value;
-  };
-  return {
-    minutes: whole("minutes", 60),
-    rate: whole("rate", 100),
-    seed: whole("seed", Math.floor(Math.random() * 2 ** 31)),
-  };
 }
 
 async function sampleAll(shop: Processes, load: Load, durationMs: number): Promise<Map<ServiceName, Sample[]>> {

@@ -1,7 +1,7 @@
 import { type Directory, instancesMax } from "../session/directory.ts";
 import { askEtcd, checkPlace, type EtcdPlace, keysOf } from "./etcd.ts";
 import { watchEtcd } from "./etcd-watch.ts";
-import { type DirectoryOptions, makeLookup, malformed } from "./lookup.ts";
+import { type DirectoryOptions, makeLookup, malformed, textOf } from "./lookup.ts";
 
 /** Should a watch have fallen silent, by whatever stands in between. Milliseconds. */
 const intervalMsDefault = 30_000;
@@ -36,5 +36,5 @@ export function etcdDirectory(place: EtcdPlace, options: DirectoryOptions = {}):
 function addressIn(entry: unknown, title: string): string {
   const value = (entry as { value?: unknown } | null)?.value;
   if (typeof value !== "string") throw malformed(title, "an entry has no value");
-  return Buffer.from(value, "base64").toString("utf8");
+  return textOf(Buffer.from(value, "base64"), title);
 }

@@ -1,6 +1,7 @@
 import { type ClientRequest, request as httpRequest } from "node:http";
 import { request as httpsRequest } from "node:https";
 import { FlotillaError } from "../base/errors.ts";
+import { decodeText } from "../base/text.ts";
 
 /** Where instances are written down, each under a key that begins with `prefix`. */
 export interface EtcdPlace {
@@ -34,7 +35,7 @@ export function askEtcd(
       });
       answer.on("error", reject);
       answer.on("end", () => {
-        const value = parseObject(Buffer.concat(chunks).toString("utf8"));
+        const value = parseBytes(Buffer.concat(chunks));
         // One that answers bit by bit may fail after it has said 200.
         if (answer.statusCode === 200 && value && !value.error) resolve(value);
         else reject(failed(`it answered HTTP ${answer.statusCode}`, value?.error));
@@ -83,6 +84,14 @@ export function parseObject(text: string): Record<string, unknown> | undefined {
   try {
     const value: unknown = JSON.parse(text);
     return isObject(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function parseBytes(bytes: Buffer): Record<string, unknown> | undefined {
+  try {
+    return parseObject(decodeText(bytes, "The answer"));
   } catch {
     return undefined;
   }

@@ -32,8 +32,10 @@ function watchedFile(text: string, intervalMs = 3_600_000) {
 test("a file lists addresses by lines or as JSON, and counts when it is written or replaced by another", async () => {
   using file = watchedFile(`# the users\n${a}\n\n  ${b}  \n`);
   await file.names([a, b]);
-  file.write(JSON.stringify([a]));
+  file.write(`\uFEFF${JSON.stringify([a])}\r\n`);
   await file.names([a]);
+  file.write(`\uFEFF${b}\r\n`);
+  await file.names([b]);
   for (const list of [[b], [a, b], [b]]) {
     file.replace(list.join("\n"));
     await file.names(list);
@@ -45,6 +47,8 @@ test("what is no list keeps the last good one, and is reported; a list is taken 
   await file.names([a]);
   file.replace('["http://127.0.0.1:1", 7]');
   await file.complains(/begins as JSON/);
+  file.write(Buffer.from(`# b\u00fcro\n${b}`, "latin1"));
+  await file.complains(/not valid UTF-8/);
   file.replace("ftp://host");
   await file.complains(/"ftp:\/\/host" is no address/);
   file.replace("x".repeat(64 * 1024 + 1));

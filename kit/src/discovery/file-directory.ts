@@ -2,7 +2,7 @@ import { watch } from "node:fs";
 import { open } from "node:fs/promises";
 import { basename, dirname } from "node:path";
 import type { Directory } from "../session/directory.ts";
-import { type DirectoryOptions, makeLookup, malformed } from "./lookup.ts";
+import { type DirectoryOptions, makeLookup, malformed, textOf } from "./lookup.ts";
 
 /** 128 addresses are 10 KB. Bytes. */
 const fileBytesMax = 64 * 1024;
@@ -35,7 +35,7 @@ async function read(path: string): Promise<string> {
     const { bytesRead } = await file.read(buffer, length, buffer.length - length);
     length += bytesRead;
     if (length > fileBytesMax) throw malformed(path, `it has more than ${fileBytesMax} bytes`);
-    if (bytesRead === 0) return buffer.toString("utf8", 0, length);
+    if (bytesRead === 0) return textOf(buffer.subarray(0, length), path);
   }
 }
 

@@ -1,6 +1,7 @@
 import { type Cancel, type Clock, systemClock } from "../base/clock.ts";
 import { outsideContext } from "../base/context.ts";
 import { FlotillaError, toFlotillaError } from "../base/errors.ts";
+import { decodeText } from "../base/text.ts";
 import { type Directory, instancesMax } from "../session/directory.ts";
 import { addressOf } from "../session/service-url.ts";
 
@@ -121,6 +122,15 @@ export function makeLookup(source: Source, options: DirectoryOptions = {}): Dire
 /** For sources: what they found is not what a directory says. */
 export function malformed(title: string, what: string): FlotillaError {
   return new FlotillaError("failed_precondition", `${title}: ${what}`, { reason: "directory_malformed" });
+}
+
+/** For sources: the text of `bytes`. @throws FlotillaError as `malformed` makes it. */
+export function textOf(bytes: Uint8Array, title: string): string {
+  try {
+    return decodeText(bytes, title);
+  } catch {
+    throw malformed(title, "it is not valid UTF-8");
+  }
 }
 
 /** In one order, so that another order is no change. */

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from "node:http";
 import type { RpcTarget } from "capnweb";
 import type { Clock } from "../base/clock.ts";
-import { FlotillaError } from "../base/errors.ts";
+import { FlotillaError, withoutStack } from "../base/errors.ts";
 import { edgeLimits, type Limits, linkLimits } from "../base/limits.ts";
 import { makeHoldings, setHoldings } from "../base/holdings.ts";
 import type { Load } from "../base/load.ts";
@@ -14,6 +14,7 @@ import type { Pace } from "../transport/pace.ts";
 import { makeAddressBudget } from "./address.ts";
 import { type AcceptedHello, type HelloGuard, helloHeader, makeHelloGuard, type Self } from "./hello.ts";
 import { makeNetworkTable } from "./networks.ts";
+import { originOf, shownOrigin } from "./origins.ts";
 import type { AddressOf } from "./proxies.ts";
 
 export interface AdmissionOptions {
@@ -63,7 +64,7 @@ export interface Admission {
 }
 
 export function makeAdmission(options: AdmissionOptions): Admission {
-  const { self, clock, load, onAnswered, addressOf, origins = [], edge = edgeLimits, link = linkLimits } = options;
+  const { self, clock, load, onAnswered, addressOf, edge = edgeLimits, link = linkLimits } = options;
   const helloGuard = self && makeHelloGuard(self);
   const hellos = makeNetworkTable<TokenBucket>({
     clock,
@@ -75,15 +76,16 @@ export function makeAdmission(options: AdmissionOptions): Admission {
   const edgeAddresses = makeAddressBudget({ limits: edge, clock, addressOf, load });
   const linkAddresses = makeAddressBudget({ limits: link, clock, addressOf, load });
   const observe = (peer: Peer) => onAnswered && observeCalls(peer, onAnswered);
-  const isListedOrigin = (origin: string | undefined): origin is string =>
-    origin !== undefined && origins.includes(origin);
+  const origins: ReadonlySet<string | undefined> = new Set(options.origins?.map(originOf));
+  const isListedOrigin = (origin: string | undefined): origin is string => origins.has(origin);
 
   return {
     isListedOrigin,
     admit(request, { isBatch }) {
       const { origin } = request.headers;
       if (origin !== undefined && !isListedOrigin(origin)) {
-        throw new FlotillaError("permission_denied", "Not from this web page", { reason: "origin_refused" });
+        const detail = { reason: "origin_refused", cause: withoutStack(() => new Error(shownOrigin(origin))) };
+        throw new FlotillaError("permission_denied", "Not from this web page", detail);
       }
       const header = request.headers[helloHeader];
       if (typeof header !== "string" || !helloGuard) {

@@ -3,6 +3,7 @@ import { FlotillaError } from "../base/errors.ts";
 import { batchBytesMax, intakeCosts } from "../base/limits.ts";
 import { decodeText } from "../base/text.ts";
 import { clientWentAway } from "./batch.ts";
+import { assertNotEncoded } from "./encodings.ts";
 import type { Intake } from "./intake.ts";
 
 export interface ReadBodyOptions {
@@ -15,9 +16,10 @@ export interface ReadBodyOptions {
 /**
  * Reads the request's body as text.
  * @throws FlotillaError `resource_exhausted`, reason `body_too_large`, above `batchBytesMax`; `invalid_argument` when it is
- *   not UTF-8; `unavailable` when the client went away; the reason of `stop`.
+ *   compressed or not UTF-8; `unavailable` when the client went away; the reason of `stop`.
  */
 export async function readBody(request: IncomingMessage, { stop, intake }: ReadBodyOptions): Promise<string> {
+  assertNotEncoded(request);
   const ended = Promise.withResolvers<void>();
   ended.promise.catch(() => {});
   const bytes = makeGrowingBytes();

@@ -3,6 +3,7 @@ import type { RpcTarget } from "capnweb";
 import { WebSocket } from "ws";
 import { type Clock, systemClock } from "../base/clock.ts";
 import { isInstanceId, newInstanceId } from "../base/ids.ts";
+import type { FlotillaError } from "../base/errors.ts";
 import { handshakeMsMax, type Limits, linkLimits } from "../base/limits.ts";
 import { subprotocol } from "../transport/channel.ts";
 import { makeWebSocketChannel } from "../transport/websocket.ts";
@@ -38,6 +39,8 @@ export interface ConnectOptions {
    * moment. Default: at once.
    */
   readonly onStopping?: (() => PromiseLike<void> | void) | undefined;
+  /** Hears why the peer at `url` cannot be reached: once, until that changes or a session has opened. For a log. */
+  readonly onProblem?: ((problem: FlotillaError, url: string) => void) | undefined;
 }
 
 /** Between services. A peer is mostly back in half a second; doubled waits would miss that by as much again. */
@@ -48,9 +51,13 @@ const backoff: Backoff = { minMs: 50, maxMs: 2_000, growth: 1.25 };
  * starts first, nor how often either restarts: the connection is tried again with growing, jittered waits for as long
  * as it is not closed.
  *
- * While the peer is away, calls reject with `unavailable` and, where it is known, the reason: `connection_refused`,
- * `host_not_found`, `unauthenticated` (it refused our hello, or serves services only), `permission_denied`,
- * `not_found` (no sessions there), `peer_unproven` (another service, or another key), or the code of its refusal.
+ * While the peer is away, calls reject with `unavailable` and, where it is known, the reason:
+ * - nothing answered: `connection_refused`, `connection_dropped`, `host_not_found`, `network_unreachable`, `timed_out`;
+ * - TLS failed: `certificate_untrusted`, `certificate_expired`, `certificate_not_yet_valid`, `certificate_other_host`,
+ *   `certificate_refused`, `tls_expected` (by the peer), `tls_not_spoken` (by the peer), `tls_failed`;
+ * - it refused: `unauthenticated` (our hello, or it serves services only), `permission_denied`, `not_found` (no sessions
+ *   there), `upgrade_required` (a proxy drops the Upgrade header), or the code of its refusal;
+ * - something else answered: `peer_unproven` (another service, or another key), `unexpected_answer`.
  *
  * @throws TypeError for a `url` or an `as.instance` that is none.
  */
@@ -58,8 +65,10 @@ export function connect<T extends RpcTarget>(options: ConnectOptions): Connectio
   const { name, clock = systemClock, random = Math.random } = options;
   const { href, socketPath } = addressOf(options.url);
   const self = options.as && selfOf(options.as, clock);
+  const onProblem = (problem: FlotillaError) => options.onProblem?.(problem, options.url);
+  const isTls = href.startsWith("wss:");
   const throttle = makeThrottle(name, clock, random);
-  const kept = { name, isAnonymous: self === undefined, throttle };
+  const kept = { name, isAnonymous: self === undefined, throttle, onProblem };
   return keepConnected<T>({ ...kept, clock, random, backoff, dial }).connection;
 
   function dial(): Dialing {
@@ -109,7 +118,7 @@ export function connect<T extends RpcTarget>(options: ConnectOptions): Connectio
       if (self && proven) endWhenRevoked(session, { identity: self.identity, proven, clock });
       resolve({ session, instance: proven?.peer.instance });
     });
-    socket.on("error", (cause) => reject(notAnswered(name, cause)));
+    socket.on("error", (cause) => reject(notAnswered(name, cause, isTls)));
     socket.once("close", () => reject(unreachable(name, { text: "it closed the connection" })));
     return { link: promise, abandon: () => socket.terminate() };
   }

@@ -1,6 +1,7 @@
 import type { Server as HttpServer, IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import { type ErrorCode, FlotillaError } from "../base/errors.ts";
+import { encodingReason } from "./encodings.ts";
 import { type CloseSocket, listenAtSocket } from "./unix-socket.ts";
 
 const statuses: Readonly<Record<ErrorCode, number>> = {
@@ -35,6 +36,7 @@ const preflightHeaders = {
 };
 
 export function httpStatus(code: ErrorCode, reason?: string): number {
+  if (reason === encodingReason) return 415;
   return reason === "body_too_large" ? 413 : statuses[code];
 }
 
@@ -48,7 +50,7 @@ export function answerJson(response: ServerResponse, status: number, body: objec
 
 /** What is refused, in an answer of its own: everything of `error` that a peer may know. */
 export function answerRefusal(response: ServerResponse, error: FlotillaError): void {
-  for (const [name, value] of Object.entries(waitHeaders(error))) {
+  for (const [name, value] of Object.entries(detailHeaders(error))) {
     if (!response.headersSent) response.setHeader(name, value);
   }
   answerJson(response, httpStatus(error.code, error.reason), bodyOf(error));
@@ -58,9 +60,30 @@ function bodyOf({ code, message, reason, retryable, requestId, retryAfterMs }: F
   return { code, message, reason, retryable, requestId, retryAfterMs };
 }
 
-/** RFC 9110, 10.2.3: whole seconds. */
-function waitHeaders({ retryAfterMs }: FlotillaError): Record<string, string> {
-  return retryAfterMs === undefined ? {} : { "retry-after": `${Math.ceil(retryAfterMs / 1_000)}` };
+/** RFC 9110: 10.2.3, whole seconds until another try; 15.5.16, the encodings that are taken. */
+function detailHeaders({ retryAfterMs, reason }: FlotillaError): Record<string, string> {
+  return {
+    ...(retryAfterMs !== undefined && { "retry-after": `${Math.ceil(retryAfterMs / 1_000)}` }),
+    ...(reason === encodingReason && { "accept-encoding": "identity" }),
+  };
+}
+
+/**
+ * Answers a request for a WebSocket session that came without an upgrade. The client may have asked for one: many proxies
+ * pass `Upgrade` on only when they are told to.
+ */
+export function answerUpgradeRequired(response: ServerResponse): void {
+  const message =
+    "Sessions are WebSockets, and this request has no Upgrade header. If your client sent one, a proxy in between has " +
+    "dropped it: let it pass on Upgrade and Connection over HTTP/1.1. One request is answered at POST /rpc/batch";
+  response.setHeader("upgrade", "websocket");
+  answerJson(response, 426, { code: "invalid_argument", reason: "upgrade_required", message });
+}
+
+/** @param isPath whether anything is served at the path, by another method. */
+export function answerUnserved(response: ServerResponse, isPath: boolean): void {
+  if (isPath) answerJson(response, 405, { code: "unimplemented", message: "Not with this method" });
+  else answerJson(response, 404, { code: "not_found", message: "No such path" });
 }
 
 /** Lets a listed web page read the answer. SECURITY: that page by name, never `*`, and never with credentials. */
@@ -84,7 +107,9 @@ export function answer(
 ): void {
   if (response.headersSent || response.destroyed) return;
   const headers = { "content-type": type, ...safeHeaders };
-  if (status >= 400 || hasUnreadBody(response)) Object.assign(headers, closing);
+  if (status >= 400 || hasUnreadBody(response)) {
+    Object.assign(headers, response.hasHeader("upgrade") ? { connection: "upgrade, close" } : closing);
+  }
   response.writeHead(status, headers).end(text);
 }
 
@@ -103,7 +128,7 @@ export function refuseUpgrade(socket: Duplex, error: FlotillaError): void {
     "content-type: application/json",
     `content-length: ${Buffer.byteLength(body)}`,
     "connection: close",
-    ...Object.entries({ ...safeHeaders, ...waitHeaders(error) }).map(([name, value]) => `${name}: ${value}`),
+    ...Object.entries({ ...safeHeaders, ...detailHeaders(error) }).map(([name, value]) => `${name}: ${value}`),
   ];
   // Nobody times this socket any more: a peer that never closes its side would keep it, and the server from closing.
   socket.end(`${head.join("\r\n")}\r\n\r\n${body}`, () => socket.destroy());
@@ -149,6 +174,8 @@ export function listen(http: HttpServer, port: number, host: string): Promise<vo
   });
 }
 
-export function pathOf(request: IncomingMessage): string {
-  return (request.url ?? "").split("?", 1)[0] ?? "";
+/** The path of the request's target, also where that is a whole URL: RFC 9112, 3.2.2. */
+export function pathOf({ url = "" }: IncomingMessage): string {
+  const [path = ""] = url.replace(/^https?:\/\/[^/?#]*/i, "").split("?", 1);
+  return path === "" ? "/" : path;
 }

@@ -188,10 +188,10 @@ export function connectAll<T extends RpcTarget>(options: ConnectAllOptions): Ins
 
   function reportOf(member: Member<T>): InstanceReport {
     const { url, connection, underWay, silentMs, failures, repeated } = member;
-    const { instance, isOpen, withheld } = connection;
+    const { instance, isOpen, away, withheld } = connection;
     const isLeaving = member.isLeaving || !members.current.includes(member);
     const counts = { underWay, silentMs, failures, repeated, withheld };
-    return { name, url, instance, isOpen, isLeaving, ...counts, breakers: member.breakers() };
+    return { name, url, instance, isOpen, away: away?.message, isLeaving, ...counts, breakers: member.breakers() };
   }
 
   function choice(how: Omit<Choice<T>, "random">): Member<T> {

@@ -13,6 +13,8 @@ export interface InstanceReport {
   /** Its run; undefined while it is away, and on anonymous connections. */
   readonly instance: string | undefined;
   readonly isOpen: boolean;
+  /** Why it cannot be reached, in words; undefined while it can, and before anybody tried. */
+  readonly away: string | undefined;
   /** It is stopping, or the directory names it no more. */
   readonly isLeaving: boolean;
   /** Calls that nobody has answered. */

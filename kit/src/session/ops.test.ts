@@ -24,6 +24,22 @@ test("operators see metrics, and readiness part by part, on a listener of their 
   expect((await ask(`${ops.url}/metrics`)).status).toBe(405);
 });
 
+test("operators see why a part is not ready, where that is known", async () => {
+  const checks = { users: "users cannot be reached: its certificate has expired", orders: false, store: true };
+  const metrics = async () => "";
+  const ops = await serveOps({ port: 0, checks: () => checks, metrics, metricsType: "text/plain" });
+  onTestFinished(() => ops.close());
+  const { status, text } = await get(`${ops.url}/readyz`);
+  expect([status, JSON.parse(text)]).toEqual([
+    503,
+    {
+      status: "not ready",
+      checks: { users: false, orders: false, store: true },
+      reasons: { users: "users cannot be reached: its certificate has expired" },
+    },
+  ]);
+});
+
 test("metrics that cannot be read are an error with a code, and no more", async () => {
   const metrics = () => Promise.reject(new Error("secret"));
   const ops = await serveOps({ port: 0, checks: () => ({}), metrics, metricsType: "text/plain" });

@@ -1,7 +1,8 @@
+import type { ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { systemClock } from "../base/clock.ts";
 import { edgeLimits, intakeCosts, type Limits } from "../base/limits.ts";
-import { answer, answerJson, listen, pathOf } from "./http.ts";
+import { answer, answerJson, answerUnserved, listen, pathOf } from "./http.ts";
 import { makeListener } from "./listener.ts";
 import { makeProxies } from "./proxies.ts";
 
@@ -10,8 +11,8 @@ export interface OpsOptions {
   /** Loopback by default: this is for those who run the service, not for those who call it. */
   readonly host?: string;
   readonly port: number;
-  /** Each part of readiness by its name. */
-  checks(): Readonly<Record<string, boolean>>;
+  /** Each part of readiness by its name: whether it is ready, or in place of false why not. */
+  checks(): Readonly<Record<string, boolean | string>>;
   /** What `/healthz` says beside that it answers: version, commit, uptime. */
   about?(): Readonly<Record<string, unknown>>;
   /** The text of `/metrics`. */
@@ -41,20 +42,16 @@ export async function serveOps(options: OpsOptions): Promise<OpsServer> {
     proxies: makeProxies(),
     onRequest(request, response, intake) {
       const path = pathOf(request);
-      if (request.method !== "GET") {
-        answerJson(response, 405, { code: "unimplemented", message: "Not with this method" });
-      } else if (path === "/metrics") {
+      if (request.method !== "GET") answerUnserved(response, true);
+      else if (path === "/metrics") {
         intake.spend(intakeCosts.metrics);
         options.metrics().then(
           (text) => answer(response, text, { status: 200, type: options.metricsType }),
           () => answerJson(response, 500, { code: "internal", message: "The metrics cannot be read" }),
         );
-      } else if (path === "/readyz") {
-        const checks = options.checks();
-        const isReady = Object.values(checks).every(Boolean);
-        answerJson(response, isReady ? 200 : 503, { status: isReady ? "ready" : "not ready", checks });
-      } else if (path === "/healthz") answerJson(response, 200, { status: "ok", ...options.about?.() });
-      else answerJson(response, 404, { code: "not_found", message: "No such path" });
+      } else if (path === "/readyz") answerReadiness(response, options.checks());
+      else if (path === "/healthz") answerJson(response, 200, { status: "ok", ...options.about?.() });
+      else answerUnserved(response, false);
     },
   });
   await listen(http, options.port, host);
@@ -67,4 +64,14 @@ export async function serveOps(options: OpsOptions): Promise<OpsServer> {
         http.closeAllConnections();
       }),
   };
+}
+
+function answerReadiness(response: ServerResponse, given: ReturnType<OpsOptions["checks"]>): void {
+  const all = Object.entries(given);
+  const checks = Object.fromEntries(all.map(([name, check]) => [name, check === true]));
+  const reasons = Object.fromEntries(all.filter(([, check]) => typeof check === "string"));
+  const isReady = Object.values(checks).every(Boolean);
+  const status = isReady ? "ready" : "not ready";
+  const why = Object.keys(reasons).length > 0 && { reasons };
+  answerJson(response, isReady ? 200 : 503, { status, checks, ...why });
 }

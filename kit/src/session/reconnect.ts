@@ -29,6 +29,8 @@ export interface Connection<in out T extends RpcTarget> extends Disposable {
   readonly isOpen: boolean;
   /** For how long it has been without a session, since it was first used or lost the last one; 0 with one. Milliseconds. */
   readonly awayMs: number;
+  /** Why calls reject: while the peer is away, and once the connection is closed; undefined otherwise. */
+  readonly away: FlotillaError | undefined;
   /** The peer has said that it is stopping: whoever can asks another instance. */
   readonly isLeaving: boolean;
   /** How many sessions were opened so far: what hangs on a session is gone when it has grown. */
@@ -89,6 +91,8 @@ export interface KeepConnectedOptions {
   readonly throttle?: Pick<Throttle, "pass" | "withheld"> | undefined;
   /** Hears of each change, after it. */
   readonly onStatus?: ((status: ConnectionStatus, reason: FlotillaError | undefined) => void) | undefined;
+  /** Hears why no session opens: once, until that changes or one has opened. */
+  readonly onProblem?: ((problem: FlotillaError) => void) | undefined;
 }
 
 export interface KeptConnection<T extends RpcTarget> {
@@ -105,6 +109,8 @@ export function keepConnected<T extends RpcTarget>(options: KeepConnectedOptions
   let sessionNumber = 0;
   let awaySinceMs: number | undefined;
   let cancelRetry: Cancel = () => {};
+  /** What `onProblem` has heard last. */
+  let problem: string | undefined;
   let dialing: Dialing | undefined;
 
   const connection: Connection<T> = {
@@ -122,6 +128,9 @@ export function keepConnected<T extends RpcTarget>(options: KeepConnectedOptions
     },
     get awayMs() {
       return awaySinceMs === undefined ? 0 : clock.monotonicMs() - awaySinceMs;
+    },
+    get away() {
+      return "reason" in state ? state.reason : undefined;
     },
     get isLeaving() {
       return state.at === "open" && state.link.session.isPeerStopping;
@@ -172,7 +181,9 @@ export function keepConnected<T extends RpcTarget>(options: KeepConnectedOptions
     const link = outsideContext(() =>
       attempt().then(onOpen, (thrown: unknown) => {
         dialing = undefined;
-        throw onAway(thrown instanceof FlotillaError ? thrown : unreachable(name, { cause: thrown }));
+        const reason = onAway(thrown instanceof FlotillaError ? thrown : unreachable(name, { cause: thrown }));
+        tellProblem(reason);
+        throw reason;
       }),
     );
     // While the peer is known to be away, calls go on failing fast; only the first attempt of all is waited for.
@@ -191,6 +202,7 @@ export function keepConnected<T extends RpcTarget>(options: KeepConnectedOptions
     if (state.at === "closed") throw state.reason;
     const openedAtMs = clock.monotonicMs();
     sessionNumber += 1;
+    problem = undefined;
     enter({ at: "open", link });
     void link.session.closed.then((reason) => {
       if (clock.monotonicMs() - openedAtMs >= settledMs) failures = 0;
@@ -207,6 +219,13 @@ export function keepConnected<T extends RpcTarget>(options: KeepConnectedOptions
     cancelRetry = clock.after(waitMs, tryAgain);
     enter({ at: "away", reason });
     return reason;
+  }
+
+  function tellProblem(reason: FlotillaError): void {
+    if (state.at === "closed" || reason.message === problem) return;
+    problem = reason.message;
+    // What a listener throws is its own program's fault, and takes nothing of this with it.
+    queueMicrotask(() => options.onProblem?.(reason));
   }
 
   function close(): void {

@@ -76,7 +76,7 @@ describe("a server", () => {
       [404, "not_found"],
       [404, "not_found"],
       [405, "unimplemented"],
-      [405, "unimplemented"],
+      [426, "invalid_argument"],
       [405, "unimplemented"],
     ]);
   });

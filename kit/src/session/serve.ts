@@ -17,10 +17,11 @@ import { type Busyness, makeHealth, type WaitsFor } from "./health.ts";
 import { replyTo, type Self } from "./hello.ts";
 import {
   allowOrigin,
-  answerJson,
   answerLines,
   answerPreflight,
   answerRefusal,
+  answerUnserved,
+  answerUpgradeRequired,
   listenAll,
   pathOf,
   refuseUpgrade,
@@ -54,8 +55,8 @@ export interface ServeOptions {
   /** Services that `isReady` waits for, or that do not answer now. Asked by `/readyz`, which names them to anybody. */
   waitsFor?(): readonly WaitsFor[];
   /**
-   * Web pages that may call, by the `Origin` that browsers send, such as `https://shop.example`; programs that are no
-   * browser send none. SECURITY: default none, because a browser connects anywhere for any page.
+   * Web pages that may call, such as `https://shop.example` or, of an app, `capacitor://localhost`; else a TypeError.
+   * Browsers send it as `Origin`, other programs send none. SECURITY: default none: a browser connects for any page.
    */
   readonly origins?: readonly string[] | undefined;
   /** Addresses or ranges of proxies whose `X-Forwarded-For` counts; else a TypeError. SECURITY: they may name anybody. */
@@ -67,7 +68,7 @@ export interface ServeOptions {
   readonly clock?: Clock;
   /** Hears of faults, which callers know as `internal` only. Default: a line on stderr for each. */
   readonly onHiddenError?: OnHiddenError | undefined;
-  /** Hears of requests and messages that were refused before any method ran; for counting. */
+  /** Hears what was refused before a method ran, for counting; for `origin_refused` the cause's message is the origin. */
   readonly onRefused?: ((reason: FlotillaError) => void) | undefined;
   /** Hears of each call that was answered, or refused where it could have begun; for counting. */
   readonly onAnswered?: OnAnswered | undefined;
@@ -168,9 +169,8 @@ export async function serve(options: ServeOptions): Promise<Server> {
     const isGet = request.method === "GET" || request.method === "HEAD";
     if (path === paths.health && isGet) health.answerAlive(response);
     else if (path === paths.ready && isGet) health.answerReady(response, stopping !== undefined);
-    else if (!Object.values<string>(paths).includes(path)) {
-      answerJson(response, 404, { code: "not_found", message: "No such path" });
-    } else answerJson(response, 405, { code: "unimplemented", message: "Not with this method" });
+    else if (path === paths.session && isGet) answerUpgradeRequired(response);
+    else answerUnserved(response, Object.values<string>(paths).includes(path));
   }
 
   async function answerBatch(request: IncomingMessage, response: ServerResponse, ended: AbortSignal): Promise<void> {

@@ -25,6 +25,19 @@ function makePlace(text?: string): Place {
 
 const [a, b, c] = ["A", "B", "C"].map((letter) => `${letter.repeat(42)}A`) as [string, string, string];
 
+test("a byte order mark, as some editors write it, says nothing, and a file that is not UTF-8 is none", () => {
+  using place = makePlace(`\uFEFFtrust users ${a} 2026-11-24 b\u00fcro\r\n`);
+  expect(trustedKeys(readTrust(place.directory), "users")).toEqual([a]);
+  writeFileSync(join(place.directory, trustFileName), Buffer.from(`trust users ${a} b\u00fcro\n`, "latin1"));
+  expect(() => readTrust(place.directory)).toThrow(
+    expect.objectContaining({
+      code: "failed_precondition",
+      reason: "trust_file",
+      message: `${join(place.directory, trustFileName)} is not valid UTF-8`,
+    }),
+  );
+});
+
 test("without a file nobody is trusted", () => {
   using place = makePlace();
   expect(readTrust(place.directory)).toEqual([]);

@@ -1,8 +1,9 @@
 import { createPublicKey, type KeyObject } from "node:crypto";
 import { closeSync, fsyncSync, openSync, readFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
-import { FlotillaError } from "../base/errors.ts";
+import { FlotillaError, hasCode } from "../base/errors.ts";
 import { isServiceName } from "../base/ids.ts";
+import { decodeText } from "../base/text.ts";
 import { assertPrivate, type OnClosed, othersWrite } from "./private-file.ts";
 
 /** Says by a line for each key whose it is, and by another that it is not to be trusted any more. */
@@ -30,7 +31,7 @@ const format = /^(trust|revoke) (\S+) ([\w-]{43})(?: (.*))?$/;
  */
 export function readTrust(directory: string, onClosed?: OnClosed): TrustLine[] {
   const file = join(directory, trustFileName);
-  const text = readText(file);
+  const text = readTrustText(file);
   if (text === undefined) return [];
   assertPrivate(file, {
     forbidden: othersWrite,
@@ -92,16 +93,29 @@ export function keyOf(word: KeyWord): KeyObject {
   return createPublicKey({ key: { kty: "OKP", crv: "Ed25519", x: word }, format: "jwk" });
 }
 
-/** Undefined when there is no such file. @throws FlotillaError `failed_precondition` when there is, and it cannot be read. */
-export function readText(file: string): string | undefined {
+function readTrustText(file: string): string | undefined {
   try {
-    return readFileSync(file, "utf8");
+    return readText(file);
+  } catch (error) {
+    throw hasCode(error, "invalid_argument") ? refusal((error as Error).message) : error;
+  }
+}
+
+/**
+ * Undefined when there is no such file.
+ * @throws FlotillaError `failed_precondition` when there is, and it cannot be read; `invalid_argument` when it is not UTF-8.
+ */
+export function readText(file: string): string | undefined {
+  let bytes: Buffer;
+  try {
+    bytes = readFileSync(file);
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException;
     if (code === "ENOENT") return undefined;
     const message = `${file} cannot be read (${code})`;
     throw new FlotillaError("failed_precondition", message, { reason: "file_unreadable", cause });
   }
+  return decodeText(bytes, file);
 }
 
 function refusal(message: string): FlotillaError {

@@ -2,6 +2,7 @@ import type { IncomingMessage } from "node:http";
 import type { Clock } from "../base/clock.ts";
 import { type ErrorCode, FlotillaError, isErrorCode } from "../base/errors.ts";
 import { isTraceId } from "../base/ids.ts";
+import { networkFailure } from "./network-failure.ts";
 
 /** A refusal of ours has at most 2 KB. A longer one is not ours, and is not read. Bytes. */
 const refusalBytesMax = 4_096;
@@ -23,16 +24,9 @@ export function unreachable(name: string, { text, ...detail }: Why): FlotillaErr
   return new FlotillaError("unavailable", message, detail);
 }
 
-const networkFailures: Readonly<Record<string, Why>> = {
-  ECONNREFUSED: { text: "nothing listens at its address", reason: "connection_refused" },
-  // Of a Unix socket.
-  ENOENT: { text: "nothing listens at its address", reason: "connection_refused" },
-  ENOTFOUND: { text: "its host name is not known", reason: "host_not_found" },
-};
-
-/** No HTTP answer came, or no proper one. */
-export function notAnswered(name: string, cause: Error & { readonly code?: unknown }): FlotillaError {
-  return unreachable(name, { ...networkFailures[String(cause.code)], cause });
+/** No HTTP answer came, or no proper one. @param isTls whether TLS was to be spoken. */
+export function notAnswered(name: string, cause: Error, isTls: boolean): FlotillaError {
+  return unreachable(name, { ...networkFailure(cause, isTls), cause });
 }
 
 /** The answer opened a session, but `name` did not sign it. */
@@ -47,10 +41,24 @@ export function notProven(name: string, hasReply: boolean, cause: unknown): Flot
  * By status. SECURITY: `reason` is always a word of ours, because callers match on it and nobody has proven yet that
  * this answer is the peer's.
  */
-const refusals: Readonly<Record<number, { readonly reason: ErrorCode; readonly text: string }>> = {
+const refusals: Readonly<Record<number, { readonly reason: string; readonly text: string }>> = {
   403: { reason: "permission_denied", text: "it grants us nothing" },
   404: { reason: "not_found", text: "it has no session path there" },
+  426: {
+    reason: "upgrade_required",
+    text: "our request reached it without its Upgrade header: a proxy in between has to pass on Upgrade and Connection",
+  },
 };
+
+/** Text for an answer without a code of ours, which no service of Flotilla gave. */
+function foreignAnswer(status: number): string {
+  if (status === 400) {
+    return "what answers at its address calls the request malformed: it may expect TLS, and an address with https:";
+  }
+  if (status >= 300 && status < 400) return "what answers at its address redirects us: use the address behind it";
+  if (status >= 502 && status <= 504) return "a proxy answers at its address, and cannot reach it";
+  return status < 300 ? "something else than a service of Flotilla answers at its address" : "it refused the session";
+}
 
 /** The service answered the upgrade with something else; `hasKey` when we said hello. Never rejects. */
 export async function refused(
@@ -66,7 +74,10 @@ export async function refused(
   const { text, reason } =
     status === 401
       ? { text: unauthenticated, reason: "unauthenticated" }
-      : (refusals[status] ?? { text: "it refused the session", reason: code ?? "unexpected_answer" });
+      : (refusals[status] ?? {
+          text: code === undefined ? foreignAnswer(status) : "it refused the session",
+          reason: code ?? "unexpected_answer",
+        });
   const said = [`HTTP ${status}`, code, word].filter((part) => part !== undefined).join(", ");
   return unreachable(name, { text: `${text} (${said})`, reason, requestId, retryAfterMs });
 }

@@ -1,4 +1,5 @@
 import { Readable } from "node:stream";
+import { makeStrictDecoder } from "../strict-text.ts";
 
 /**
  * Input for a session that a program writes: the next line is handed out when the one before was worked off, because the
@@ -33,14 +34,15 @@ export function makeLines(input: AsyncIterable<Buffer | string>): Lines {
 const lineCharsMax = 1024 * 1024;
 
 async function* readLines(input: AsyncIterable<Buffer | string>): AsyncGenerator<string> {
-  const decoder = new TextDecoder();
+  const decode = makeStrictDecoder("Standard input");
   let rest = "";
   for await (const chunk of input) {
-    rest += typeof chunk === "string" ? chunk : decoder.decode(chunk, { stream: true });
+    rest += typeof chunk === "string" ? chunk : decode(chunk);
     const parts = rest.split("\n");
     rest = parts.pop() ?? "";
     if (rest.length > lineCharsMax) throw new RangeError("A line of the input is too long");
     yield* parts;
   }
+  rest += decode();
   if (rest !== "") yield rest;
 }

@@ -1,0 +1,47 @@
+import { execFile } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { describe, expect, it } from "vitest";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const { scripts } = JSON.parse(readFileSync(`${root}/package.json`, "utf8")) as { scripts: Record<string, string> };
+
+function run(name: string, ...args: string[]): Promise<{ code: number | null; out: string; err: string }> {
+  const [, file = ""] = /^node (\S+)$/.exec(scripts[name] ?? "") ?? [];
+  return new Promise((resolve) => {
+    const child = execFile(process.execPath, [file, ...args], { cwd: root, timeout: 20_000 }, (_, out, err) =>
+      resolve({ code: child.exitCode, out, err }),
+    );
+  });
+}
+
+/** Each with a value that it cannot take. */
+const checks: Record<string, readonly string[]> = {
+  mutants: ["no-such-thing"],
+  fuzz: ["--target", "no-such-thing"],
+  adversary: ["--gateway", "no-such-thing"],
+  chaos: ["--services", "no-such-thing"],
+  rolling: ["--rounds", "no-such-thing"],
+  soak: ["--minutes", "no-such-thing"],
+  bench: ["--peers", "no-such-thing"],
+  "bench:guard": ["no-such-thing"],
+  "bench:scale": ["no-such-thing"],
+  "bench:micro": ["no-such-thing"],
+  "bench:stores": ["no-such-thing"],
+};
+
+describe.each(Object.entries(checks))("npm run %s", (name, wrong) => {
+  it("answers --help with its usage and 0", async () => {
+    const { code, out, err } = await run(name, "--help");
+    expect({ code, err }).toEqual({ code: 0, err: "" });
+    expect(out).toContain(`npm run ${name}`);
+  });
+
+  it.each([[["--no-such-thing"]], [wrong]])("refuses %j by name, with its usage and 2", async (args) => {
+    const { code, out, err } = await run(name, ...args);
+    expect({ code, out }).toEqual({ code: 2, out: "" });
+    expect(err).toContain("no-such-thing");
+    expect(err).toContain(`npm run ${name}`);
+    expect(err).not.toMatch(/\n {4}at /);
+  });
+});
