@@ -87,7 +87,11 @@ describe("the items of an order", () => {
       env: { HOME: home },
       input: Readable.from([]) as Input,
       out: output,
-      err: { write: (text) => void (err += text) },
+      err: {
+        write(text) {
+          err += text;
+        },
+      },
       exit: () => undefined,
     });
     expect(code).toBe(2);

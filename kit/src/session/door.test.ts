@@ -35,7 +35,9 @@ describe("a session that was asked for without an upgrade", () => {
     await using rig = makeRig();
     const { url } = await rig.serve({ main: makeDesk().mainFor });
     const proxy = createServer({ shouldUpgradeCallback: () => false }, (request, response) => {
-      void ask(`${url}${request.url}`, { method: "GET" }).then(({ status, text }) => response.writeHead(status).end(text));
+      void ask(`${url}${request.url}`, { method: "GET" }).then(({ status, text }) =>
+        response.writeHead(status).end(text),
+      );
     });
     await new Promise<void>((resolve) => proxy.listen(0, "127.0.0.1", resolve));
     rig.onEnd(() => new Promise((resolve) => proxy.close(resolve)));
