@@ -61,7 +61,7 @@ export {
 } from "./session/instances.ts";
 export type { InstanceReport } from "./session/members.ts";
 export { type KeysCommand, runKeys } from "./session/keys.ts";
-export { type Network, type NetworkLimits, networksOf } from "./session/networks.ts";
+export { type Network, networksOf } from "./session/networks.ts";
 export { isAddressRange } from "./session/proxies.ts";
 export { type OpsOptions, type OpsServer, serveOps } from "./session/ops.ts";
 export type { Connection } from "./session/reconnect.ts";

@@ -52,13 +52,7 @@ export const defencesOfResources: readonly Defence[] = [
     row: "R4",
     file: resources,
     off: "no limit of calls in a batch",
-    edits: [
-      edit(
-        "kit/src/session/batch.ts",
-        "if (calls > batchCallsMax) throw",
-        "if (calls < 0) throw",
-      ),
-    ],
+    edits: [edit("kit/src/session/batch.ts", "if (calls > batchCallsMax) throw", "if (calls < 0) throw")],
   },
   {
     row: "R5",
