@@ -62,7 +62,7 @@ export {
 } from "./session/instances.ts";
 export type { InstanceReport } from "./session/members.ts";
 export { type KeysCommand, runKeys } from "./session/keys.ts";
-export { type Network, type NetworkLimits, networksOf } from "./session/networks.ts";
+export { type Network, networksOf } from "./session/networks.ts";
 export { assertPrivate, type OnClosed, type PrivateFile } from "./session/private-file.ts";
 export { type Carried, carryRevocations } from "./session/revocations.ts";
 export { isAddressRange } from "./session/proxies.ts";

@@ -181,7 +181,8 @@ describe("a session that takes more than its share", () => {
     await expectLittleMemory(60, async () => {
       for (const framing of ["capnweb", "flotilla.v1"] as const) {
         using peer = await dial(gateway(), { framing });
-        peer.send(...Array.from({ length: framing === "capnweb" ? 5_000 : 20_000 }, (): Message => ["pipe"]));
+        // Not more than the messages of a second: a frame of more is refused before its first line is read.
+        peer.send(...Array.from({ length: 5_000 }, (): Message => ["pipe"]));
         expect(await endOf(peer)).toEqual({ code: "invalid_argument", close: 1008 });
       }
     });

@@ -111,8 +111,8 @@ const paths = { session: "/rpc", batch: "/rpc/batch", health: "/healthz", ready:
  * @throws FlotillaError `unavailable`, reason `cannot_listen`, or `port_in_use`: the port or the Unix socket is taken.
  */
 export async function serve(options: ServeOptions): Promise<Server> {
-  const { host = "127.0.0.1", clock = systemClock, receiveMsMax = receiveMsDefault, onRefused } = options;
-  const { edge: limits = edgeLimits } = options;
+  const { host = "127.0.0.1", clock = systemClock, edge: limits = edgeLimits, onRefused } = options;
+  const { receiveMsMax = receiveMsDefault } = options;
   const self: Self | undefined = options.identity && {
     identity: options.identity,
     instance: options.instance ?? newInstanceId(),
@@ -128,8 +128,7 @@ export async function serve(options: ServeOptions): Promise<Server> {
   const stopAsked = new AbortController();
   let stopping: Promise<void> | undefined;
   const { http, intakes } = makeListener({ receiveMsMax, limits, clock, proxies, onRequest, onRefused });
-  const edge = makeUpgrader(limits);
-  const link = makeUpgrader(options.link ?? linkLimits);
+  const upgraders = { anonymous: makeUpgrader(limits), service: makeUpgrader(options.link ?? linkLimits) };
   http.on("upgrade", onUpgrade);
   const closeSocket = await listenAll(http, { ...options, host }).catch((error: unknown) => {
     health.stop();
@@ -203,7 +202,7 @@ export async function serve(options: ServeOptions): Promise<Server> {
       const { peer, hello, limits, callers, pace, leave } = admit(request, { isBatch: false });
       socket.once("close", leave);
       const localMain = admission.mainFor(peer);
-      const upgrader = peer.kind === "service" ? link : edge;
+      const upgrader = upgraders[peer.kind];
       if (self && hello) upgrader.replies.set(request, replyTo(hello, self));
       let isOpen = false;
       upgrader.server.handleUpgrade(request, socket, head, (webSocket) => {
@@ -264,7 +263,7 @@ export async function serve(options: ServeOptions): Promise<Server> {
     http.closeIdleConnections();
     const cancelParting = clock.after(partingMsMax, () => {
       http.closeAllConnections();
-      for (const { server } of [edge, link]) for (const webSocket of server.clients) webSocket.terminate();
+      for (const { server } of Object.values(upgraders)) for (const webSocket of server.clients) webSocket.terminate();
     });
     await closed;
     cancelParting();
