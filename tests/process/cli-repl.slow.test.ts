@@ -46,7 +46,7 @@ test("a capability is held by name, called, looked at and let go, and no secret 
   ]);
   expect({ code, err }).toEqual({ code: 0, err: "" });
   expect(out.split("\n").slice(0, 4)).toEqual([
-    "[Account #1: 13 methods]",
+    "[Account #1: 14 methods]",
     "createOrder(items, idempotencyKey?)",
     "'alice'",
     "true",
@@ -74,7 +74,7 @@ test("calls on what has not come yet travel along, and looking at it asks for no
   ]);
   expect({ code, err }).toEqual({ code: 0, err: "" });
   expect(out.trim().split("\n")).toEqual([
-    "[promise of Account #1: 13 methods]",
+    "[promise of Account #1: 14 methods]",
     "[promise of Administration #3: 11 methods]",
     "'admin,moderator,user'",
     "'[Administration #3: 11 methods]'",
@@ -134,7 +134,7 @@ test("in JSON each answer is a line, and each error too", async () => {
       .map((line) => JSON.parse(line)),
   ).toEqual([
     { userId: "user2", username: "bob", email: "bob@example.com", role: "user" },
-    { capability: "[Account #2: 13 methods]" },
+    { capability: "[Account #2: 14 methods]" },
   ]);
   expect(JSON.parse(err)).toEqual({ error: expect.objectContaining({ code: "not_found", exitCode: 4 }) });
 });
