@@ -19,6 +19,9 @@ test.skipIf(!canMount)("a full disk refuses orders, reads go on, and with room a
   using reader = connect<Gateway>({ name: "gateway", url: shop.urls.gateway });
   const { history } = customers;
   const { token } = await reader.main.login("bob", "password");
+  const { token: unseen } = await reader.main.login("charlie", "password");
+  // Introduces bob to the Order Service, which the trail of the users has to keep.
+  await reader.main.listOrders(token, { limit: 1 });
   const pid = shop.pidOf("orders");
   for (let round = 1; round <= 3; round += 1) {
     const acknowledged = () => history.intents.filter((it) => it.acknowledged).length;
@@ -31,6 +34,10 @@ test.skipIf(!canMount)("a full disk refuses orders, reads go on, and with room a
     await until(() => refusals() > known + 20, "orders are refused");
     const [first] = await reader.main.listOrders(token, { limit: 1 });
     expect(first).toMatchObject({ status: "pending" });
+    if (round === 1) {
+      const introduced = reader.main.listOrders(unseen, { limit: 1 });
+      await expect(introduced, "its entry cannot be written").rejects.toMatchObject({ code: "unavailable" });
+    }
     await until(async () => !(await isReady(shop.urls.orders)), "it says that it cannot take orders");
     const begun = history.intents.length;
     disk.free();
@@ -39,6 +46,7 @@ test.skipIf(!canMount)("a full disk refuses orders, reads go on, and with room a
     expect(performance.now() - freedAtMs).toBeLessThan(resumedMsMax);
   }
   await until(() => isReady(shop.urls.orders), "it takes orders again");
+  expect(await reader.main.listOrders(unseen)).toEqual([]);
   await customers.finish();
   expect([...history.errors.keys()]).toEqual(["unavailable"]);
   expect(violations(history, await customers.stored())).toEqual([]);
