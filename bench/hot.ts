@@ -1,4 +1,4 @@
-// `node bench/hot.ts FILE.cpuprofile [N]`: the N functions in which a process spent most of its own time, and how much of
+// `npx node bench/hot.ts FILE.cpuprofile [N]`: the N functions in which a process spent most of its own time, and how much of
 // the time that it was not idle they are. For what `npm run bench -- --profile DIR` writes.
 import { readFileSync } from "node:fs";
 

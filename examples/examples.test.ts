@@ -24,7 +24,7 @@ test("each example has a script, and the list of examples has each", () => {
   const list = readFileSync(join(here, "README.md"), "utf8");
   expect(examples).toEqual(["calculator", "chat", "peer-to-peer"]);
   for (const name of examples) {
-    expect(scripts[`example:${name}`]).toBe(`node examples/${name}/main.ts`);
+    expect(scripts[`example:${name}`]).toBe(`exec node scripts/setup.js examples/${name}/main.ts`);
     expect(list).toContain(`npm run example:${name}`);
   }
 });

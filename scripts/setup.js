@@ -1,61 +1,91 @@
-// Runs before every npm script that needs the project's dependencies, under whatever Node the host has (>= 20), so it
-// is plain JavaScript. Installs from the lock file when that was not done yet, and checks that Node 24 is there. With a
-// folder as its argument it installs from that folder's lock file instead.
-import { execFileSync, spawnSync } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+// `node scripts/setup.js [--dev] [--also FOLDER] [FILE [ARGUMENT...]]`: installs what is missing, those packages that only
+// development needs with `--dev`, and those of FOLDER too; then runs FILE on the project's Node. Every npm script begins
+// here, under whatever Node the host has (>= 20), so this is plain JavaScript. It is no `pre` script, because npm skips
+// those with `ignore-scripts`.
+import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
+import Module from "node:module";
+import { constants } from "node:os";
+import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { install } from "./install.js";
 
-const root = fileURLToPath(new URL("..", import.meta.url));
-const folder = join(root, process.argv[2] ?? "");
 const nodeMajorNeeded = 24;
+const root = fileURLToPath(new URL("..", import.meta.url));
+const [self, ...words] = process.argv.slice(1);
+const dev = take("--dev");
+const folders = [root, ...(take("--also") ? [join(root, words.shift())] : [])];
 
-/** npm writes this file last, so it is there only after an install that finished. */
-const installedLock = join(folder, "node_modules", ".package-lock.json");
+try {
+  for (const folder of folders) await install({ folder, dev, nodeMajorNeeded, say });
+  if (words.length > 0) run(...words);
+} catch (error) {
+  if (error.name !== "InstallError") throw error;
+  say(`${error.message} Nothing was started.`);
+  process.exitCode = 1;
+}
 
-if (!isInstalled()) {
-  process.stderr.write(`Installing dependencies${process.argv[2] ? ` of ${process.argv[2]}` : ""} (once) ...\n`);
-  const npm = process.env.npm_execpath;
-  const [command, args] = npm ? [process.execPath, [npm]] : ["npm", []];
-  const flags = ["ci", "--no-audit", "--no-fund", "--loglevel=error"];
-  const done = spawnSync(command, [...args, ...flags], { cwd: folder, stdio: ["ignore", 2, 2], shell: !npm });
-  if (done.status !== 0) {
-    process.stderr.write("npm ci failed; nothing was started.\n");
-    process.exit(1);
+function take(flag) {
+  if (words[0] !== flag) return false;
+  words.shift();
+  return true;
+}
+
+function run(file, ...args) {
+  endWithNpm();
+  if (Number(process.versions.node.split(".")[0]) >= nodeMajorNeeded) {
+    process.argv.splice(1, process.argv.length, resolve(root, file), ...args);
+    // As if it had been named on the command line: not `import()`, in which it would not be the main module.
+    Module.runMain();
+    return;
+  }
+  // The host's Node was found before ours was installed.
+  const node = packagedNode();
+  if (existsSync(node)) handOver(node, [self, file, ...args]);
+  else {
+    say(
+      `Flotilla needs Node ${nodeMajorNeeded}; this is ${process.versions.node}, and no runtime is packaged for ` +
+        `${process.platform}-${process.arch}. Install Node ${nodeMajorNeeded} or later and run the command again.`,
+    );
+    process.exitCode = 1;
   }
 }
 
-const found = nodeVersionOnPath();
-if (Number(found.split(".")[0]) < nodeMajorNeeded) {
-  process.stderr.write(
-    `Flotilla needs Node ${nodeMajorNeeded}; this host has ${found}, and no packaged runtime exists for ` +
-      `${process.platform}-${process.arch}. Please install Node ${nodeMajorNeeded} and run the command again.\n`,
-  );
-  process.exit(1);
+function packagedNode() {
+  const { platform, arch } = process;
+  const isWindows = platform === "win32";
+  const name = `node-${isWindows ? "win" : platform}-${arch}`;
+  return join(root, "node_modules", name, "bin", isWindows ? "node.exe" : "node");
 }
 
-function isInstalled() {
-  if (!existsSync(installedLock)) return false;
-  // An install that is older than the lock file (after a pull) is done again.
-  const wanted = packagesOf(join(folder, "package-lock.json"));
-  const have = packagesOf(installedLock);
-  return Object.entries(wanted).every(
-    ([path, entry]) =>
-      path === "" || entry.optional || entry.link || !entry.version || have[path]?.version === entry.version,
-  );
+function handOver(node, args) {
+  const program = spawn(node, args, { stdio: "inherit" });
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => program.kill(signal));
+  program.on("error", (error) => {
+    say(`The packaged Node cannot run here: ${error.message}`);
+    process.exitCode = 1;
+  });
+  program.on("exit", (code, signal) => {
+    process.exitCode = code ?? 128 + constants.signals[signal];
+  });
 }
 
-function packagesOf(file) {
-  return JSON.parse(readFileSync(file, "utf8")).packages;
+/**
+ * A killed npm takes nothing with it, so what it ran notices and ends as by SIGTERM. Only below npm's own script: what
+ * somebody detached on purpose loses its parent too.
+ */
+function endWithNpm() {
+  if (process.platform === "win32" || !process.env.npm_lifecycle_script?.includes("scripts/setup.js")) return;
+  const parent = process.ppid;
+  const everyMs = 500;
+  const timer = setInterval(() => {
+    if (process.ppid === parent) return;
+    clearInterval(timer);
+    process.kill(process.pid, "SIGTERM");
+  }, everyMs);
+  timer.unref();
 }
 
-/** npm scripts put node_modules/.bin first on the PATH, which is where the packaged Node 24 stands. */
-function nodeVersionOnPath() {
-  const bin = join(root, "node_modules", ".bin");
-  const path = `${bin}${process.platform === "win32" ? ";" : ":"}${process.env.PATH}`;
-  return execFileSync("node", ["-p", "process.versions.node"], {
-    env: { ...process.env, PATH: path },
-    encoding: "utf8",
-    shell: process.platform === "win32",
-  }).trim();
+function say(text) {
+  process.stderr.write(`${text}\n`);
 }

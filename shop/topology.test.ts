@@ -1,6 +1,7 @@
 import { addressOf } from "@flotilla/kit";
 import { expect, test } from "vitest";
 import {
+  demoCommand,
   eachService,
   type Placement,
   processNameOf,
@@ -77,4 +78,11 @@ test("a service that listens on every address is reached over loopback", () => {
   expect(urlOf("users", { ...at, host: "0.0.0.0" })).toBe("http://127.0.0.1:1");
   expect(urlOf("users", { ...at, host: "::" })).toBe("http://[::1]:1");
   expect(urlOf("users", { ...at, host: "shop.example" })).toBe("http://shop.example:1");
+});
+
+test("the demo is run where the gateway is, and not in production, which has none of its accounts", () => {
+  expect(demoCommand("http://127.0.0.1:8080", { mode: "development" })).toBe("npm run demo");
+  const elsewhere = demoCommand("http://127.0.0.1:9090", { mode: "development" });
+  expect(elsewhere).toBe("FLOTILLA_GATEWAY_URL=http://127.0.0.1:9090 npm run demo");
+  expect(demoCommand("http://127.0.0.1:8080", { mode: "production" })).toBeUndefined();
 });

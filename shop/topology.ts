@@ -111,3 +111,9 @@ export function urlOf(name: ServiceName, at: Placement): string {
 
 /** Where a client looks for the gateway when nobody says otherwise. */
 export const gatewayUrlDefault = `http://127.0.0.1:${topology.gateway.port}`;
+
+/** How a person runs the demo on the gateway at `gatewayUrl`; undefined in production, where its accounts are not. */
+export function demoCommand(gatewayUrl: string, { mode }: Pick<Placement, "mode">): string | undefined {
+  if (mode !== "development") return undefined;
+  return gatewayUrl === gatewayUrlDefault ? "npm run demo" : `${urlVariable("gateway")}=${gatewayUrl} npm run demo`;
+}

@@ -1,4 +1,5 @@
-import { expect, test } from "vitest";
+import { FlotillaError } from "@flotilla/kit";
+import { describe, expect, test } from "vitest";
 import type { AuditPage, AuditQuery } from "../shop/contracts/audit.ts";
 import { makeShop, type Shop, someItems } from "./shop-harness.ts";
 
@@ -32,6 +33,9 @@ test("the trails tell who was introduced, cancelled, looked at an order and was 
   // One's own leaves no trace; somebody else's does.
   await clock.run(client.getOrder(bob.token, orderId));
   await clock.run(client.getOrder(alice.token, orderId));
+  await clock.run(client.listAllOrders(alice.token));
+  await clock.run(client.listAllOrders(alice.token, { userId: "user2" }));
+  await clock.run(client.listAllOrders(alice.token, { userId: "user1" }));
   await clock.run(client.cancelOrder(alice.token, orderId));
   await clock.run(client.cancelOrder(alice.token, orderId));
   await clock.advance(minuteMs);
@@ -40,6 +44,8 @@ test("the trails tell who was introduced, cancelled, looked at an order and was 
   expect(orders.sort()).toEqual([
     "order_cancelled user1 user2 order1 1",
     "order_viewed user1 user2 order1 1",
+    "orders_listed user1 - - 1",
+    "orders_listed user1 user2 - 1",
     "permission_refused - user2 order.cancel 3",
   ]);
   expect(users.filter((line) => line.startsWith("introduced"))).toEqual([
@@ -63,11 +69,50 @@ test("the trail of orders is for those who have system.admin, and asking for it 
       message: "You don't have permission to read the audit trail",
     });
   }
-  for (const query of [{ limit: 0 }, { limit: 101 }, { after: 0 }, { subject: "user2" }]) {
+  for (const query of [{ limit: 0 }, { limit: 101 }, { before: 0 }, { subject: "user2" }]) {
     using account = shop.client.account(alice.token);
     const asked = shop.clock.run(account.orderAudit(query as AuditQuery));
     await expect(asked, JSON.stringify(query)).rejects.toMatchObject({ code: "invalid_argument" });
   }
   await shop.clock.advance(minuteMs);
   expect((await trails(shop, alice.token)).orders).toEqual(["permission_refused - user2 system.admin 1"]);
+});
+
+describe("what the trail cannot keep does not happen", () => {
+  const full = new FlotillaError("unavailable", "The store cannot be used now", { reason: "store" });
+
+  test("a user is not introduced, and nothing is ordered in their name", async () => {
+    await using shop = await makeShop();
+    const bob = await shop.login("bob");
+    shop.userStore.noteIntroduction = () => Promise.reject(full);
+    const order = shop.client.createOrder(bob.token, someItems);
+    await expect(shop.clock.run(order)).rejects.toMatchObject({ code: "unavailable", reason: "store" });
+    expect(await shop.orderStore.count()).toBe(0);
+  });
+
+  test("another's order is not shown, neither to staff nor to the gateway", async () => {
+    await using shop = await makeShop();
+    const bob = await shop.login("bob");
+    const alice = await shop.login("alice");
+    const { orderId } = await shop.clock.run(shop.client.createOrder(bob.token, someItems));
+    shop.orderStore.noteView = () => Promise.reject(full);
+    const looks: PromiseLike<unknown>[] = [
+      shop.client.getOrder(alice.token, orderId),
+      shop.ordersMain.getOrder(orderId),
+    ];
+    for (const look of looks) {
+      await expect(shop.clock.run(look)).rejects.toMatchObject({ code: "unavailable", reason: "store" });
+    }
+    expect(await shop.clock.run(shop.client.getOrder(bob.token, orderId))).toMatchObject({ userId: "user2" });
+  });
+});
+
+test("a look at an order in nobody's name, which is the gateway's own, leaves an entry too", async () => {
+  await using shop = await makeShop();
+  const bob = await shop.login("bob");
+  const alice = await shop.login("alice");
+  const { orderId } = await shop.clock.run(shop.client.createOrder(bob.token, someItems));
+  using order = shop.ordersMain.getOrder(orderId);
+  expect(await shop.clock.run(order.getUserId())).toBe("user2");
+  expect((await trails(shop, alice.token)).orders).toEqual(["order_viewed - user2 order1 1"]);
 });

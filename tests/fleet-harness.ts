@@ -119,7 +119,13 @@ export async function makeFleet(options: FleetOptions = {}): Promise<Fleet> {
     links[index] = [toUsers, toOrders];
     await Promise.all([toUsers.opened(), toOrders.opened()]);
     const introductions = makeIntroductions({ users: toUsers, to: "orders", clock });
-    const gateway = new GatewayTarget({ users: toUsers, orders: toOrders, introductions, status: () => quietStatus });
+    const gateway = new GatewayTarget({
+      users: toUsers,
+      orders: toOrders,
+      introductions,
+      clock,
+      status: () => quietStatus,
+    });
     const rates = { ...rateDefaults, networkPoints: 999_999_999, userPoints: 999_999_999 };
     const gate = makeGate({ gateway, users: toUsers, clock, rates });
     rig.onEnd(() => {

@@ -180,8 +180,8 @@ export const mutants: readonly Mutant[] = [
   {
     promise: "I7 a flood ends its own session",
     file: "kit/src/transport/transport.ts",
-    cut: "if (!rate.take(clock.monotonicMs()))",
-    put: "if (rate === undefined)",
+    cut: "if (!rate.take(clock.monotonicMs(), lines.length)) {",
+    put: "if (rate === undefined) {",
     test: "kit/src/session/edge.test.ts",
   },
   {

@@ -1,4 +1,4 @@
-// Run by package.test.ts against the packed kit, on each Node that it is for: what leans on Node itself, beside what the
+// Run by package.slow.test.ts against the packed kit, on each Node that it is for: what leans on Node itself, beside what the
 // README's program does.
 import {
   attenuate,

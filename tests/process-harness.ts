@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { compileCacheVariables } from "../shop/compile-cache.js";
 import { choosePorts } from "../shop/supervisor/ports.ts";
 import { isReady } from "../shop/supervisor/readiness.ts";
 import {
@@ -149,7 +150,10 @@ export async function startProcesses({
     const child = spawn(
       process.execPath,
       ["--import", fileURLToPath(new URL("process/probe.ts", import.meta.url)), entryOf(name)],
-      { env: { ...env, ...variablesOf(name, placement), ...own.get(name) }, stdio: ["ignore", "pipe", "pipe", "ipc"] },
+      {
+        env: { ...compileCacheVariables(), ...env, ...variablesOf(name, placement), ...own.get(name) },
+        stdio: ["ignore", "pipe", "pipe", "ipc"],
+      },
     );
     const note = (chunk: Buffer) => outputs.set(name, (outputs.get(name) ?? "") + chunk.toString());
     child.stdout?.on("data", note);
@@ -217,7 +221,7 @@ export async function startProcesses({
 }
 
 const expectedFiles =
-  /^(supervisor\.lock|keys|keys\/(users|orders|gateway|operator)\.key|keys\/trusted-keys|token-keys|token-keys\/\d+\.[\w-]{16}\.key|(users|orders)\.db)$/;
+  /^(supervisor\.lock|keys|keys\/(users|orders|gateway|operator)\.key|keys\/trusted-keys|token-keys|token-keys\/\d+\.[\w-]{16}\.key|(users|orders)\.(db|store))$/;
 
 /** What a shop that has ended should not have left in its data directory. */
 export function strayFilesIn(dataDir: string): string[] {

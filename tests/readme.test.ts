@@ -1,4 +1,4 @@
-import { execFile, spawnSync } from "node:child_process";
+import { execFile, execFileSync, spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -133,6 +133,18 @@ test.each(["README.md", "ARCHITECTURE.md", "SECURITY.md", "CONTRIBUTING.md", "do
     expect(paths.length).toBeGreaterThan(1);
   },
 );
+
+test("no page tells to run a source of ours by the host's own Node, which may be too old", () => {
+  const files = execFileSync("git", ["ls-files", "-co", "--exclude-standard", "*.md"], { cwd: root, encoding: "utf8" });
+  const wrong = files
+    .trim()
+    .split("\n")
+    .flatMap((file) => {
+      const text = readFileSync(join(root, file), "utf8");
+      return [...text.matchAll(/(?<!npx )\bnode [\w/-]+\/[\w-]+\.ts/g)].map(([command]) => `${file}: ${command}`);
+    });
+  expect(wrong).toEqual([]);
+});
 
 test("every invariant names a test", () => {
   const rows = readFileSync(join(root, "ARCHITECTURE.md"), "utf8").match(/^\| I\d \|.*$/gm) ?? [];

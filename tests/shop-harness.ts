@@ -122,6 +122,7 @@ export async function makeShop(options: ShopOptions = {}) {
     users: usersAll,
     orders: instancesOver(ordersForGateway),
     introductions,
+    clock,
     status: () => quietStatus,
   });
   const gatewayHome = { name: "gateway", instance: gatewayPeer.instance };
@@ -256,6 +257,7 @@ function connectionOver<T extends RpcTarget>(current: () => TestLink, onUse?: ()
     at: (instance) => (instance === current().instance ? link : undefined),
     isAnonymous: false,
     isOpen: true,
+    awayMs: 0,
     isLeaving: false,
     stats: () => current().near.stats(),
     withheld: 0,

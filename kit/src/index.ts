@@ -50,8 +50,8 @@ export { type Loan, type Loans, type LoansOptions, makeLoans } from "./introduct
 export type { BreakerState } from "./session/breaker.ts";
 export { type ConnectOptions, connect } from "./session/connect.ts";
 export { type Directory, instancesMax, listDirectory } from "./session/directory.ts";
-export type { Busyness } from "./session/health.ts";
-export { type Identity, openIdentity } from "./session/identity.ts";
+export type { Busyness, WaitsFor } from "./session/health.ts";
+export { type Identity, type IdentityOptions, openIdentity } from "./session/identity.ts";
 export {
   type CallOptions,
   type ConnectAllOptions,
@@ -61,6 +61,9 @@ export {
 } from "./session/instances.ts";
 export type { InstanceReport } from "./session/members.ts";
 export { type KeysCommand, runKeys } from "./session/keys.ts";
+export { type Network, type NetworkLimits, networksOf } from "./session/networks.ts";
+export { assertPrivate, type OnClosed, type PrivateFile } from "./session/private-file.ts";
+export { type Carried, carryRevocations } from "./session/revocations.ts";
 export { isAddressRange } from "./session/proxies.ts";
 export { type OpsOptions, type OpsServer, serveOps } from "./session/ops.ts";
 export type { Connection } from "./session/reconnect.ts";

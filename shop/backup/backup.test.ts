@@ -10,7 +10,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type FlotillaError, openIdentity } from "@flotilla/kit";
+import { type FlotillaError, openIdentity, runKeys } from "@flotilla/kit";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { openSqliteOrderStore, migrations as orderMigrations } from "../orders/store-sql.ts";
 import { openDataDirectory } from "../service/data-directory.ts";
@@ -174,10 +174,38 @@ describe("a restore", () => {
     expect(await countIn(dataDir)).toBe(1);
   });
 
+  test("keeps revoked what was revoked since the backup, also when it is done again after it was cut short", async () => {
+    const keys = join(dataDir, "keys");
+    const keysOf = (name: string) =>
+      readFileSync(join(keys, "trusted-keys"), "utf8").match(new RegExp(`trust ${name} \\S+`, "g"))!;
+    const [stolen = ""] = keysOf("gateway");
+    await back();
+    const run = (...args: string[]) =>
+      runKeys({ directory: keys, args, out: () => {}, err: (text) => expect.fail(text) });
+    run("rotate", "gateway");
+    run("revoke", "gateway");
+    const { carried, replaced } = await restore({ from: to, dataDir, force: true });
+    expect(carried).toEqual({ revoked: [{ name: "gateway", key: stolen.split(" ")[2] }], renewed: ["gateway"] });
+    // As an attempt that was cut short leaves it: what was there is aside, and nothing has its place yet.
+    rmSync(keys, { recursive: true });
+    expect(readdirSync(replaced!)).toContain("keys");
+    await restore({ from: to, dataDir, force: true });
+    expect(readFileSync(join(keys, "trusted-keys"), "utf8")).toContain(stolen.replace("trust", "revoke"));
+    // The key of the backup is the one that was revoked, so the service has another, and starts.
+    const [before, after, ...others] = keysOf("gateway");
+    expect([before, others]).toEqual([stolen, []]);
+    expect(after).not.toBe(stolen);
+    expect(() => openIdentity(keys, "gateway")).not.toThrow();
+  });
+
   test("refuses while a system runs there, or one of its services by itself", async () => {
     await back();
     const lock = lockDataDirectory(dataDir);
-    expect(await refusalOf(restore({ from: to, dataDir, force: true }))).toMatchObject({ reason: "data_directory" });
+    expect(await refusalOf(restore({ from: to, dataDir, force: true }))).toMatchObject({
+      reason: "data_directory",
+      // Another directory would be no advice here.
+      message: `Flotilla already runs on ${dataDir} (process ${process.pid}). Stop it first`,
+    });
     lock.release();
     const store = openSqliteOrderStore(join(dataDir, "orders.db"));
     expect(await refusalOf(restore({ from: to, dataDir, force: true }))).toMatchObject({ reason: "store_in_use" });

@@ -11,7 +11,7 @@ import { copyFiles, namesIn, syncDirectory, syncFile } from "./files.ts";
 import { type Manifest, writeManifest } from "./manifest.ts";
 
 /** Those with a store. Orders first: whoever is named in one is in the copy of the users, which is made later. */
-const storedServices = serviceNames.toReversed().filter((name): name is StoredService => topology[name].store);
+export const storedServices = serviceNames.toReversed().filter((name): name is StoredService => topology[name].store);
 export type StoredService = { [N in ServiceName]: (typeof topology)[N]["store"] extends true ? N : never }[ServiceName];
 
 /** Directories of keys, copied last: a login is signed by a key that was there before it. */

@@ -1,7 +1,7 @@
 import { mkdirSync, renameSync, rmSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { FlotillaError } from "@flotilla/kit";
+import { type Carried, carryRevocations, FlotillaError } from "@flotilla/kit";
 import { openDataDirectory, restoringName } from "../service/data-directory.ts";
 import { openError } from "../service/sqlite-error.ts";
 import { lockDataDirectory } from "../supervisor/lock.ts";
@@ -21,6 +21,8 @@ export interface Restored {
   readonly manifest: Manifest;
   /** Where what was there is now. */
   readonly replaced: string | undefined;
+  /** The revocations of keys that were made since the backup, and are kept. */
+  readonly carried: Carried;
 }
 
 /** Of the supervisor, which keeps others out by it. */
@@ -30,6 +32,8 @@ const replacedFile = /^replaced-/;
 /**
  * Makes `dataDir` what it was when the backup was made. Everything is verified before anything is touched. If it is cut
  * short, no service starts on what it left, and it can be done again.
+ *
+ * SECURITY: what was revoked in `dataDir` since the backup stays revoked; a service whose own key that is gets its next.
  *
  * @throws FlotillaError `failed_precondition` when `from` is no whole backup (as `verifyBackup`); `already_exists` when
  *   `dataDir` has something in it and `force` was not said; `unavailable`, reason `store_in_use`, while a service runs there.
@@ -57,18 +61,23 @@ export async function restore({ from, dataDir, force = false }: RestoreOptions):
       mkdirSync(dirname(join(staging, path)), { recursive: true, mode: 0o700 });
       copyFile(join(source, path), join(staging, path));
     }
+    // What an earlier attempt moved aside was this directory's own, too.
+    const earlier = ["", ...namesIn(target).filter((name) => replacedFile.test(name))];
+    const keys = earlier.map((name) => join(target, name, "keys"));
+    const carried = carryRevocations(keys, join(staging, "keys"));
     const replaced = present.length > 0 ? moveAside(target, present) : undefined;
     for (const name of namesIn(staging)) renameSync(join(staging, name), join(target, name));
     syncDirectory(target);
     rmSync(staging, { recursive: true });
     syncDirectory(target);
-    return { manifest, replaced };
+    return { manifest, replaced, carried };
   } finally {
     lock.release();
   }
 }
 
-function moveAside(target: string, names: readonly string[]): string {
+/** Moves `names` into a directory within `target`. @returns its path. */
+export function moveAside(target: string, names: readonly string[]): string {
   const replaced = join(target, `replaced-${new Date().toISOString().replaceAll(":", "")}`);
   mkdirSync(replaced, { mode: 0o700 });
   // Again: opening a store may have put its journal away.
@@ -79,7 +88,7 @@ function moveAside(target: string, names: readonly string[]): string {
 }
 
 /** A service that was started by itself holds no lock but that of its store. A store that is damaged is in nobody's use. */
-function assertUnused(file: string): void {
+export function assertUnused(file: string): void {
   const db = new DatabaseSync(file);
   try {
     db.exec("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE; COMMIT");

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
-import { hasCode } from "@flotilla/kit";
+import { type Carried, hasCode } from "@flotilla/kit";
 import { type Environment, readPlacement } from "../service/placement.ts";
 import { StartError } from "../service/start-error.ts";
 import { linkUrlOf, type Placement, urlVariable } from "../topology.ts";
@@ -50,9 +50,10 @@ export async function backUp(env: Environment, directory: string): Promise<{ dat
 export function runRestore({ args, env, out, err }: BackupCommand): Promise<0 | 1 | 2> {
   return report(err, restoreUsage, async () => {
     const { directory, force } = read(args, { yes: { type: "boolean" } });
-    const { dataDir } = readPlacement(env);
-    const { manifest, replaced } = await restore({ from: directory, dataDir, force });
+    const { dataDir } = readPlacement(env, []);
+    const { manifest, replaced, carried } = await restore({ from: directory, dataDir, force });
     out(`Restored ${dataDir} from the backup of ${manifest.startedAt}: ${sizeOf(manifest)}, verified.`);
+    for (const line of linesOf(carried)) out(line);
     if (replaced !== undefined) out(`What was there is in ${replaced}; remove it when you are sure.`);
   });
 }
@@ -84,6 +85,14 @@ async function report(err: (text: string) => void, usage: string, run: () => Pro
     if (hasCode(error, "already_exists")) err("Nothing was changed.");
     return isUsage || error instanceof StartError ? 2 : 1;
   }
+}
+
+/** For people. */
+export function linesOf({ revoked, renewed }: Carried): string[] {
+  return [
+    ...revoked.map(({ name, key }) => `Revoked since the backup, and kept so: ${name} ${key}`),
+    ...renewed.map((name) => `${name} has its next key; other machines have to trust it (keys show ${name})`),
+  ];
 }
 
 /** For people. */

@@ -1,9 +1,10 @@
+import { topology } from "../topology.ts";
 import type { CliError } from "./cli-error.ts";
 import type { Chosen } from "./program.ts";
 import { spanText } from "./times.ts";
 
 /** What the person can do about `error`, in one line; the command's own advice comes first. */
-export function adviceFor({ code, detail }: CliError, chosen: Chosen | undefined): string | undefined {
+export function adviceFor({ code, message, detail }: CliError, chosen: Chosen | undefined): string | undefined {
   const own = chosen?.spec.advice;
   const special = (detail.reason !== undefined && own?.[detail.reason]) || own?.[code];
   if (special) return special;
@@ -16,11 +17,10 @@ export function adviceFor({ code, detail }: CliError, chosen: Chosen | undefined
     case "resource_exhausted":
       return `Try again ${detail.retryAfterMs === undefined ? "later" : `in ${spanText(detail.retryAfterMs)}`}`;
     case "unavailable":
-      if (detail.reason === "connection_refused")
-        return "Start it with `npm start`, or say where it is with `--gateway URL`";
-      return "Try again later; `flotilla status` shows whether the shop is ready";
+      if (detail.reason === "connection_refused") return startAdvice(message);
+      return "Try again later; `flotilla status` shows which service does not answer";
     case "deadline_exceeded":
-      return "Look whether it was done before you repeat it, or give it more time with `--timeout 2m`";
+      return "Look whether it was done before you repeat it; `flotilla status` shows which service does not answer";
     case "invalid_argument":
       return chosen && `See \`flotilla ${chosen.path} --help\``;
     case "internal":
@@ -28,6 +28,12 @@ export function adviceFor({ code, detail }: CliError, chosen: Chosen | undefined
     default:
       return undefined;
   }
+}
+
+/** The gateway was reached, and says in its message which service it could not reach. */
+function startAdvice(message: string): string {
+  const name = topology.gateway.reaches.find((it) => message.startsWith(`${it} `)) ?? "<service>";
+  return `The gateway runs; start ${name} with \`npm run ${name}\`. Under \`npm start\` it comes back by itself`;
 }
 
 /** With the options that lead to the same profile and gateway. */

@@ -17,6 +17,7 @@ const sameAs: Readonly<Record<string, string>> = {
   "Account.profile": "ApiGateway.getUserProfile",
   "Account.editProfile": "ApiGateway.editProfile",
   "Account.orders": "ApiGateway.listOrders",
+  "Account.allOrders": "ApiGateway.listAllOrders",
   "Account.createOrder": "ApiGateway.createOrder",
   "Account.order": "ApiGateway.getOrder",
   "Account.cancelOrder": "ApiGateway.cancelOrder",

@@ -56,6 +56,11 @@ export const entries: readonly Entry[] = [
     summary: "Make the data directory what it was when a backup was made",
     load: async () => (await import("./commands/backup.ts")).restore,
   },
+  {
+    name: "new-store",
+    summary: "Let a service begin anew with an empty store",
+    load: async () => (await import("./commands/backup.ts")).newStore,
+  },
   { name: "demo", summary: "Walk through ten steps", load: async () => (await import("./commands/demo.ts")).demo },
   {
     name: "repl",

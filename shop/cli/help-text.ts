@@ -1,6 +1,6 @@
 import type { CommandSpec, Entry, OptionSpec } from "./command.ts";
 import { globalOptions } from "./global-options.ts";
-import type { Paint, Style } from "./paint.ts";
+import type { Paint, Style } from "./text.ts";
 
 export interface HelpOptions {
   readonly paint: Paint;

@@ -2,11 +2,19 @@
 import { join } from "node:path";
 import { runKeys } from "@flotilla/kit";
 import { readPlacement } from "../service/placement.ts";
+import { attempt } from "../service/start-error.ts";
 
-const { dataDir } = readPlacement(process.env);
-process.exitCode = runKeys({
-  directory: join(dataDir, "keys"),
-  args: process.argv.slice(2),
-  out: (text) => process.stdout.write(`${text}\n`),
-  err: (text) => process.stderr.write(`${text}\n`),
-});
+const err = (text: string) => process.stderr.write(`${text}\n`);
+const problems: string[] = [];
+const placement = attempt(() => readPlacement(process.env, []), problems);
+if (placement) {
+  process.exitCode = runKeys({
+    directory: join(placement.dataDir, "keys"),
+    args: process.argv.slice(2),
+    out: (text) => process.stdout.write(`${text}\n`),
+    err,
+  });
+} else {
+  err(problems.join("\n"));
+  process.exitCode = 2;
+}

@@ -7,13 +7,14 @@ import { existsSync } from "node:fs";
 import * as module from "node:module";
 import { constants } from "node:os";
 import { fileURLToPath } from "node:url";
+import { compileCacheDir } from "../compile-cache.js";
 
 const nodeMajorNeeded = 24;
 const packages = new URL("../../node_modules/", import.meta.url);
 
 if (Number(process.versions.node.split(".")[0]) >= nodeMajorNeeded) {
-  // SECURITY: not in the system's directory for temporary files, where others could lay code for us to run.
-  module.enableCompileCache?.(fileURLToPath(new URL(".cache/flotilla", packages)));
+  const cache = compileCacheDir();
+  if (cache !== undefined) module.enableCompileCache(cache);
   await import("./flotilla.ts");
 } else {
   const { platform, arch } = process;

@@ -1,10 +1,12 @@
 import { styleText } from "node:util";
+import { type Paint, Printable, say } from "./text.ts";
 
-export type Style = "bold" | "dim" | "green" | "red" | "yellow" | "cyan";
-export type Paint = (style: Style, text: string) => string;
+/** No colours. */
+export const unpainted: Paint = (_style, text) => say`${text}`;
 
 /** Colours what goes to `stream` when that is a terminal and colour `isAllowed`. */
 export function paintFor(stream: { readonly isTTY?: boolean }, isAllowed: boolean): Paint {
   const isColoured = isAllowed && stream.isTTY === true;
-  return (style, text) => (isColoured ? styleText(style, text, { validateStream: false }) : text);
+  if (!isColoured) return unpainted;
+  return (style, text) => Printable.ours(styleText(style, String(say`${text}`), { validateStream: false }));
 }

@@ -70,13 +70,23 @@ function notReached(url: URL, error: Error & { code?: string; errors?: readonly 
   const code = error.code ?? error.errors?.[0]?.code ?? "";
   const why = plainWords[code] ?? error.message;
   return new CliError("unavailable", `The gateway at ${url.origin} cannot be reached: ${why}`, {
-    ...(unsent.has(code) ? { reason: "not_sent", hint: startHint } : { reason: "connection_lost" }),
+    ...(unsent.has(code) ? { reason: "not_sent", hint: startHint(url) } : { reason: "connection_lost" }),
     retryable: true,
     cause: error,
   });
 }
 
-const startHint = "Start it with `npm start`, or say where it is with `--gateway URL`";
+/** For a gateway that nothing could be sent to: it is started here only when it belongs here. */
+export function startHint({ hostname }: URL): string {
+  return isLocal(hostname)
+    ? "Start it with `npm start`, or say where it is with `--gateway URL`"
+    : "Say where it is with `--gateway URL`, or have it started there";
+}
+
+/** Whether a URL's host is this machine. */
+export function isLocal(hostname: string): boolean {
+  return hostname === "localhost" || hostname === "[::1]" || /^127(\.\d+){3}$/.test(hostname);
+}
 
 const plainWords: Readonly<Record<string, string>> = {
   ECONNREFUSED: "nobody listens there",

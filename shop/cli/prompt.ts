@@ -4,6 +4,7 @@ import { CliError, usageError } from "./cli-error.ts";
 import { Interrupted } from "./interrupted.ts";
 import { emptyLine, typed } from "./secret-line.ts";
 import type { Stream } from "./terminal.ts";
+import { type Printable, say } from "./text.ts";
 
 /** Standard input; a terminal has raw mode. */
 export type Input = NodeJS.ReadableStream & Partial<Pick<ReadStream, "isTTY" | "setRawMode" | "isRaw">>;
@@ -21,11 +22,11 @@ export interface PromptOptions {
 
 export interface Prompt {
   /** One line. Throws a usage error that says `instead` when there is nobody to ask. */
-  line(question: string, instead: string): Promise<string>;
+  line(question: Printable, instead: string): Promise<string>;
   /** One line that is not shown. */
-  secret(question: string, instead: string): Promise<string>;
+  secret(question: Printable, instead: string): Promise<string>;
   /** Throws unless the person agrees, now or by `--yes`. */
-  agreement(question: string): Promise<void>;
+  agreement(question: Printable): Promise<void>;
   /** The first lines of standard input, which a program writes. Throws a usage error when there are fewer. */
   linesOfInput(count: number): Promise<readonly string[]>;
   /** All of it. */
@@ -48,7 +49,7 @@ export function makePrompt({ input, output, isAllowed, isAgreed, signal }: Promp
     async agreement(question) {
       if (isAgreed) return;
       assertSomebody("--yes to agree");
-      const answer = await askLine(`${question} [y/N] `);
+      const answer = await askLine(say`${question} [y/N] `);
       if (!/^y(es)?$/i.test(answer.trim())) throw new CliError("aborted", "Nothing was done", { reason: "not_agreed" });
     },
     async linesOfInput(count) {
@@ -77,7 +78,7 @@ export function makePrompt({ input, output, isAllowed, isAgreed, signal }: Promp
     throw usageError(`This has to ask, and ${why}`, `Use ${instead}`);
   }
 
-  async function askLine(question: string): Promise<string> {
+  async function askLine(question: Printable): Promise<string> {
     const { createInterface } = await import("node:readline/promises");
     const lines = createInterface({ input, output: output as NodeJS.WritableStream, terminal: true, historySize: 0 });
     try {
@@ -88,7 +89,7 @@ export function makePrompt({ input, output, isAllowed, isAgreed, signal }: Promp
         });
         lines.once("close", () => reject(new CliError("aborted", "Nothing was done", { reason: "not_agreed" })));
       });
-      return await Promise.race([lines.question(question, { signal }), closed]);
+      return await Promise.race([lines.question(String(question), { signal }), closed]);
     } finally {
       lines.close();
     }
@@ -97,7 +98,7 @@ export function makePrompt({ input, output, isAllowed, isAgreed, signal }: Promp
 
 /** Asks for a line that is not shown, on a terminal, which is as before when this settles. */
 export async function askSecret(
-  question: string,
+  question: Printable,
   { input, output, signal }: Pick<PromptOptions, "input" | "output" | "signal">,
 ): Promise<string> {
   const decoder = new StringDecoder("utf8");
@@ -116,7 +117,7 @@ export async function askSecret(
   input.setRawMode?.(true);
   input.on("data", onData);
   input.resume();
-  output.write(question);
+  output.write(String(question));
   try {
     return await answer.promise;
   } finally {

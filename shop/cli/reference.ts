@@ -5,7 +5,7 @@ import { globalOptions } from "./global-options.ts";
 export function referenceOf(commands: readonly CommandSpec[]): string {
   const parts = [
     "# Every command",
-    "Written from the commands themselves; a test says when it is out of date, and `npx vitest run tests/cli-page.test.ts -u`\n" +
+    "Written from the commands themselves; a test says when it is out of date, and `npx vitest run tests/cli-page.slow.test.ts -u`\n" +
       "writes it anew. How they are used: [cli.md](cli.md).",
     "Each takes these options:",
     listOf(globalOptions.map(optionLine)),

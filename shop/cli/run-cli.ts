@@ -1,7 +1,8 @@
 import { readFileSync } from "node:fs";
 import { onStopSignals } from "../supervisor/stop-signals.ts";
 import { adviceFor } from "./advice.ts";
-import { advised, toCliError } from "./cli-error.ts";
+import { unknownSettings } from "../service/variables.ts";
+import { advised, toCliError, usageError } from "./cli-error.ts";
 import type { Context } from "./command.ts";
 import { allCommands, entries } from "./commands.ts";
 import { exitCodeOf } from "./exit-codes.ts";
@@ -10,6 +11,7 @@ import type { Chosen } from "./program.ts";
 import { type Input, makePrompt } from "./prompt.ts";
 import type { Shop } from "./shop.ts";
 import { stopExitCodes } from "./stop-exit-codes.ts";
+import { lines, say } from "./text.ts";
 import { makeTerminal, type Stream, type Terminal } from "./terminal.ts";
 
 export interface CliOptions {
@@ -33,7 +35,7 @@ export async function runCli(options: CliOptions): Promise<number> {
   try {
     if (words.includes("--version") || words.includes("-V")) {
       const version = versionOf();
-      terminal.result({ version }, () => `flotilla ${version}`);
+      terminal.result({ version }, () => say`flotilla ${version}`);
       return 0;
     }
     // What reads the command line takes longer to load than the version to show.
@@ -52,13 +54,16 @@ export async function runCli(options: CliOptions): Promise<number> {
     if (thrown instanceof Interrupted) return stopExitCodes[thrown.signal];
     const error = advised(toCliError(thrown), adviceFor(toCliError(thrown), chosen));
     terminal.error(error);
-    if (error.code === "internal" && error.cause instanceof Error) terminal.detail(error.cause.stack ?? "");
+    if (error.code === "internal" && error.cause instanceof Error)
+      terminal.detail(lines((error.cause.stack ?? "").split("\n").map((line) => `  ${line}`)));
     return exitCodeOf(error.code);
   }
 }
 
 async function run(chosen: Chosen, terminal: Terminal, { env, input, err, exit }: CliOptions): Promise<number> {
   const { spec, globals } = chosen;
+  const unknown = unknownSettings(env);
+  if (unknown.length > 0) throw usageError(unknown.join("; "));
   const interrupted = new AbortController();
   const { signal } = interrupted;
   const prompt = makePrompt({

@@ -1,5 +1,7 @@
 import { once } from "node:events";
 import type { Environment } from "../service/placement.ts";
+import { exitCodeOf, StartError } from "../service/start-error.ts";
+import { unknownSettings } from "../service/variables.ts";
 import type { Output } from "../supervisor/screen.ts";
 import { onStopSignals } from "../supervisor/stop-signals.ts";
 import type { SystemOptions } from "../supervisor/system.ts";
@@ -9,6 +11,7 @@ import { failure, messageOf } from "./format.ts";
 import { makeGatewayClient } from "./gateway-client.ts";
 import { type PrivateSystem, startPrivateSystem } from "./private-system.ts";
 import { stopExitCodes } from "./stop-exit-codes.ts";
+import { say } from "./text.ts";
 import { runTenSteps } from "./ten-steps.ts";
 
 export interface DemoOptions extends Pick<SystemOptions, "entryOf"> {
@@ -35,23 +38,25 @@ export async function runDemo({ env, out, err, exit, entryOf }: DemoOptions): Pr
     },
   });
   try {
+    const unknown = unknownSettings(env);
+    if (unknown.length > 0) throw new StartError("bad_settings", unknown.join("\n"));
     const given = (env.FLOTILLA_GATEWAY_URL || gatewayUrlDefault).replace(/\/+$/, "");
     const steps = async (): Promise<void> => {
       let url = given;
       if (!(await isGateway(given))) {
         if (interrupted.signal.aborted) return;
-        err.write(`No gateway at ${given}; starting a private one\n`);
+        err.write(String(say`No gateway at ${given}; starting a private one\n`));
         own = startPrivateSystem(env, entryOf ? { entryOf } : {});
         url = await own.url;
       }
       await runTenSteps(makeGatewayClient(url), (line) => {
-        if (!interrupted.signal.aborted) out.write(`${line}\n`);
+        if (!interrupted.signal.aborted) out.write(String(say`${line}\n`));
       });
     };
     await Promise.race([steps(), once(interrupted.signal, "abort")]);
   } catch (error) {
-    err.write(`${failure(messageOf(error))}\n`);
-    exitCode = 1;
+    err.write(String(say`${failure(messageOf(error))}\n`));
+    exitCode = error instanceof StartError ? exitCodeOf(error) : 1;
   } finally {
     await own?.stop();
     off();

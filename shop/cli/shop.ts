@@ -9,6 +9,7 @@ import { type Answer, refusalOf, send } from "./post.ts";
 import { whileLocked } from "./profile-lock.ts";
 import type { Profiles } from "./profiles.ts";
 import type { Terminal } from "./terminal.ts";
+import { say } from "./text.ts";
 
 export interface ShopOptions {
   readonly profiles: Profiles;
@@ -114,7 +115,7 @@ export function makeShop(options: ShopOptions): Shop {
     const work = async () => {
       const login = required();
       if (login.refreshToken !== found.refreshToken) return login;
-      terminal.detail("The access token has ended; renewing the login");
+      terminal.detail(say`The access token has ended; renewing the login`);
       try {
         const next = await shop.call((gateway) => gateway.refresh(login.refreshToken));
         shop.save(next);
@@ -149,7 +150,7 @@ export function makeShop(options: ShopOptions): Shop {
       const timeoutMs = Math.max(deadlineAtMs - startedMs, 1);
       const answer = await send({ url: batch, method: "POST", body: lines.join("\n"), signal, timeoutMs });
       const tookMs = Math.round(performance.now() - startedMs);
-      terminal.detail(`POST ${batch.href}: HTTP ${answer.status} in ${tookMs} ms, request ${answer.requestId}`);
+      terminal.detail(say`POST ${batch.href}: HTTP ${answer.status} in ${tookMs} ms, request ${answer.requestId}`);
       if (answer.status !== 200) throw refusalOf(batch, answer);
       return answer.text.split("\n").filter((line) => line !== "");
     });
@@ -171,7 +172,7 @@ export function makeShop(options: ShopOptions): Shop {
           throw advised(error, "Look whether it was done before you repeat it");
         if (error.code !== "unavailable" || !retryable || !isHarmless || !isInTime || tried === attemptsMax)
           throw error;
-        terminal.detail(`${error.message}; trying again in ${Math.round(waitMs)} ms`);
+        terminal.detail(say`${error.message}; trying again in ${Math.round(waitMs)} ms`);
         await delay(waitMs, undefined, { signal: signalNow() }).catch(() => signalNow().throwIfAborted());
       }
     }
@@ -180,7 +181,7 @@ export function makeShop(options: ShopOptions): Shop {
   async function whilePatient<T>(work: () => Promise<T>): Promise<T> {
     const startedMs = performance.now();
     const seconds = () => Math.round((performance.now() - startedMs) / 1_000);
-    const timer = setInterval(() => terminal.progress(`Waiting for ${url} (${seconds()} s) ...`), patienceMs);
+    const timer = setInterval(() => terminal.progress(say`Waiting for ${url} (${seconds()} s) ...`), patienceMs);
     try {
       return await work();
     } finally {

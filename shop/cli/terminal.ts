@@ -1,7 +1,7 @@
 import type { CliError } from "./cli-error.ts";
 import { exitCodeOf } from "./exit-codes.ts";
-import { type Paint, paintFor } from "./paint.ts";
-import { jsonText, shown } from "./text.ts";
+import { paintFor } from "./paint.ts";
+import { jsonText, lines, type Paint, type Printable, say } from "./text.ts";
 
 /** Where text goes; a stream of the process's. */
 export interface Stream {
@@ -19,21 +19,21 @@ export interface TerminalOptions {
   readonly color: boolean;
 }
 
-/** Data goes to `out`; everything else goes to `err`. Text that others chose has passed `shown` before it comes here. */
+/** Data goes to `out`; everything else goes to `err`. Nothing else prints what comes from outside. */
 export interface Terminal {
   readonly json: boolean;
   readonly quiet: boolean;
   /** For text on `out`. */
   readonly paint: Paint;
   /** The result of a command: one JSON document, or the text. */
-  result(value: unknown, text: () => string): void;
+  result(value: unknown, text: () => Printable | ""): void;
   /** What was done, for a person; not with `--quiet` or `--json`. */
-  note(text: string): void;
+  note(text: Printable): void;
   /** How it was done, with `--verbose`. */
-  detail(text: string): void;
+  detail(text: Printable): void;
   error(error: CliError): void;
   /** Shown while something takes long; the next output, or the end of it, removes it from a terminal. */
-  progress(text: string): void;
+  progress(text: Printable): void;
   progressEnded(): void;
 }
 
@@ -47,17 +47,17 @@ export function makeTerminal({ out, err, json, quiet, verbose, color }: Terminal
     paint: onOut,
     result(value, text) {
       terminal.progressEnded();
-      const printed = json ? jsonText(value) : text();
+      const printed = json ? jsonText(value) : String(text());
       if (printed !== "") out.write(`${printed}\n`);
     },
     note(text) {
-      if (!quiet && !json) say(text);
+      if (!quiet && !json) print(text);
     },
     detail(text) {
-      if (verbose) say(json ? jsonText({ note: text }) : onErr("dim", text));
+      if (verbose) print(json ? jsonText({ note: String(text) }) : onErr("dim", text));
     },
     error(error) {
-      say(json ? jsonText({ error: toJson(error) }) : textOf(error, onErr));
+      print(json ? jsonText({ error: toJson(error) }) : textOf(error, onErr));
     },
     progress(text) {
       if (quiet || json) return;
@@ -76,7 +76,7 @@ export function makeTerminal({ out, err, json, quiet, verbose, color }: Terminal
   };
   return terminal;
 
-  function say(text: string): void {
+  function print(text: string | Printable): void {
     terminal.progressEnded();
     err.write(`${text}\n`);
   }
@@ -87,9 +87,10 @@ function toJson({ code, message, detail }: CliError): object {
   return { code, message, reason, retryable, retryAfterMs, requestId, hint, exitCode: exitCodeOf(code) };
 }
 
-function textOf({ code, message, detail: { hint, requestId } }: CliError, paint: Paint): string {
-  const lines = [`${paint("red", "✗")} ${shown(message)}`];
-  if (hint !== undefined) lines.push(`  ${hint}`);
-  if (code === "internal" && requestId !== undefined) lines.push(`  Say this when you report it: request ${requestId}`);
-  return lines.join("\n");
+function textOf({ code, message, detail: { hint, requestId } }: CliError, paint: Paint): Printable {
+  const said = [say`${paint("red", "✗")} ${message}`];
+  if (hint !== undefined) said.push(say`  ${hint}`);
+  if (code === "internal" && requestId !== undefined)
+    said.push(say`  Say this when you report it: request ${requestId}`);
+  return lines(said);
 }

@@ -17,15 +17,16 @@ export interface AuditRecord {
   readonly count: number;
 }
 
-/** `next` is what to ask the following page `after`; absent on the last one. */
+/** `next` is the `before` of the following page; absent on the last one. */
 export interface AuditPage {
   readonly entries: readonly AuditRecord[];
   readonly next?: number;
 }
 
-/** Which entries: of one account or of all, those after the last one of the page before, at most `limit`. */
+/** The newest entries of one account, or of all. */
 export interface AuditQuery {
-  readonly after?: number;
+  /** The number of an entry: only older ones are listed. */
+  readonly before?: number;
   /** 1 to 100, which is also the default. */
   readonly limit?: number;
   readonly subjectId?: string;
@@ -35,7 +36,7 @@ export const AuditQuery = arg(
   "page",
   Type.Object(
     {
-      after: Type.Optional(Type.Integer({ minimum: 1 })),
+      before: Type.Optional(Type.Integer({ minimum: 1 })),
       limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 100 })),
       subjectId: Type.Optional(Type.String({ maxLength: 32 })),
     },

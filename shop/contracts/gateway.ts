@@ -4,11 +4,13 @@ import { Type } from "typebox";
 import { type Administration, AdministrationContract, NewUser, type Role, type UserRecord } from "./administration.ts";
 import { type AuditPage, AuditQuery } from "./audit.ts";
 import {
+  AllOrdersPage,
   type CancelledOrder,
   type CreatedOrder,
   IdempotencyKey,
   type Item,
   Items,
+  type ListedOrder,
   type OrderEntry,
   OrderId,
   type OrderPage,
@@ -46,9 +48,13 @@ export interface Gateway extends RpcTarget {
   getUserProfile(token: string): Profile;
   editProfile(token: string, changes: { email?: string }): Profile;
   listUsers(token: string): UserSummary[];
+  /** The account of that name, however it is capitalised. Throws `not_found`. */
+  findUser(token: string, username: string): UserSummary;
   createOrder(token: string, items: Item[], idempotencyKey?: string): CreatedOrder;
   /** One's own orders, oldest first: the newest 1,000, or the page asked for. */
   listOrders(token: string, page?: OrderPage): OrderEntry[];
+  /** The same of all users, or of one, for callers with `order.cancel`. */
+  listAllOrders(token: string, page?: AllOrdersPage): ListedOrder[];
   /** One's own order, or anybody's with `order.cancel`. */
   getOrder(token: string, orderId: string): ViewedOrder;
   cancelOrder(token: string, orderId: string): CancelledOrder;
@@ -67,6 +73,8 @@ export interface MyAccount extends RpcTarget {
   profile(): Profile;
   editProfile(changes: { email?: string }): Profile;
   orders(page?: OrderPage): OrderEntry[];
+  /** Needs `order.view` and `order.cancel`: orders of all users, or of one. */
+  allOrders(page?: AllOrdersPage): ListedOrder[];
   createOrder(items: Item[], idempotencyKey?: string): CreatedOrder;
   order(orderId: string): ViewedOrder;
   cancelOrder(orderId: string): CancelledOrder;
@@ -89,6 +97,7 @@ export const MyAccountContract = contract<MyAccount>("Account", {
   profile: { params: [] },
   editProfile: { params: [ProfileChanges] },
   orders: { params: [optional(Page)] },
+  allOrders: { params: [optional(AllOrdersPage)] },
   createOrder: { params: [Items, optional(IdempotencyKey)] },
   order: { params: [OrderId] },
   cancelOrder: { params: [OrderId] },
@@ -109,8 +118,10 @@ export const GatewayContract = contract<Gateway>("ApiGateway", {
   getUserProfile: { params: [Token] },
   editProfile: { params: [Token, ProfileChanges] },
   listUsers: { params: [Token] },
+  findUser: { params: [Token, Username] },
   createOrder: { params: [Token, Items, optional(IdempotencyKey)] },
   listOrders: { params: [Token, optional(Page)] },
+  listAllOrders: { params: [Token, optional(AllOrdersPage)] },
   getOrder: { params: [Token, OrderId] },
   cancelOrder: { params: [Token, OrderId] },
   createUser: { params: [Token, NewUser] },

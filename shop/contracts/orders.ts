@@ -27,6 +27,18 @@ export interface OrderPage {
   readonly before?: string;
 }
 
+/** An order in a list of everybody's. */
+export interface ListedOrder extends OrderEntry {
+  /** The customer who placed it. */
+  readonly userId: string;
+}
+
+/** Which of everybody's orders are listed. */
+export interface AllOrdersPage extends OrderPage {
+  /** The id of a user: only this user's orders are listed. */
+  readonly userId?: string;
+}
+
 export interface CreatedOrder extends OrderEntry {
   readonly items: Item[];
 }
@@ -58,6 +70,11 @@ export interface OrderService extends RpcTarget {
   /** Needs `order.view`: of the user's own orders the newest before `page.before`, oldest first. */
   listOrders(user: Introduction<User>, page?: OrderPage): OrderEntry[];
   /**
+   * Needs `order.view` and `order.cancel`: the newest orders of all users, or of `page.userId`, before `page.before`,
+   * oldest first. Every call leaves an entry in the trail.
+   */
+  listAllOrders(user: Introduction<User>, page?: AllOrdersPage): ListedOrder[];
+  /**
    * Needs `order.view` for one's own order; anybody's needs `order.cancel` too: who may cancel it may look at it first.
    * Another's order is `not_found` otherwise, as one that does not exist.
    */
@@ -87,10 +104,15 @@ export const Items = arg(
 
 const orderIdSchema = Type.String({ minLength: 1, maxLength: 32 });
 export const OrderId = arg("orderId", orderIdSchema);
-export const Page = arg(
+const pageFields = {
+  limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000 })),
+  before: Type.Optional(orderIdSchema),
+} as const;
+export const Page = arg("page", Type.Object(pageFields, { additionalProperties: false }));
+export const AllOrdersPage = arg(
   "page",
   Type.Object(
-    { limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000 })), before: Type.Optional(orderIdSchema) },
+    { ...pageFields, userId: Type.Optional(Type.String({ minLength: 1, maxLength: 32 })) },
     { additionalProperties: false },
   ),
 );
@@ -110,6 +132,7 @@ export const OrderContract = contract<Order>("Order", {
 export const OrderServiceContract = contract<OrderService>("OrderService", {
   createOrder: { params: [Buyer, Items, optional(IdempotencyKey)] },
   listOrders: { params: [Buyer, optional(Page)] },
+  listAllOrders: { params: [Buyer, optional(AllOrdersPage)] },
   viewOrder: { params: [OrderId, Buyer] },
   cancelOrder: { params: [OrderId, Buyer] },
   getOrder: { params: [OrderId], returns: OrderContract },

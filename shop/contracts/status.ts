@@ -36,6 +36,8 @@ export interface InstanceStatus {
   /** It is stopping, or is to be used no more. */
   readonly isLeaving: boolean;
   readonly underWay: number;
+  /** For how long it has been away, or has answered none of the calls that are under way. */
+  readonly silentMs: number;
   /** Calls that failed so that its breakers count them. */
   readonly failures: number;
   /** By group of calls: `closed`, `open` or `half_open`. */

@@ -95,6 +95,8 @@ export interface UserService extends RpcTarget {
   account(token: string): Account;
   /** The first 1,000. */
   listUsers(): UserSummary[];
+  /** The account of that name, however it is capitalised. Throws `not_found`. */
+  findUser(username: string): UserSummary;
 }
 
 /** What every other service is given: it can withdraw what it was introduced to, and nothing takes a token. */
@@ -148,6 +150,7 @@ export const UserServiceContract = contract<UserService>("UserService", {
   getUserByToken: { params: [Token], returns: introducible(UserContract) },
   account: { params: [Token], returns: AccountContract },
   listUsers: { params: [] },
+  findUser: { params: [Username] },
 });
 
 export const UserServiceForPeersContract = contract<UserServiceForPeers>("UserService", {});

@@ -2,9 +2,11 @@ import type { Implementation, Instances, Introduction } from "@flotilla/kit";
 import type { AuditPage, AuditQuery } from "../contracts/audit.ts";
 import type { MyAccount } from "../contracts/gateway.ts";
 import type {
+  AllOrdersPage,
   CancelledOrder,
   CreatedOrder,
   Item,
+  ListedOrder,
   OrderEntry,
   OrderPage,
   OrderService,
@@ -61,6 +63,10 @@ export class AccountTarget implements Implementation<MyAccount> {
 
   orders(page?: OrderPage): Promise<OrderEntry[]> {
     return this.#introduced((user) => this.#deps.orders.call((main) => main.listOrders(user, page), reads));
+  }
+
+  allOrders(page?: AllOrdersPage): Promise<ListedOrder[]> {
+    return this.#introduced((user) => this.#deps.orders.call((main) => main.listAllOrders(user, page), reads));
   }
 
   createOrder(items: Item[], idempotencyKey?: string): Promise<CreatedOrder> {

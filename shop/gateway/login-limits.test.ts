@@ -90,6 +90,16 @@ test("a network has a hundred failures, whatever the accounts; who logs in well 
   expect(await right()).toBe("in");
 });
 
+test("all /64s of a /56 have four hundred failures together, and those of another have their own", async () => {
+  const { wrong, tried } = setUp();
+  const subnets = Array.from({ length: 8 }, (_, index) => `2001:db8:1:20${index}::/64`);
+  for (const [index, network] of subnets.entries()) {
+    await outcomes(100, (attempt) => wrong(`user-${index}-${attempt}`, network));
+  }
+  expect(tried()).toBe(400);
+  expect(await wrong("bob", "2001:db8:1:300::/64")).toBe("unauthenticated");
+});
+
 test("hammering one account does not keep the neighbours out", async () => {
   const { right, wrong } = setUp();
   await outcomes(1_000, () => wrong());

@@ -3,12 +3,13 @@ import { systemClock as clock, expose, type FlotillaError, serve } from "@flotil
 import { GatewayContract } from "../contracts/gateway.ts";
 import type { OrderService } from "../contracts/orders.ts";
 import type { UserService } from "../contracts/users.ts";
+import { demoCommand, urlOf } from "../topology.ts";
 import { runService } from "../service/run-service.ts";
 import { makeBulkheads } from "./bulkheads.ts";
 import { makeGate } from "./gate.ts";
 import { makeIntroductions } from "./introductions.ts";
 import { GatewayTarget } from "./service.ts";
-import { statusOf } from "./status.ts";
+import { statusOf, waitsFor } from "./status.ts";
 
 await runService("gateway", process.env, async (own) => {
   const { placement, settings, home, log, metrics, onAnswered, placeOf, connectTo } = own;
@@ -18,7 +19,7 @@ await runService("gateway", process.env, async (own) => {
   const introductions = makeIntroductions({ users, to: "orders", clock });
   const bulkheads = makeBulkheads(clock);
   const status = () => statusOf({ own, busyness: server.busyness(), bulkheads, destinations: { users, orders } });
-  const gateway = new GatewayTarget({ users, orders, introductions, status });
+  const gateway = new GatewayTarget({ users, orders, introductions, clock, status });
   const onRefused = ({ code, reason }: FlotillaError) => metrics.refused(code, reason);
   const gate = makeGate({ gateway, users, clock, rates: settings.rates, bulkheads, onRefused });
   const server = await serve({
@@ -34,10 +35,13 @@ await runService("gateway", process.env, async (own) => {
         onFault: (err) => log.error({ err }, "a fault in the service"),
       }),
     isReady: () => users.isOpen && orders.isOpen,
+    waitsFor: () => waitsFor({ users, orders }),
     onHiddenError: (err) => log.error({ err, requestId: err.requestId }, "a call failed"),
     onRefused,
     onAnswered,
   });
+  const at = { ...placement, ports: { ...ports, gateway: ports.gateway || Number(new URL(server.url).port) } };
+  const demo = demoCommand(urlOf("gateway", at), placement);
   users.opened().catch(() => {});
   orders.opened().catch(() => {});
   return {
@@ -50,7 +54,7 @@ await runService("gateway", process.env, async (own) => {
       `   User Service:  ${placeOf("users")}`,
       `   Order Service: ${placeOf("orders")}`,
       "",
-      "Run client with: npm run demo",
+      ...(demo === undefined ? [] : [`Run client with: ${demo}`]),
       "Press Ctrl+C to stop",
     ],
     stats: () => ({

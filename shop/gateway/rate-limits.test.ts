@@ -35,6 +35,18 @@ test("a network's calls count together, whoever makes them", async () => {
   expect(await passing(60, write, { ...bob, network: "192.0.2.2" })).toBe(60);
 });
 
+test("all /64s of a /56 have so many points together, and all of a /48, however many a subscriber makes up", async () => {
+  const passed = async (networks: readonly string[]) => {
+    const { passing } = setUp({ networkPoints: 10 });
+    let sum = 0;
+    for (const network of networks) sum += await passing(10, write, { network, userId: undefined });
+    return sum;
+  };
+  const subnets = Array.from({ length: 32 }, (_, index) => index.toString(16).padStart(2, "0"));
+  expect(await passed(subnets.map((index) => `2001:db8:1:2${index}::/64`))).toBe(4 * 8);
+  expect(await passed(subnets.map((index) => `2001:db8:1:${index}00::/64`))).toBe(16 * 8);
+});
+
 test("no class of methods takes all: whoever lists without end can still order, and may log in", async () => {
   const { passing } = setUp({ userPoints: 1_000, networkPoints: 100 });
   expect(await passing(1_000, read, bob)).toBe(80);

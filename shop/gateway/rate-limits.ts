@@ -1,4 +1,4 @@
-import type { Clock } from "@flotilla/kit";
+import { type Clock, networksOf } from "@flotilla/kit";
 import type { RpcTarget } from "capnweb";
 import type { Administration } from "../contracts/administration.ts";
 import type { Gateway, MyAccount } from "../contracts/gateway.ts";
@@ -40,8 +40,10 @@ export const costs: Readonly<Record<GatewayMethod, Cost>> = {
   getUserProfile: reading,
   editProfile: writing,
   listUsers: listing,
+  findUser: reading,
   createOrder: writing,
   listOrders: listingOrders,
+  listAllOrders: listingOrders,
   getOrder: listing,
   cancelOrder: writing,
   createUser: hashingForOther,
@@ -56,6 +58,7 @@ export const accountCosts: Readonly<Record<AccountMethod, Cost>> = {
   profile: reading,
   editProfile: writing,
   orders: listingOrders,
+  allOrders: listingOrders,
   createOrder: writing,
   order: listing,
   cancelOrder: writing,
@@ -104,8 +107,8 @@ export interface Caller {
 /** Budgets of networks and users over all their sessions and batches. */
 export interface RateLimits {
   /**
-   * Takes `cost` from the budgets of the caller's network and user, of all methods and of the class: from each of them,
-   * or from none.
+   * Takes `cost` from the budgets of the caller's network, of the wider networks around one of IPv6, and of the user, of all
+   * methods and of the class: from each of them, or from none.
    * @throws LimitReached reason `rate_limited`, with the wait until the budget that ends last begins anew.
    */
   charge(cost: Cost, caller: Caller): Promise<void>;
@@ -117,11 +120,15 @@ export interface RateLimitsOptions {
 }
 
 export function makeRateLimits({ clock, settings }: RateLimitsOptions): RateLimits {
-  const networks = makeBudget(clock, settings.networkPoints);
+  /** By the width of the network: how many times the budget of one address it has. */
+  const networks = new Map<number, Budget>();
   const users = makeBudget(clock, settings.userPoints);
   return {
     async charge({ class: of, points }, { network, userId }) {
-      const charged = [networks.all, networks[of]].map((limiter) => ({ limiter, key: network }));
+      const charged = networksOf(network).flatMap(({ name, times }) => {
+        const budget = budgetOf(times);
+        return [budget.all, budget[of]].map((limiter) => ({ limiter, key: name }));
+      });
       if (userId !== undefined) charged.push(...[users.all, users[of]].map((limiter) => ({ limiter, key: userId })));
       const outcomes = await Promise.allSettled(charged.map(({ limiter, key }) => limiter.consume(key, points)));
       const refusals = outcomes.flatMap((it) => (it.status === "rejected" ? [refusalIn(it.reason)] : []));
@@ -131,6 +138,12 @@ export function makeRateLimits({ clock, settings }: RateLimitsOptions): RateLimi
       throw new LimitReached("Too many calls; try again later", { reason: "rate_limited", waitMs });
     },
   };
+
+  function budgetOf(times: number): Budget {
+    const budget = networks.get(times) ?? makeBudget(clock, settings.networkPoints * times);
+    networks.set(times, budget);
+    return budget;
+  }
 }
 
 type Budget = Readonly<Record<MethodClass | "all", Limiter>>;

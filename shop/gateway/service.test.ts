@@ -47,6 +47,59 @@ test("orders are listed page by page, with the token and through the account", a
   }
 });
 
+test("status names the User Service when that does not answer, long before the call's own deadline", async () => {
+  await using shop = await makeShop();
+  const { token } = await shop.login("alice");
+  const { useLogin } = shop.userStore;
+  const hangs = Promise.withResolvers<void>();
+  Object.assign(shop.userStore, {
+    useLogin: (...args: Parameters<typeof useLogin>) => hangs.promise.then(() => useLogin(...args)),
+  });
+  const startedMs = shop.clock.monotonicMs();
+  const asked = shop.clock.run(shop.client.status(token));
+  await expect(asked).rejects.toMatchObject({
+    ...{ code: "unavailable", reason: "users_silent", retryable: false },
+    message: expect.stringMatching(/^users has not answered for 2 s/),
+  });
+  expect(shop.clock.monotonicMs() - startedMs).toBeLessThan(2_100);
+  hangs.resolve();
+  await shop.clock.settle();
+});
+
+test("staff list everybody's orders with the token and through the account, and nobody else does", async () => {
+  await using shop = await makeShop();
+  const { client, clock } = shop;
+  const bob = await shop.login("bob");
+  const alice = await shop.login("alice");
+  for (const { token } of [bob, alice]) await clock.run(client.createOrder(token, someItems));
+  for (const { token, isStaff } of [
+    { ...alice, isStaff: true },
+    { ...bob, isStaff: false },
+  ]) {
+    using account = await clock.run(client.account(token));
+    for (const page of [undefined, { userId: "user1" }, { userId: "user2", limit: 1 }, { userId: "user9" }]) {
+      for (const ask of [() => client.listAllOrders(token, page), () => account.allOrders(page)]) {
+        const asked = clock.run<unknown>(ask());
+        if (!isStaff) await expect(asked).rejects.toMatchObject({ code: "permission_denied" });
+        else if (page === undefined) expect(await asked).toMatchObject([{ userId: "user2" }, { userId: "user1" }]);
+        else expect(await asked).toHaveLength(page.userId === "user9" ? 0 : 1);
+      }
+    }
+  }
+});
+
+test("an account is found by its name, by those who are logged in", async () => {
+  await using shop = await makeShop();
+  const { client, clock } = shop;
+  const { token } = await shop.login("bob");
+  const charlie = { id: "user3", username: "charlie", role: "user" };
+  expect(await clock.run(client.findUser(token, "Charlie"))).toEqual(charlie);
+  await expect(clock.run(client.findUser(token, "nobody"))).rejects.toMatchObject({ code: "not_found" });
+  for (const name of ["charlie", "nobody"]) {
+    await expect(clock.run(client.findUser("none", name))).rejects.toMatchObject({ code: "unauthenticated" });
+  }
+});
+
 test("an order without a key gets one from the gateway, another each time, so that two calls are two orders", async () => {
   await using shop = await makeShop();
   const { token } = await shop.login("bob");

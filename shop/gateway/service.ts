@@ -1,11 +1,21 @@
-import { type CallOptions, FlotillaError, type Implementation, type Instances } from "@flotilla/kit";
+import {
+  type CallOptions,
+  type Clock,
+  FlotillaError,
+  hasCode,
+  type Implementation,
+  type Instances,
+  withContext,
+} from "@flotilla/kit";
 import type { RpcStub } from "capnweb";
 import type { Administration, NewUser, Role, UserRecord } from "../contracts/administration.ts";
 import type { Gateway } from "../contracts/gateway.ts";
 import type {
+  AllOrdersPage,
   CancelledOrder,
   CreatedOrder,
   Item,
+  ListedOrder,
   OrderEntry,
   OrderPage,
   OrderService,
@@ -21,9 +31,13 @@ export interface GatewayDeps {
   readonly users: Users;
   readonly orders: Pick<Instances<OrderService>, "call">;
   readonly introductions: Introductions;
+  readonly clock: Clock;
   /** Of this process, for administrators. */
   readonly status: () => SystemStatus;
 }
+
+/** For the one question before `status`, which somebody asks because something hangs. Milliseconds. */
+const usersMsMax = 2_000;
 
 /** Routes, and introduces users to the services that act for them. It decides nothing: every answer is another's. */
 export class GatewayTarget implements Implementation<Gateway> {
@@ -76,6 +90,15 @@ export class GatewayTarget implements Implementation<Gateway> {
     }, reads);
   }
 
+  findUser(token: string, username: string): Promise<UserSummary> {
+    return this.#deps.users.call(async (main) => {
+      using user = main.getUserByToken(token);
+      // The token first: without a login nobody learns which names there are.
+      await user.getId();
+      return await main.findUser(username);
+    }, reads);
+  }
+
   createOrder(token: string, items: Item[], idempotencyKey?: string): Promise<CreatedOrder> {
     const { introductions, orders } = this.#deps;
     // One key for both attempts, should the kept introduction be void.
@@ -88,6 +111,11 @@ export class GatewayTarget implements Implementation<Gateway> {
   listOrders(token: string, page?: OrderPage): Promise<OrderEntry[]> {
     const { introductions, orders } = this.#deps;
     return introductions.with(token, (user) => orders.call((main) => main.listOrders(user, page), reads));
+  }
+
+  listAllOrders(token: string, page?: AllOrdersPage): Promise<ListedOrder[]> {
+    const { introductions, orders } = this.#deps;
+    return introductions.with(token, (user) => orders.call((main) => main.listAllOrders(user, page), reads));
   }
 
   getOrder(token: string, orderId: string): Promise<ViewedOrder> {
@@ -124,10 +152,17 @@ export class GatewayTarget implements Implementation<Gateway> {
 
   /** The only answer that is the gateway's own; who may have it the user says, as the User Service made them. */
   async status(token: string): Promise<SystemStatus> {
-    const isAllowed = await this.#deps.users.call(async (main) => {
-      using user = main.getUserByToken(token);
-      return await user.hasPermission("system.admin");
-    }, reads);
+    const { users, clock } = this.#deps;
+    const ask = () =>
+      users.call(async (main) => {
+        using user = main.getUserByToken(token);
+        return await user.hasPermission("system.admin");
+      }, reads);
+    const isAllowed = await withContext({ timeoutMs: usersMsMax }, ask, clock).catch((error: unknown) => {
+      if (!hasCode(error, "deadline_exceeded")) throw error;
+      const message = `users has not answered for ${usersMsMax / 1_000} s, so nobody can be shown the details`;
+      throw new FlotillaError("unavailable", message, { reason: "users_silent", retryable: false });
+    });
     if (!isAllowed)
       throw new FlotillaError("permission_denied", "You don't have permission to see the system's status");
     return this.#deps.status();

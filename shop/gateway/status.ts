@@ -1,4 +1,4 @@
-import type { Busyness, InstanceReport, Instances } from "@flotilla/kit";
+import type { Busyness, InstanceReport, Instances, WaitsFor } from "@flotilla/kit";
 import type { RpcTarget } from "capnweb";
 import type { InstanceStatus, SystemStatus } from "../contracts/status.ts";
 import type { ServiceHost } from "../service/run-service.ts";
@@ -29,7 +29,20 @@ export function statusOf({ own, busyness, bulkheads, destinations }: StatusOf): 
   };
 }
 
-function toStatus({ url, instance, isOpen, isLeaving, underWay, failures, breakers }: InstanceReport): InstanceStatus {
+function toStatus({ url, instance, silentMs, ...report }: InstanceReport): InstanceStatus {
+  const { isOpen, isLeaving, underWay, failures, breakers } = report;
   const run = instance === undefined ? {} : { instance };
-  return { url, ...run, isOpen, isLeaving, underWay, failures, breakers };
+  return { url, ...run, isOpen, isLeaving, underWay, silentMs: Math.round(silentMs), failures, breakers };
+}
+
+/** Far above what any call takes, and below the heartbeat that ends a silent session. Milliseconds. */
+const silentMsMin = 1_000;
+
+/** The services of which no instance answers, with the silence of the one that spoke last. */
+export function waitsFor(destinations: StatusOf["destinations"]): WaitsFor[] {
+  return destinationNames.flatMap((name): WaitsFor[] => {
+    const all = destinations[name].report().filter(({ isLeaving }) => !isLeaving);
+    if (all.some(({ isOpen, silentMs }) => isOpen && silentMs < silentMsMin)) return [];
+    return [all.length === 0 ? { name } : { name, forMs: Math.round(Math.min(...all.map((it) => it.silentMs))) }];
+  });
 }

@@ -10,8 +10,9 @@ import { openOrderStore } from "./store-sql.ts";
 
 await runService("orders", process.env, async (own) => {
   const { settings, socketPath, identity, home, log, metrics, onAnswered, placeOf, connectTo } = own;
-  const { host, ports, dataDir } = settings.placement;
-  const store = await openOrderStore(settings.store ?? join(dataDir, "orders.db"), tellHealth(log));
+  const { mode, host, ports, dataDir } = settings.placement;
+  const ownStore = { service: "orders", mode, dataDir, onHealth: tellHealth(log) } as const;
+  const store = await openOrderStore(settings.store ?? join(dataDir, "orders.db"), ownStore);
   await store.purgeAudit(clock.now());
   const users = connectTo<UserServiceForPeers>("users");
   const operations = makeOperations("orders", store);

@@ -6,7 +6,7 @@ type Entry = AuditEntry<OrderEvent>;
 
 /** The trail of a store for tests; it does as `audit-trail.ts` does. */
 export interface MemoryTrail extends AuditReader<OrderEvent> {
-  record(event: OrderEvent, entry: { by: Actor; subjectId: string; detail: string }): void;
+  record(event: OrderEvent, entry: { by: Actor; subjectId?: string | undefined; detail?: string }): void;
   refuse(permission: string, by: Actor): void;
 }
 
@@ -32,7 +32,12 @@ export function makeMemoryTrail(): MemoryTrail {
   return {
     record(event, { by, subjectId, detail }) {
       settle(by.nowMs);
-      add({ atMs: by.nowMs, event, ...whoIs(by), subjectId, detail, count: 1 });
+      add({
+        ...{ atMs: by.nowMs, event, ...whoIs(by) },
+        ...(subjectId !== undefined && { subjectId }),
+        ...(detail !== undefined && { detail }),
+        count: 1,
+      });
     },
     refuse(detail, { accountId = "", requestId, nowMs }) {
       settle(nowMs);
@@ -48,9 +53,9 @@ export function makeMemoryTrail(): MemoryTrail {
       };
       refusals.set(key, { ...(known ?? first), count: (known?.count ?? 0) + 1 });
     },
-    async audit({ after = Number.POSITIVE_INFINITY, limit, subjectId, nowMs }) {
+    async audit({ before = Number.POSITIVE_INFINITY, limit, subjectId, nowMs }) {
       settle(nowMs);
-      const asked = entries.filter((it) => it.number < after && (subjectId ?? it.subjectId) === it.subjectId);
+      const asked = entries.filter((it) => it.number < before && (subjectId ?? it.subjectId) === it.subjectId);
       return asked.slice(-limit).reverse();
     },
     async purgeAudit(nowMs) {

@@ -3,7 +3,7 @@ import { makeTestLink, servicePeer } from "@flotilla/kit/testing";
 import type { RpcStub, RpcTarget } from "capnweb";
 import { describe, expect, test } from "vitest";
 import { makeShop, type Shop, someItems } from "../../tests/shop-harness.ts";
-import type { Order, OrderPage, OrderService } from "../contracts/orders.ts";
+import type { AllOrdersPage, Order, OrderPage, OrderService } from "../contracts/orders.ts";
 import { type User, UserContract } from "../contracts/users.ts";
 import { orderServiceFor } from "./service.ts";
 
@@ -99,6 +99,53 @@ test("listOrders goes back page by page, and takes none it cannot understand", a
   for (const page of unheard) {
     await expect(pageOf(page as OrderPage), JSON.stringify(page)).rejects.toMatchObject({ code: "invalid_argument" });
   }
+});
+
+describe("listAllOrders", () => {
+  const listedBy = (shop: Shop, name: string, page?: AllOrdersPage) =>
+    as(shop, name, (user) => shop.ordersMain.listAllOrders(user, page));
+
+  async function shopWithOrders(): Promise<Shop> {
+    const shop = await makeShop();
+    for (const name of ["bob", "charlie", "bob"]) {
+      await as(shop, name, (user) => shop.ordersMain.createOrder(user, someItems));
+    }
+    return shop;
+  }
+
+  test("lists everybody's orders, or one user's, for those who may cancel any", async () => {
+    await using shop = await shopWithOrders();
+    const entry = { total: 1059.97, status: "pending" };
+    const all = [
+      { ...entry, orderId: "order1", userId: "user2" },
+      { ...entry, orderId: "order2", userId: "user3" },
+      { ...entry, orderId: "order3", userId: "user2" },
+    ];
+    expect(await listedBy(shop, "alice")).toEqual(all);
+    await shop.userStore.setRole("user3", "moderator", { nowMs: 0 });
+    expect(await listedBy(shop, "charlie")).toEqual(all);
+    expect(await listedBy(shop, "alice", { userId: "user2", limit: 1 })).toEqual([all[2]]);
+    expect(await listedBy(shop, "alice", { userId: "user2", before: "order3" })).toEqual([all[0]]);
+    expect(await listedBy(shop, "alice", { userId: "user9" })).toEqual([]);
+  });
+
+  test("refuses a plain user before it looks, for whomever they ask, so that nothing is learnt", async () => {
+    await using shop = await shopWithOrders();
+    for (const page of [undefined, { userId: "user3" }, { userId: "user2" }, { userId: "user9" }, { before: "x" }]) {
+      const refusal = denied("You don't have permission to view others' orders");
+      await expect(listedBy(shop, "bob", page), JSON.stringify(page)).rejects.toMatchObject(refusal);
+    }
+    await shop.userStore.setRolePermissions("user", ["order.cancel"], { nowMs: 0 });
+    await expect(listedBy(shop, "bob")).rejects.toMatchObject(denied("You don't have permission to view orders"));
+  });
+
+  test("shows nothing that the trail does not have", async () => {
+    await using shop = await shopWithOrders();
+    const full = Object.assign(new Error("disk full"), { code: "unavailable" });
+    const store = { ...shop.orderStore, noteListing: () => Promise.reject(full) };
+    Object.assign(shop.orderDeps, { store });
+    await expect(listedBy(shop, "alice")).rejects.toBeInstanceOf(Error);
+  });
 });
 
 describe("viewOrder", () => {

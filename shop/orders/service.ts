@@ -11,9 +11,11 @@ import {
 import type { RpcTarget } from "capnweb";
 import type { AuditPage, AuditQuery } from "../contracts/audit.ts";
 import {
+  type AllOrdersPage,
   type CancelledOrder,
   type CreatedOrder,
   type Item,
+  type ListedOrder,
   type Order as OrderCapability,
   type OrderEntry,
   type OrderPage,
@@ -76,6 +78,21 @@ class OrderServiceTarget implements Implementation<OrderService> {
     return (await this.#deps.store.listByUser(userId, page)).map(toEntry);
   }
 
+  async listAllOrders(user: Introduction<User>, page: AllOrdersPage = {}): Promise<ListedOrder[]> {
+    const { clock, store } = this.#deps;
+    const viewerId = await authorise(
+      user,
+      this.#deps,
+      { permission: "order.view", refusal: viewRefusal },
+      { permission: "order.cancel", refusal: "You don't have permission to view others' orders" },
+    );
+    const { userId, ...options } = page;
+    // First the trail: nothing is shown that it does not have.
+    if (userId !== viewerId) await store.noteListing(userId, actorNow(clock, { accountId: viewerId }));
+    const listed = await (userId === undefined ? store.listAll(options) : store.listByUser(userId, options));
+    return listed.map((order) => ({ ...toEntry(order), userId: order.userId }));
+  }
+
   async viewOrder(id: string, user: Introduction<User>): Promise<ViewedOrder> {
     const { clock, store, users } = this.#deps;
     const [viewerId, mayView, mayCancel] = await users.with(user, (viewer) =>
@@ -110,8 +127,11 @@ class OrderServiceTarget implements Implementation<OrderService> {
   }
 
   async getOrder(id: string): Promise<OrderTarget> {
-    const order = await this.#deps.store.byId(id);
+    const { clock, store } = this.#deps;
+    const order = await store.byId(id);
     if (!order) throw notFound();
+    // By the gateway itself: no user is named to us.
+    await store.noteView(order, actorNow(clock));
     return new OrderTarget(order, this.#deps);
   }
 }
@@ -161,21 +181,31 @@ async function cancelOrder(id: string, user: Introduction<User>, deps: OrderDeps
   return { orderId: order.id, status: order.status };
 }
 
+interface Need {
+  readonly permission: string;
+  /** What a user without it is told. */
+  readonly refusal: string;
+}
+
 /**
- * Asks the User Service, over our own link to it, whether the introduced user may do this.
+ * Asks the User Service, over our own link to it, whether the introduced user has all that the call needs.
  * @returns the user's id, in the User Service's words and nobody else's.
  */
 async function authorise(
   user: Introduction<User>,
   { clock, store, users }: OrderDeps,
-  { permission, refusal }: { readonly permission: string; readonly refusal: string },
+  ...needs: readonly Need[]
 ): Promise<string> {
-  const [id, isAllowed] = await users.with(user, (buyer) =>
-    Promise.all([buyer.constant("getId"), buyer.capability.hasPermission(permission)]),
+  const [id, ...areAllowed] = await users.with(user, (buyer) =>
+    Promise.all([
+      buyer.constant("getId"),
+      ...needs.map(({ permission }) => buyer.capability.hasPermission(permission)),
+    ] as const),
   );
-  if (!isAllowed) {
-    await store.refuse(permission, actorNow(clock, { accountId: id }));
-    throw new FlotillaError("permission_denied", refusal);
+  const missing = needs.find((_, at) => areAllowed[at] !== true);
+  if (missing) {
+    await store.refuse(missing.permission, actorNow(clock, { accountId: id }));
+    throw new FlotillaError("permission_denied", missing.refusal);
   }
   return id;
 }

@@ -1,6 +1,14 @@
-import { cancel, type Order, orderId, orderNumber } from "./order.ts";
+import { cancel, type Order, type OrderSummary, orderId, orderNumber } from "./order.ts";
 import { makeMemoryTrail } from "./memory-trail.ts";
-import { type Idempotency, idempotencyMsMin, listMax, type OrderStore, recordsPurgedMax, refusals } from "./store.ts";
+import {
+  type Idempotency,
+  idempotencyMsMin,
+  type ListOptions,
+  listMax,
+  type OrderStore,
+  recordsPurgedMax,
+  refusals,
+} from "./store.ts";
 
 interface Acknowledged {
   readonly requestHash: string;
@@ -25,6 +33,18 @@ export function makeMemoryOrderStore(): OrderStore & { close(): void } {
     }
   }
 
+  /** Of the orders with these numbers, which ascend. */
+  function page(numbers: readonly number[], { limit = listMax, before }: ListOptions = {}): OrderSummary[] {
+    if (!Number.isInteger(limit) || limit < 1 || limit > listMax) throw refusals.limit();
+    const end = before === undefined ? Number.POSITIVE_INFINITY : orderNumber(before);
+    if (end === undefined) throw refusals.before();
+    const to = numbers.findLastIndex((number) => number < end) + 1;
+    return numbers.slice(Math.max(0, to - limit), to).map((number) => {
+      const { lines: _, ...summary } = orders.get(orderId(number))!;
+      return summary;
+    });
+  }
+
   return {
     async place({ idempotency, lines, ...rest }) {
       const key = keyOf(idempotency);
@@ -43,17 +63,12 @@ export function makeMemoryOrderStore(): OrderStore & { close(): void } {
       return { order, replayed: false };
     },
     byId: async (id) => orders.get(id),
-    async listByUser(userId, { limit = listMax, before } = {}) {
-      if (!Number.isInteger(limit) || limit < 1 || limit > listMax) throw refusals.limit();
-      const end = before === undefined ? Number.POSITIVE_INFINITY : orderNumber(before);
-      if (end === undefined) throw refusals.before();
-      const own = numbersOf.get(userId) ?? [];
-      const to = own.findLastIndex((number) => number < end) + 1;
-      return own.slice(Math.max(0, to - limit), to).map((number) => {
-        const { lines: _, ...summary } = orders.get(orderId(number))!;
-        return summary;
-      });
-    },
+    listByUser: async (userId, options) => page(numbersOf.get(userId) ?? [], options),
+    listAll: async (options) =>
+      page(
+        Array.from({ length: orders.size }, (_, at) => at + 1),
+        options,
+      ),
     async cancel(id, by) {
       const order = orders.get(id);
       if (!order) return undefined;
@@ -66,6 +81,9 @@ export function makeMemoryOrderStore(): OrderStore & { close(): void } {
     },
     async noteView({ id, userId }, by) {
       trail.record("order_viewed", { by, subjectId: userId, detail: id });
+    },
+    async noteListing(subjectId, by) {
+      trail.record("orders_listed", { by, subjectId });
     },
     refuse: async (permission, by) => trail.refuse(permission, by),
     audit: (page) => trail.audit(page),

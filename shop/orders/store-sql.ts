@@ -2,10 +2,10 @@ import type { Selectable } from "kysely";
 import type { Actor, AuditEntry } from "../service/audit.ts";
 import { countRefusal, purgeTrail, readTrail, record } from "../service/audit-trail.ts";
 import { asFile, type Database, run, type Work } from "../service/database.ts";
-import { openDatabase } from "../service/open-database.ts";
+import { type OwnStore, openDatabase } from "../service/open-database.ts";
 import type { PostgresPlace } from "../service/postgres-place.ts";
 import { openSqlite } from "../service/sqlite.ts";
-import type { OnHealth } from "../service/sqlite-health.ts";
+import { label } from "../service/store-label.ts";
 import { addOrder } from "./add-order.ts";
 import { orders } from "./migrations/0001-orders.ts";
 import { audit } from "./migrations/0002-audit.ts";
@@ -21,22 +21,22 @@ import {
 } from "./store.ts";
 import { type OrderTable, queriesOf, type Tables } from "./tables.ts";
 
-export const migrations = [orders, audit];
+export const migrations = [orders, audit, label];
 
 /** An `OrderStore` that lets go of its file at once. */
 export interface SqliteOrderStore extends OrderStore {
   close(): void;
 }
 
-/** An `OrderStore` in the SQLite file at `file`; see `openSqlite` for what makes it refuse to open, and when `onHealth` hears of it. */
-export function openSqliteOrderStore(file: string, onHealth?: OnHealth): SqliteOrderStore {
-  const db = openSqlite<Tables>(file, migrations, onHealth);
+/** An `OrderStore` in the SQLite file at `file`; see `openSqlite` for what makes it refuse to open. */
+export function openSqliteOrderStore(file: string): SqliteOrderStore {
+  const db = openSqlite<Tables>(file, migrations);
   return { ...orderStore(db), close: db.close };
 }
 
-/** An `OrderStore` at `where`: a file of SQLite by its path, or a database of PostgreSQL. */
-export async function openOrderStore(where: string | PostgresPlace, onHealth?: OnHealth): Promise<OrderStore> {
-  return orderStore(await openDatabase<Tables>(where, migrations, { application: "flotilla orders", onHealth }));
+/** An `OrderStore` at `where`: a file of SQLite by its path, or a database of PostgreSQL. See `openDatabase`. */
+export async function openOrderStore(where: string | PostgresPlace, own?: OwnStore): Promise<OrderStore> {
+  return orderStore(await openDatabase<Tables>(where, migrations, { application: "flotilla orders", own }));
 }
 
 /** An `OrderStore` in any database that `migrations` were applied to. */
@@ -81,13 +81,14 @@ export function orderStore(db: Database<Tables>): OrderStore {
     // Its key makes it repeatable; that no key is there twice, and with it no order, is the database's own doing.
     place: (order) => db.unit(() => place(order), { isRepeatable: true, writesOnce: db.dialect === "postgres" }),
     byId,
-    async listByUser(userId, { limit = listMax, before }: ListOptions = {}) {
-      if (!Number.isInteger(limit) || limit < 1 || limit > listMax) throw refusals.limit();
-      const end = before === undefined ? Number.MAX_SAFE_INTEGER : orderNumber(before);
-      if (end === undefined) throw refusals.before();
-      return (await db.read(queries.newest({ userId, end, limit }))).map(toSummary).reverse();
+    async listByUser(userId, options) {
+      return (await db.read(queries.newest({ userId, ...pageOf(options) }))).map(toSummary).reverse();
+    },
+    async listAll(options) {
+      return (await db.read(queries.newestOfAll(pageOf(options)))).map(toSummary).reverse();
     },
     cancel: (id, by) => db.unit(() => cancelOrder(orderNumber(id), by), { isRepeatable: true }),
+    noteListing: (subjectId, by) => db.unit(() => record(trail, "orders_listed", { by, subjectId })),
     noteView: (order, by) => db.unit(() => note("order_viewed", order, by)),
     refuse: (permission, by) =>
       db.unit(() => countRefusal(trail, "permission_refused", { who: by.accountId ?? "", detail: permission, by })),
@@ -97,6 +98,14 @@ export function orderStore(db: Database<Tables>): OrderStore {
     ...asFile(db),
     close: () => db.close(),
   };
+}
+
+/** Throws `invalid_argument` for options out of range. */
+function pageOf({ limit = listMax, before }: ListOptions = {}): { end: number; limit: number } {
+  if (!Number.isInteger(limit) || limit < 1 || limit > listMax) throw refusals.limit();
+  const end = before === undefined ? Number.MAX_SAFE_INTEGER : orderNumber(before);
+  if (end === undefined) throw refusals.before();
+  return { end, limit };
 }
 
 function placedOf({ userId, lines, totalMinor, createdAtMs }: NewOrder, number: number): Order {

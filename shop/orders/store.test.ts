@@ -158,13 +158,20 @@ describe.each(Object.entries(kinds))("an order store in %s", (kind, open) => {
     ];
     expect(await trail()).toEqual(both);
     expect(await trail({ limit: 1 })).toEqual([both[0]]);
-    expect(await trail({ limit: 1, after: 2 })).toEqual([both[1]]);
+    expect(await trail({ limit: 1, before: 2 })).toEqual([both[1]]);
     expect(await trail({ subjectId: "user1" })).toEqual([]);
+    await store.noteListing("user3", byAlice);
+    await store.noteListing(undefined, byAlice);
+    const listing = { event: "orders_listed", actorId: "user1", requestId, atMs, count: 1 };
+    expect(await trail({ limit: 2 })).toEqual([
+      { ...listing, number: 4 },
+      { ...listing, number: 3, subjectId: "user3" },
+    ]);
     expect(await store.purgeAudit(byAlice.nowMs + auditKeptMs + 1)).toBe(0);
     const later = { ...byAlice, nowMs: byAlice.nowMs + auditKeptMs + 1 };
     await store.noteView(order, later);
-    expect(await store.purgeAudit(later.nowMs)).toBe(2);
-    expect((await trail({ nowMs: later.nowMs })).map(({ number }) => number)).toEqual([3]);
+    expect(await store.purgeAudit(later.nowMs)).toBe(4);
+    expect((await trail({ nowMs: later.nowMs })).map(({ number }) => number)).toEqual([5]);
   });
 
   it("counts refusals by user, permission and minute, and has them when the minute is over", async () => {
@@ -201,6 +208,16 @@ describe.each(Object.entries(kinds))("an order store in %s", (kind, open) => {
     expect(await ids("user2", { before: "order1" })).toEqual([]);
   });
 
+  it("lists everybody's orders, newest last, page by page", async () => {
+    for (let n = 1; n <= 11; n++) await store.place(orderOf(`${n}`, { userId: n % 2 ? "user2" : "user3" }));
+    const all = async (options?: { limit?: number; before?: string }) =>
+      (await store.listAll(options)).map(({ id, userId }) => `${id} ${userId}`);
+    expect(await all({ limit: 2 })).toEqual(["order10 user3", "order11 user2"]);
+    expect(await all({ limit: 2, before: "order10" })).toEqual(["order8 user3", "order9 user2"]);
+    expect(await all({ before: "order1" })).toEqual([]);
+    expect(await all()).toHaveLength(11);
+  });
+
   it.each([
     { limit: 0 },
     { limit: -1 },
@@ -210,6 +227,7 @@ describe.each(Object.entries(kinds))("an order store in %s", (kind, open) => {
     { before: "x" },
   ])("refuses to list with %o", async (options) => {
     await expect(store.listByUser("user2", options)).rejects.toMatchObject({ code: "invalid_argument" });
+    await expect(store.listAll(options)).rejects.toMatchObject({ code: "invalid_argument" });
   });
 });
 

@@ -49,8 +49,10 @@ export const recordsPurgedMax = 10;
 export type OrderEvent =
   /** `detail` is the order. */
   | "order_cancelled"
-  /** By somebody whose order it is not. */
+  /** By someone else than its buyer; without an actor, by the gateway in nobody's name. */
   | "order_viewed"
+  /** Everybody's, or those of the account that the entry names. */
+  | "orders_listed"
   /** `count` of them within one minute; `detail` is the permission that was missing. */
   | "permission_refused";
 
@@ -67,10 +69,14 @@ export interface OrderStore extends AuditReader<OrderEvent>, StoreFile {
   byId(id: string): Promise<Order | undefined>;
   /** The newest `limit` of a user's orders, newest last. Rejects with `invalid_argument` for options out of range. */
   listByUser(userId: string, options?: ListOptions): Promise<OrderSummary[]>;
+  /** The same of all users. */
+  listAll(options?: ListOptions): Promise<OrderSummary[]>;
   /** The order, cancelled; undefined if there is none. Cancelling again is no error, and leaves no trace. */
   cancel(id: string, by: Actor): Promise<Order | undefined>;
-  /** Somebody else's order is looked at. */
+  /** Someone's order is about to be shown to another. When this fails it is not shown. */
   noteView(order: OrderSummary, by: Actor): Promise<void>;
+  /** A user lists everybody's orders, or those of another account. */
+  noteListing(userId: string | undefined, by: Actor): Promise<void>;
   /** Somebody asked for what `permission` would have allowed. */
   refuse(permission: string, by: Actor): Promise<void>;
   /** How many orders there are. */

@@ -55,6 +55,9 @@ export function queriesOf(build: Kysely<Tables>) {
         .orderBy("number", "desc")
         .limit(it.limit),
     ),
+    newestOfAll: prepared((it: { end: number; limit: number }) =>
+      build.selectFrom("orders").selectAll().where("number", "<", it.end).orderBy("number", "desc").limit(it.limit),
+    ),
     /** Returns a row when that changed something. */
     setStatus: prepared(({ number, status }: { number: number; status: OrderStatus }) =>
       build

@@ -84,10 +84,10 @@ function* settleRefusals(build: AuditBuild, nowMs: number): Work<void> {
   }
 }
 
-export function* readTrail(build: AuditBuild, { after, limit, subjectId, nowMs }: TrailPage): Work<AuditEntry[]> {
+export function* readTrail(build: AuditBuild, { before, limit, subjectId, nowMs }: TrailPage): Work<AuditEntry[]> {
   yield* settleRefusals(build, nowMs);
   let query = build.selectFrom("audit").selectAll().orderBy("number", "desc").limit(limit);
-  if (after !== undefined) query = query.where("number", "<", after);
+  if (before !== undefined) query = query.where("number", "<", before);
   if (subjectId !== undefined) query = query.where("subject_id", "=", subjectId);
   return (yield* run(query)).map(toEntry);
 }

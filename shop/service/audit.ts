@@ -29,8 +29,8 @@ export interface Actor {
 
 /** A page of the trail, newest first. */
 export interface TrailPage {
-  /** The number of the last entry of the page before. */
-  readonly after?: number | undefined;
+  /** The number of an entry: only older ones are read. */
+  readonly before?: number | undefined;
   readonly limit: number;
   readonly subjectId?: string | undefined;
   readonly nowMs: number;
@@ -56,10 +56,10 @@ export function actorNow(clock: Clock, who: Pick<Actor, "accountId" | "sid"> = {
 /** What `query` asks for, as its contract lets it in. The caller has checked that it may be read. */
 export async function auditPage(
   store: AuditReader,
-  { after, limit = pageMax, subjectId }: AuditQuery,
+  { before, limit = pageMax, subjectId }: AuditQuery,
   clock: Clock,
 ): Promise<AuditPage> {
-  const entries = await store.audit({ after, limit, subjectId, nowMs: clock.now() });
+  const entries = await store.audit({ before, limit, subjectId, nowMs: clock.now() });
   const last = entries.at(-1);
   return { entries: entries.map(toRecord), ...(last && entries.length === limit && { next: last.number }) };
 }

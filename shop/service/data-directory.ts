@@ -1,19 +1,27 @@
-import { accessSync, chmodSync, constants, existsSync, mkdirSync, statSync } from "node:fs";
+import { accessSync, chmodSync, constants, existsSync, mkdirSync, readdirSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { FlotillaError } from "@flotilla/kit";
 
 /** Only the owner may enter: the directory holds password hashes and the keys by which services know each other. */
 const directoryMode = 0o700;
 const othersMask = 0o077;
+const othersWriteMask = 0o022;
 const stickyBit = 0o1000;
+
+/** What we leave in a directory, and what an empty file system has. */
+const ours = /^(keys|token-keys|supervisor\.lock.*|[\w-]+\.(db.*|store)|restoring|replaced-.*|.*\.sock|lost\+found)$/;
 
 /** In a data directory into which a backup is being restored. */
 export const restoringName = "restoring";
 
 /**
- * The absolute path of the directory at `path`, which exists afterwards and is closed to everybody else. One of ours
- * that is open to others is closed; one that belongs to somebody else, or that is shared as `/tmp` is, is refused with
- * `failed_precondition`, calling it `what`. Windows has no such modes: access lists are left to the operator there.
+ * The absolute path of the directory at `path`, which exists afterwards and is closed to all other users. One of ours
+ * that is open to others is closed. One that belongs to another user, that is shared as `/tmp` is, or that is open and has
+ * something else in it is refused with `failed_precondition`, calling it `what`: closing it would lock others out.
+ * Windows has no such modes: access lists are left to the operator there.
+ *
+ * Root owns directories that it has not made, such as an empty `/srv`: one that others can enter and not write is left
+ * as it is. The files in it are closed one by one.
  */
 export function openDataDirectory(path: string, what = "data directory"): string {
   const directory = resolve(path);
@@ -28,6 +36,12 @@ export function openDataDirectory(path: string, what = "data directory"): string
   if ((mode & othersMask) === 0 && uid === process.getuid?.()) return directory;
   if (uid !== process.getuid?.()) throw refusal(`${what} ${directory}`, "belongs to another user");
   if ((mode & stickyBit) !== 0) throw refusal(`${what} ${directory}`, "is shared with other users");
+  const foreign = readdirSync(directory).find((name) => !ours.test(name));
+  if (foreign !== undefined) {
+    const why = `is open to other users and holds ${foreign}, which is not Flotilla's: close it (chmod 700), or`;
+    throw refusal(`${what} ${directory}`, why, "");
+  }
+  if (uid === 0 && (mode & othersWriteMask) === 0) return directory;
   chmodSync(directory, directoryMode);
   return directory;
 }
@@ -54,10 +68,7 @@ function assertWritable(directory: string, what: string): void {
   }
 }
 
-function refusal(directory: string, why: string): FlotillaError {
-  return new FlotillaError(
-    "failed_precondition",
-    `The ${directory} ${why}; name one inside it that does not exist yet`,
-    { reason: "data_directory_refused" },
-  );
+function refusal(directory: string, why: string, link = ";"): FlotillaError {
+  const message = `The ${directory} ${why}${link} name one inside it that does not exist yet`;
+  return new FlotillaError("failed_precondition", message, { reason: "data_directory_refused" });
 }

@@ -1,22 +1,44 @@
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { eachService, type Mode, type Placement, type Ports, portVariable, topology } from "../topology.ts";
+import {
+  eachService,
+  type Mode,
+  type Placement,
+  type Ports,
+  portVariable,
+  type ServiceName,
+  serviceNames,
+  topology,
+} from "../topology.ts";
 import { StartError } from "./start-error.ts";
+import { readPort, unknownSettings } from "./variables.ts";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 const dataDirDefault = fileURLToPath(new URL("../../data", import.meta.url));
 
-/** Reads where the system is to run. Throws one `StartError` that lists everything that is wrong. */
-export function readPlacement(env: Environment): Placement {
+/**
+ * Reads where the system is to run. Throws one `StartError` that lists everything that is wrong, settings that do not
+ * exist included.
+ *
+ * @param portsOf the services whose ports are read; the others have their default.
+ */
+export function readPlacement(env: Environment, portsOf: readonly ServiceName[] = serviceNames): Placement {
   const problems: string[] = [];
+  const placement = placementIn(env, portsOf, problems);
+  if (problems.length > 0) throw new StartError("bad_settings", problems.join("\n"));
+  return placement;
+}
+
+/** The same without throwing: adds to `problems` everything that is wrong. */
+export function placementIn(env: Environment, portsOf: readonly ServiceName[], problems: string[]): Placement {
+  problems.push(...unknownSettings(env));
   const mode = env.FLOTILLA_MODE || "development";
   if (!isMode(mode)) problems.push(`FLOTILLA_MODE: expected development or production, got ${JSON.stringify(mode)}`);
-  const ports = readPorts(env, problems);
+  const ports = readPorts(env, portsOf, problems);
   const instance = readInstance(env.FLOTILLA_INSTANCE, problems);
-  if (problems.length > 0 || !isMode(mode)) throw new StartError("bad_settings", problems.join("\n"));
   return {
-    mode,
+    mode: isMode(mode) ? mode : "production",
     host: env.FLOTILLA_HOST || "127.0.0.1",
     ports,
     dataDir: resolve(env.FLOTILLA_DATA || dataDirDefault),
@@ -25,13 +47,10 @@ export function readPlacement(env: Environment): Placement {
   };
 }
 
-function readPorts(env: Environment, problems: string[]): Ports {
+function readPorts(env: Environment, portsOf: readonly ServiceName[], problems: string[]): Ports {
   return eachService((name) => {
-    const variable = portVariable(name);
-    const text = env[variable] || String(topology[name].port);
-    if (/^\d{1,5}$/.test(text) && Number(text) <= 65_535) return Number(text);
-    problems.push(`${variable}: expected a port from 0 (any free one) to 65535, got ${JSON.stringify(text)}`);
-    return 0;
+    const given = portsOf.includes(name) ? readPort(portVariable(name), env, problems) : undefined;
+    return given ?? topology[name].port;
   });
 }
 

@@ -1,6 +1,7 @@
 import { FlotillaError } from "@flotilla/kit";
 import type { ClientBase } from "pg";
 import { countApplied, type Migration } from "./migration.ts";
+import { lostError, type StoreMarker } from "./store-marker.ts";
 
 const versionTable = `
   CREATE TABLE migrations (
@@ -30,14 +31,21 @@ const shapeQuery = `
       WHERE relnamespace = current_schema()::regnamespace AND NOT tgisinternal AND tgenabled IN ('O', 'A')
   ) AS parts`;
 
+export interface MigrationOptions {
+  readonly migrations: readonly Migration[];
+  readonly schema: string | undefined;
+  readonly where: string;
+  readonly marker?: StoreMarker | undefined;
+}
+
 /**
  * Brings the schema that `client` looks into up to the last of `migrations`, in one transaction; of several instances one
- * does it, and the others wait. Throws `failed_precondition` for one that newer code wrote, that is another service's, or
- * that lacks what was there when it was made. A role that may not create anything is enough when there is nothing to do.
+ * does it, and the others wait. Throws `failed_precondition` for one that newer code wrote, that is another service's, that
+ * has no schema although `marker` says that there was one, or that lacks what was there when it was made. A role that may not create anything is enough when there is nothing to do.
  */
 export async function migratePostgres(
   client: ClientBase,
-  { migrations, schema, where }: { migrations: readonly Migration[]; schema: string | undefined; where: string },
+  { migrations, schema, where, marker }: MigrationOptions,
 ): Promise<void> {
   await assertServer(client, where);
   await client.query("BEGIN");
@@ -48,6 +56,7 @@ export async function migratePostgres(
     if (schema !== undefined) await makeSchema(client, schema);
     const applied = await appliedIn(client);
     const count = countApplied(applied?.names ?? [], migrations, where);
+    if (count === 0 && marker?.isThere) throw lostError(where, "empty", marker);
     if (applied) assertWhole(applied.shape, await shapeOf(client), where);
     else await client.query(versionTable);
     for (const [index, { name, postgres }] of migrations.entries()) {

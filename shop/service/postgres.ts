@@ -7,6 +7,7 @@ import { type ConnectionLimits, type Connections, makeConnections } from "./post
 import { busy, closed, codedError, openingError, QueryFailure, unavailable } from "./postgres-error.ts";
 import { migratePostgres } from "./postgres-migration.ts";
 import type { PostgresPlace } from "./postgres-place.ts";
+import type { StoreMarker } from "./store-marker.ts";
 import { makeTurns } from "./turns.ts";
 
 export const connectionLimits: ConnectionLimits = {
@@ -52,6 +53,12 @@ export interface Postgres<Tables> extends Database<Tables> {
   close(): Promise<void>;
 }
 
+export interface PostgresOptions extends Partial<ConnectionLimits> {
+  readonly application?: string;
+  /** What an earlier start left: with it an empty database is not taken for a new one. */
+  readonly marker?: StoreMarker | undefined;
+}
+
 /**
  * Opens the database at `place`, and brings its schema up to the last of `migrations`. Rejects with `unavailable` when
  * none of its servers takes writes, and `failed_precondition` when it is damaged or not of this code; see
@@ -60,7 +67,7 @@ export interface Postgres<Tables> extends Database<Tables> {
 export async function openPostgres<Tables>(
   place: PostgresPlace,
   migrations: readonly Migration[],
-  { application = "flotilla", ...limits }: Partial<ConnectionLimits> & { readonly application?: string } = {},
+  { application = "flotilla", marker, ...limits }: PostgresOptions = {},
 ): Promise<Postgres<Tables>> {
   const allLimits = { ...connectionLimits, ...limits };
   const connections = makeConnections(place, application, allLimits);
@@ -68,7 +75,7 @@ export async function openPostgres<Tables>(
   try {
     const client = await connections.acquire(performance.now() + allLimits.patienceMs);
     try {
-      await migratePostgres(client, { migrations, schema: place.schema, where });
+      await migratePostgres(client, { migrations, schema: place.schema, where, marker });
     } finally {
       client.release();
     }

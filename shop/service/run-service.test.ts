@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { compileCacheVariables } from "../compile-cache.js";
 
 let dataDir: string;
 let children: ChildProcess[];
@@ -23,7 +24,7 @@ const main = fileURLToPath(new URL("../users/main.ts", import.meta.url));
 /** The User Service as a process, as `npm run users` runs it (`ipc: false`) or as a supervisor does. */
 function start({ port = 0, ipc = true, env = {} as Record<string, string> } = {}) {
   const child = spawn(process.execPath, [main], {
-    env: { FLOTILLA_DATA: dataDir, FLOTILLA_USERS_PORT: String(port), ...env },
+    env: { ...compileCacheVariables(), FLOTILLA_DATA: dataDir, FLOTILLA_USERS_PORT: String(port), ...env },
     stdio: ["ignore", "pipe", "pipe", ...(ipc ? ["ipc" as const] : [])],
   });
   children.push(child);
@@ -191,7 +192,9 @@ describe("what operators ask", () => {
   });
 
   test("the settings are printed without starting anything", async () => {
-    const child = spawn(process.execPath, [main, "--print-config"], { env: { FLOTILLA_DATA: dataDir } });
+    const child = spawn(process.execPath, [main, "--print-config"], {
+      env: { ...compileCacheVariables(), FLOTILLA_DATA: dataDir },
+    });
     children.push(child);
     let out = "";
     child.stdout.on("data", (chunk: Buffer) => {
@@ -207,7 +210,7 @@ test.skipIf(process.platform === "win32")(
   "more connections than it may have open files do not end a service, and it serves again when they are gone",
   async () => {
     const child = spawn("sh", ["-c", 'ulimit -n 64; exec "$0" "$1"', process.execPath, main], {
-      env: { FLOTILLA_DATA: dataDir, FLOTILLA_USERS_PORT: "0" },
+      env: { ...compileCacheVariables(), FLOTILLA_DATA: dataDir, FLOTILLA_USERS_PORT: "0" },
       stdio: ["ignore", "pipe", "pipe", "ipc"],
     });
     children.push(child);

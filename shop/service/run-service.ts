@@ -12,6 +12,7 @@ import {
   makeHome,
   makeMetrics,
   type OnAnswered,
+  type OnClosed,
   type OpsServer,
   onShutdownSignal,
   openDirectory,
@@ -53,6 +54,8 @@ export interface ServiceHost {
   readonly logSink: LogSink;
   /** Ours; made on the first start. */
   readonly identity: Identity;
+  /** Hears of a file that was open to its group, and was closed. */
+  readonly onClosed: OnClosed;
   readonly home: Home;
   readonly log: Log;
   /** Tells the person at the terminal something at once, under a supervisor too. */
@@ -126,7 +129,8 @@ function openHost(name: ServiceName, settings: Settings): ServiceHost {
   const logSink = openLogSink();
   const log = makeLog(processNameOf(name, placement), logLevel, logSink.stream);
   const dataDir = openDataDirectory(placement.dataDir);
-  const identity = openIdentity(join(dataDir, "keys"), name);
+  const onClosed = (file: string) => log.warn({ file }, "this file was open to its group, and is closed now");
+  const identity = openIdentity(join(dataDir, "keys"), name, { onClosed });
   const home = makeHome({ name, onFault: (fault) => log.error({ err: fault }, "a fault in the service") });
   const metrics = makeMetrics(name);
   const onAnswered = opsPort === undefined ? undefined : metrics.answered;
@@ -142,7 +146,7 @@ function openHost(name: ServiceName, settings: Settings): ServiceHost {
     return all;
   };
   const seen = { log, logSink, metrics, onAnswered, build: readBuild(), destinations };
-  return { ...seen, placement, socketPath, settings, identity, home, notify, placeOf, connectTo };
+  return { ...seen, placement, socketPath, settings, identity, onClosed, home, notify, placeOf, connectTo };
 }
 
 /** A supervisor repeats notices, and not what is printed. */

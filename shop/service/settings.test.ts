@@ -56,7 +56,7 @@ test("where an instance writes itself down is a place in etcd, by the name of it
 test("everything that is wrong is named at once", () => {
   const env = {
     FLOTILLA_MODE: "debug",
-    FLOTILLA_USERS_PORT: "x",
+    FLOTILLA_GATEWAY_PORT: "x",
     FLOTILLA_LOG_LEVEL: "loud",
     FLOTILLA_GATEWAY_OPS_PORT: "-1",
     FLOTILLA_ORIGINS: "https://shop.example/path,*",
@@ -68,12 +68,14 @@ test("everything that is wrong is named at once", () => {
     FLOTILLA_RATE_NETWORK: "0",
     FLOTILLA_RATE_USER: "Infinity",
     FLOTILLA_RATE_LOGINS: "1e3",
+    FLOTILLA_LOG_LEVELS: "debug",
   };
   const read = () => readSettings("gateway", env);
   const named = [
     "FLOTILLA_MODE",
-    "FLOTILLA_USERS_PORT",
-    "FLOTILLA_LOG_LEVEL",
+    "FLOTILLA_GATEWAY_PORT",
+    "FLOTILLA_LOG_LEVEL: expected",
+    "FLOTILLA_LOG_LEVELS: there is no such setting; did you mean FLOTILLA_LOG_LEVEL?",
     "FLOTILLA_GATEWAY_OPS_PORT",
     "/path",
     '"*"',
@@ -81,14 +83,21 @@ test("everything that is wrong is named at once", () => {
     'FLOTILLA_RATE_NETWORK: expected a whole number from 1 to 999999999, got "0"',
     "FLOTILLA_RATE_USER",
     "FLOTILLA_RATE_LOGINS",
-  ];
-  for (const name of named) expect(read).toThrow(name);
-  const placed = () => readSettings("gateway", { ...env, FLOTILLA_MODE: "", FLOTILLA_USERS_PORT: "" });
-  for (const name of [
     "FLOTILLA_USERS_URL: url is no address",
     "FLOTILLA_ORDERS_URL: expected a prefix of keys",
     "FLOTILLA_REGISTER: expected etcd+http://host:port/prefix",
     "FLOTILLA_ADDRESS: url is no address",
-  ])
-    expect(placed).toThrow(name);
+  ];
+  for (const name of named) expect(read).toThrow(name);
+});
+
+test("a service reads its own port, and another's only to find a service that nothing else places", () => {
+  const [bad, elsewhere] = ["x", "http://elsewhere:1"];
+  const others = { FLOTILLA_ORDERS_PORT: bad, FLOTILLA_ORDERS_OPS_PORT: bad, FLOTILLA_GATEWAY_PORT: bad };
+  expect(readSettings("users", { ...others, FLOTILLA_USERS_PORT: "1" }).placement.ports.users).toBe(1);
+  expect(() => readSettings("orders", { FLOTILLA_USERS_PORT: bad })).toThrow("FLOTILLA_USERS_PORT");
+  const placed = { FLOTILLA_USERS_PORT: bad, FLOTILLA_USERS_URL: elsewhere };
+  expect(readSettings("orders", placed).places.users).toBe(elsewhere);
+  const near = { FLOTILLA_USERS_PORT: bad, FLOTILLA_SOCKETS: "/run/shop" };
+  expect(readSettings("orders", near).places.users).toBe("unix:/run/shop/users.sock");
 });

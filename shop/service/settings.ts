@@ -1,11 +1,12 @@
 import { isAddressRange } from "@flotilla/kit";
-import { opsPortVariable, type Placement, type ServiceName } from "../topology.ts";
-import { type Environment, readPlacement } from "./placement.ts";
+import { opsPortVariable, type Placement, type ServiceName, topology, urlVariable } from "../topology.ts";
+import { type Environment, placementIn } from "./placement.ts";
 import { type Places, type RegistrationSettings, readPlaces, readRegistration } from "./places.ts";
 import type { PostgresPlace } from "./postgres-place.ts";
 import { type RateSettings, readRates } from "./rate-settings.ts";
-import { StartError } from "./start-error.ts";
+import { attempt, StartError } from "./start-error.ts";
 import { readStore } from "./store-setting.ts";
+import { readPort } from "./variables.ts";
 
 /** Everything a service reads of its environment. */
 export interface Settings {
@@ -33,42 +34,28 @@ type LogLevel = (typeof logLevels)[number];
 /** Throws one `StartError` that lists everything that is wrong. */
 export function readSettings(name: ServiceName, env: Environment): Settings {
   const problems: string[] = [];
-  const placement = attempt(() => readPlacement(env), problems);
+  const placement = placementIn(env, portsReadBy(name, env), problems);
   const logLevel = readLogLevel(env.FLOTILLA_LOG_LEVEL || "info", problems);
-  const opsPort = readOpsPort(name, env, problems);
+  const opsPort = readPort(opsPortVariable(name), env, problems);
   const origins = readOrigins(env.FLOTILLA_ORIGINS || "", problems);
   const trustedProxies = readProxies(env.FLOTILLA_TRUSTED_PROXIES || "", problems);
   const rates = readRates(env, problems);
   const store = attempt(() => readStore(name, env), problems);
-  const places = placement ? readPlaces(name, env, placement, problems) : {};
+  const places = readPlaces(name, env, placement, problems);
   const registration = readRegistration(name, env, problems);
-  if (!placement || problems.length > 0) throw new StartError("bad_settings", problems.join("\n"));
+  if (problems.length > 0) throw new StartError("bad_settings", problems.join("\n"));
   return { placement, places, registration, logLevel, opsPort, origins, trustedProxies, rates, store };
 }
 
-function attempt<T>(read: () => T, problems: string[]): T | undefined {
-  try {
-    return read();
-  } catch (error) {
-    if (!(error instanceof StartError)) throw error;
-    problems.push(error.message);
-    return undefined;
-  }
+/** A service reads its own port, and that of a service it reaches only when nothing else says where that one is. */
+function portsReadBy(name: ServiceName, env: Environment): ServiceName[] {
+  return [name, ...topology[name].reaches.filter((other) => !env[urlVariable(other)] && !env.FLOTILLA_SOCKETS)];
 }
 
 function readLogLevel(text: string, problems: string[]): LogLevel {
   const level = logLevels.find((known) => known === text);
   if (!level) problems.push(`FLOTILLA_LOG_LEVEL: expected one of ${logLevels.join(", ")}, got ${JSON.stringify(text)}`);
   return level ?? "info";
-}
-
-function readOpsPort(name: ServiceName, env: Environment, problems: string[]): number | undefined {
-  const variable = opsPortVariable(name);
-  const text = env[variable];
-  if (!text) return undefined;
-  if (/^\d{1,5}$/.test(text) && Number(text) <= 65_535) return Number(text);
-  problems.push(`${variable}: expected a port from 0 (any free one) to 65535, got ${JSON.stringify(text)}`);
-  return undefined;
 }
 
 function readOrigins(text: string, problems: string[]): string[] {

@@ -1,4 +1,6 @@
+import { basename } from "node:path";
 import { FlotillaError } from "@flotilla/kit";
+import { waysOut } from "./store-marker.ts";
 
 /** Primary result codes of SQLite that may pass: somebody holds the file, or the disk is full or failing. */
 const passing: ReadonlySet<number> = new Set([
@@ -49,7 +51,7 @@ export function openError(thrown: unknown, file: string): unknown {
 
 /** `cause` says what was found. */
 export function damageError(file: string, cause: unknown): FlotillaError {
-  const message = `The store ${file} is damaged; the service does not start on it. Restore it from a backup`;
+  const message = `The store ${file} is damaged: the service does not start on it. ${waysOut(basename(file, ".db"))}`;
   return new FlotillaError("failed_precondition", message, { reason: "store_damaged", cause });
 }
 

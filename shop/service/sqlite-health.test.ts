@@ -30,7 +30,8 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(directory, { recursive: true }));
 
-const open = (...more: Migration[]) => openSqlite<Tables>(file, [notes, ...more], (health) => heard.push(health));
+const open = (...more: Migration[]) =>
+  openSqlite<Tables>(file, [notes, ...more], { onHealth: (health) => heard.push(health) });
 const add = (db: Sqlite<Tables>, text: string) => db.unit(() => run(db.build.insertInto("notes").values({ text })));
 const read = (db: Sqlite<Tables>, id: number) =>
   db.read(db.build.selectFrom("notes").select("text").where("id", "=", id)).then(([row]) => row?.text);

@@ -1,5 +1,6 @@
 import type { DatabaseSync } from "node:sqlite";
 import { countApplied, type Migration } from "./migration.ts";
+import { lostError, type StoreMarker } from "./store-marker.ts";
 
 const versionTable = `
   CREATE TABLE IF NOT EXISTS migrations (
@@ -10,9 +11,14 @@ const versionTable = `
 
 /**
  * Brings `db` up to the last of `migrations`, each in one transaction with its version row, so a kill leaves it at one
- * version or the next. Throws `failed_precondition` for a store that newer code wrote or that is another service's.
+ * version or the next. Throws `failed_precondition` for a store that newer code wrote, that is another service's, or that
+ * has no schema although `marker` says that there was one.
  */
-export function migrate(db: DatabaseSync, file: string, migrations: readonly Migration[]): void {
+export function migrate(
+  db: DatabaseSync,
+  migrations: readonly Migration[],
+  { file, marker }: { readonly file: string; readonly marker: StoreMarker | undefined },
+): void {
   db.exec(versionTable);
   const names = db.prepare("SELECT name FROM migrations ORDER BY version").all();
   const applied = countApplied(
@@ -20,6 +26,7 @@ export function migrate(db: DatabaseSync, file: string, migrations: readonly Mig
     migrations,
     file,
   );
+  if (applied === 0 && marker?.isThere) throw lostError(file, "empty", marker);
   const record = db.prepare(
     "INSERT INTO migrations (version, name, applied_at_ms) VALUES (?, ?, CAST(unixepoch('subsec') * 1000 AS INTEGER))",
   );

@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { FlotillaError, hasCode, reasonOf } from "@flotilla/kit";
@@ -147,7 +147,9 @@ describe("what only reads", () => {
 describe("opening a store", () => {
   // Windows has no such modes.
   it.skipIf(process.platform === "win32")("makes a file for its owner only, and closes one that was open", () => {
-    writeFileSync(file, "", { mode: 0o644 });
+    open().close();
+    expect(statSync(file).mode & 0o777).toBe(0o600);
+    chmodSync(file, 0o644);
     const db = open();
     expect(statSync(file).mode & 0o777).toBe(0o600);
     expect(statSync(`${file}-wal`).mode & 0o777).toBe(0o600);

@@ -1,4 +1,5 @@
-import { chmodSync, closeSync, openSync, statSync } from "node:fs";
+import { randomBytes } from "node:crypto";
+import { chmodSync, closeSync, existsSync, linkSync, openSync, statSync, unlinkSync } from "node:fs";
 import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
 import { FlotillaError } from "@flotilla/kit";
 import type { Compilable } from "kysely";
@@ -9,6 +10,7 @@ import { closedError, damageError, openError } from "./sqlite-error.ts";
 import { makeHealth, type OnHealth } from "./sqlite-health.ts";
 import { migrate } from "./sqlite-migration.ts";
 import { makeUnits } from "./sqlite-units.ts";
+import { lostError, type StoreMarker } from "./store-marker.ts";
 
 /** How long opening waits for a predecessor that is closing. It blocks the event loop, so it is short. Milliseconds. */
 const busyMsMax = 1_000;
@@ -50,24 +52,31 @@ export interface Sqlite<Tables> extends Database<Tables> {
   close(): void;
 }
 
+export interface SqliteOptions {
+  readonly onHealth?: OnHealth | undefined;
+  /** What an earlier start left: with it an empty store is not taken for a new one. */
+  readonly marker?: StoreMarker | undefined;
+}
+
 /**
  * Opens or makes `file`, readable by its owner only, and brings its schema up to the last of `migrations`. Throws
- * `unavailable` when another process has it, and `failed_precondition` when it is damaged or not of this code. Reads a
+ * `unavailable` when another process has it, and `failed_precondition` when it is damaged, emptied, lost (reason
+ * `store_lost`) or not of this code. Reads a
  * file of up to `checkedBytesMax` once, to check its structure; a damaged page of a larger one is found when it is read.
  * SQLite keeps no checksums, so a flipped bit within a value is not found. `:memory:` is a store that is gone with the process.
  */
 export function openSqlite<Tables>(
   file: string,
   migrations: readonly Migration[],
-  onHealth?: OnHealth,
+  { onHealth, marker }: SqliteOptions = {},
 ): Sqlite<Tables> {
   let db: DatabaseSync | undefined;
   try {
-    if (file !== inMemory) secureFile(file);
+    if (file !== inMemory) secureFile(file, marker);
     db = new DatabaseSync(file, { timeout: busyMsMax });
     db.exec(pragmas);
     if (file === inMemory || statSync(file).size <= checkedBytesMax) checkIntegrity(db, file);
-    migrate(db, file, migrations);
+    migrate(db, migrations, { file, marker });
     return makeSqlite(db, onHealth);
   } catch (error) {
     db?.close();
@@ -76,16 +85,37 @@ export function openSqlite<Tables>(
 }
 
 /** SQLite gives the journal beside it the same mode. */
-function secureFile(file: string): void {
+function secureFile(file: string, marker: StoreMarker | undefined): void {
+  if (!existsSync(file)) {
+    // A journal without its store holds the last of what was committed: a new store would overwrite it.
+    if (marker?.isThere || existsSync(`${file}-wal`)) throw lostError(file, "missing", marker);
+    makeFile(file);
+    return;
+  }
+  if (statSync(file).size === 0) throw lostError(file, "empty", marker);
+  // By path: closing a descriptor of a file drops the locks that this process holds on it.
+  if (process.platform !== "win32") chmodSync(file, 0o600);
+}
+
+/** The file has its name once it is a database, however it is cut short: so an empty one was emptied. */
+function makeFile(file: string): void {
+  const draft = `${file}.${randomBytes(6).toString("hex")}`;
   try {
-    closeSync(openSync(file, "wx", 0o600));
-  } catch (error) {
-    if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) {
-      const message = `The store ${file} cannot be made`;
-      throw new FlotillaError("failed_precondition", message, { reason: "store", cause: error });
+    closeSync(openSync(draft, "wx", 0o600));
+    try {
+      using db = new DatabaseSync(draft);
+      db.exec("PRAGMA journal_mode = WAL");
+      db.close();
+      linkSync(draft, file);
+    } finally {
+      unlinkSync(draft);
     }
-    // By path: closing a descriptor of a file drops the locks that this process holds on it.
-    if (process.platform !== "win32") chmodSync(file, 0o600);
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "EEXIST") return;
+    throw new FlotillaError("failed_precondition", `The store ${file} cannot be made`, {
+      reason: "store",
+      cause: error,
+    });
   }
 }
 

@@ -12,6 +12,17 @@ export class StartError extends Error {
   }
 }
 
+/** What `read` returns; undefined, and its message in `problems`, when it throws a `StartError`. */
+export function attempt<T>(read: () => T, problems: string[]): T | undefined {
+  try {
+    return read();
+  } catch (error) {
+    if (!(error instanceof StartError)) throw error;
+    problems.push(error.message);
+    return undefined;
+  }
+}
+
 export type StartFailure =
   /** A setting is malformed. */
   | "bad_settings"

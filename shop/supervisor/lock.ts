@@ -18,8 +18,9 @@ const held = new Set<DatabaseSync>();
  * One system per data directory. The lock is the operating system's on an SQLite file, so it ends with the process
  * however that ends, and no stale file can keep anybody out. Makes the directory (mode 0700) when it is not there.
  * Throws `StartError` when another process holds it, naming that process.
+ * @param orElse what a person can do other than stop that process, to follow "Stop it first".
  */
-export function lockDataDirectory(dataDir: string): Lock {
+export function lockDataDirectory(dataDir: string, orElse = ""): Lock {
   const db = openLockFile(dataDir);
   try {
     // `IMMEDIATE` keeps out other writers but not readers, so whoever is refused can read the owner's process id.
@@ -32,8 +33,7 @@ export function lockDataDirectory(dataDir: string): Lock {
     if (!isBusy(error)) throw cannotUse(dataDir, error);
     throw new StartError(
       "data_directory",
-      `Flotilla already runs on ${dataDir}${owner ? ` (process ${owner})` : ""}. ` +
-        "Stop it first, or choose another directory: FLOTILLA_DATA=/some/where npm start",
+      `Flotilla already runs on ${dataDir}${owner ? ` (process ${owner})` : ""}. Stop it first${orElse}`,
     );
   }
   held.add(db);

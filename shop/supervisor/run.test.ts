@@ -194,7 +194,10 @@ test("several of a service on a file of SQLite are refused with exit code 2 befo
 });
 
 test("settings that are wrong and arguments that are unknown end with exit code 2; help with 0", async () => {
-  expect(await npmStart({ FLOTILLA_MODE: "prod" }).ended).toMatchObject({ code: 2 });
+  const all = /FLOTILLA_COLOR: there is no such setting(.|\n)*FLOTILLA_MODE: expected(.|\n)*instances: expected/;
+  expect(
+    await npmStart({ FLOTILLA_MODE: "prod", FLOTILLA_COLOR: "red", FLOTILLA_INSTANCES: "many" }).ended,
+  ).toMatchObject({ code: 2, output: expect.stringMatching(all) });
   for (const args of [["--prot"], ["production"], ["--instances"], ["--instances", "9"], ["--instances="]]) {
     expect(await npmStart({}, args).ended, args.join(" ")).toMatchObject({ code: 2 });
   }

@@ -1,7 +1,7 @@
 import { parseArgs } from "node:util";
-import { type Environment, readPlacement } from "../service/placement.ts";
-import { exitCodeOf, StartError } from "../service/start-error.ts";
-import type { ServiceName } from "../topology.ts";
+import { type Environment, placementIn } from "../service/placement.ts";
+import { attempt, exitCodeOf, StartError } from "../service/start-error.ts";
+import { type ServiceName, serviceNames } from "../topology.ts";
 import { instancesMax, readInstances } from "./instances.ts";
 import { portStep } from "./ports.ts";
 import { makeScreen, type Output, type Screen } from "./screen.ts";
@@ -49,8 +49,10 @@ export async function run({ args, env, out, err, entryOf, exit }: RunOptions): P
       out.write(usage);
       return 0;
     }
-    const placement = readPlacement(env);
-    const instances = readInstances(wanted, env);
+    const problems: string[] = [];
+    const placement = placementIn(env, serviceNames, problems);
+    const instances = attempt(() => readInstances(wanted, env), problems);
+    if (!instances || problems.length > 0) throw new StartError("bad_settings", problems.join("\n"));
     const startedMs = performance.now();
     const system = startSystem({ placement, instances, env, report: screen.show, ...(entryOf && { entryOf }) });
     using _ = stopWith(system, screen, exit);

@@ -1,12 +1,5 @@
 import pc from "picocolors";
-import {
-  gatewayUrlDefault,
-  type Placement,
-  type ProcessName,
-  serviceNames,
-  topology,
-  urlVariable,
-} from "../topology.ts";
+import { demoCommand, type Placement, type ProcessName, serviceNames, topology } from "../topology.ts";
 import type { SystemEvent } from "./events.ts";
 import { prettyLogLine, visible } from "./log-line.ts";
 import type { Ready } from "./system.ts";
@@ -126,11 +119,9 @@ function endpointsOf(gatewayUrl: string): string[] {
   return [`${gatewayUrl}/rpc/batch`, `${gatewayUrl.replace(/^http/, "ws")}/rpc`];
 }
 
-/** The demo's accounts are there in development mode only, and it looks for the gateway where that is by default. */
-function demoHint(gatewayUrl: string, { mode }: Placement): string {
-  if (mode !== "development") return "";
-  const variable = gatewayUrl === gatewayUrlDefault ? "" : `${urlVariable("gateway")}=${gatewayUrl} `;
-  return `Try: ${variable}npm run demo\n`;
+function demoHint(gatewayUrl: string, placement: Placement): string {
+  const demo = demoCommand(gatewayUrl, placement);
+  return demo === undefined ? "" : `Try: ${demo}\n`;
 }
 
 /** With room for the number of an instance. */

@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
+import { compileCacheVariables } from "../compile-cache.js";
 import type { Environment } from "../service/placement.ts";
 import { StartError } from "../service/start-error.ts";
 import type { ProcessName } from "../topology.ts";
@@ -98,7 +99,7 @@ export class Service {
     const startedMs = performance.now();
     // The channel carries notices; its end tells the service that we are gone, however we went.
     const child = spawn(process.execPath, [entry], {
-      env,
+      env: { ...compileCacheVariables(), ...env },
       stdio: ["ignore", "ignore", "pipe", "ipc"],
       // Out of our process group: Ctrl+C in the terminal is for us alone, who stop the services in order.
       detached: process.platform !== "win32",

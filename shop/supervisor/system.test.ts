@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { compileCacheVariables } from "../compile-cache.js";
 import { eachService, type ProcessName } from "../topology.ts";
 import type { SystemEvent } from "./events.ts";
 import { oneOfEach } from "./instances.ts";
@@ -71,11 +72,12 @@ test("ready when all three services are, and after a stop nothing is left", asyn
   lockDataDirectory(dataDir).release();
 });
 
-test("a service learns only the addresses of those it may reach, whatever our own environment says", async () => {
+test("a service learns where compiled code is kept and the addresses of those it may reach, whatever our own environment says", async () => {
   const { system } = start();
   const { urls } = await system.ready;
   const users = JSON.parse(await ask(urls.users, "/environment"));
   for (const stray of Object.keys(strayPlaces)) expect(users).not.toHaveProperty(stray);
+  expect(users).toMatchObject(compileCacheVariables());
   expect(JSON.parse(await ask(urls.gateway, "/environment"))).toMatchObject({
     FLOTILLA_ORDERS_URL: urls.orders[0],
     FLOTILLA_USERS_URL: urls.users[0],

@@ -116,7 +116,10 @@ class ShopSystem implements System {
 
   async #start(): Promise<Ready> {
     const { placement, instances = oneOfEach } = this.#options;
-    this.#lock = lockDataDirectory(placement.dataDir);
+    this.#lock = lockDataDirectory(
+      placement.dataDir,
+      ", or choose another directory: FLOTILLA_DATA=/some/where npm start",
+    );
     const all = await choosePorts(placement, instances);
     if (this.#stopping) throw new StartError("stopped", "The system was stopped before it was ready.");
     this.#services = serviceNames.map((name) => all[name].map((at) => this.#makeService(name, at, all)));

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { expect, it } from "vitest";
 import { canonicalUsername } from "../contracts/users.ts";
-import { accountId, accountNumber, isCanonicalUsername } from "./account.ts";
+import { accountId, accountNumber, isAcceptableUsername, isCanonicalUsername } from "./account.ts";
 
 it("a username has one spelling, however it was typed", () => {
   expect(canonicalUsername("ALICE")).toBe("alice");
@@ -16,6 +16,13 @@ it("the canonical spelling is its own", () => {
 
 it.each(["", "Bob", "Rene\u0301", "\ud800"])("%j is no canonical username", (name) => {
   expect(isCanonicalUsername(name)).toBe(false);
+});
+
+it("no new account is named like an id, so that a name and an id are never confused", () => {
+  for (const name of ["user2", "user02", "user0", "user99999999999999999999"]) {
+    expect(isAcceptableUsername(name), name).toBe(false);
+  }
+  for (const name of ["user", "user2b", "superuser2", "us2er"]) expect(isAcceptableUsername(name), name).toBe(true);
 });
 
 it("an id gives back its number", () => {

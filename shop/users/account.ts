@@ -24,12 +24,14 @@ export function isCanonicalUsername(username: string): boolean {
 }
 
 /**
- * Whether somebody may be called so from now on: Latin letters, digits and `. _ -`, 2 to 64 characters. One script, and
- * none of its compatibility forms, so that no name looks like another's.
+ * Whether a new account may have this name: Latin letters, digits and `. _ -`, 2 to 64 characters. One script, and none
+ * of its compatibility forms, so that no name looks like another's; and no id, so that where an account is named by
+ * either, the two cannot be confused.
  */
 export function isAcceptableUsername(username: string): boolean {
   return (
     isCanonicalUsername(username) &&
+    !/^user\d+$/.test(username) &&
     username.normalize("NFKC") === username &&
     /^[\p{Script=Latin}0-9][\p{Script=Latin}0-9._-]{1,63}$/u.test(username)
   );

@@ -58,7 +58,7 @@ describe("an administrator", () => {
     const refused = async (change: object, refusal: object) =>
       await expectRefusal(office.createUser({ ...newUser, username: "fresh", ...change }), refusal);
     await refused({ username: "eve" }, { code: "already_exists" });
-    await refused({ role: "owner" }, { code: "not_found" });
+    await refused({ role: "owner" }, { code: "not_found", reason: "role_unknown" });
     await refused({ password: "short" }, { reason: "password_too_short" });
     await refused({ password: "fresh123" }, { reason: "password_guessable" });
     await refused({ email: "nowhere" }, { reason: "email_malformed" });
@@ -75,6 +75,7 @@ describe("an administrator", () => {
       "%",
       "a'--",
       "\ud800a",
+      "user2",
     ];
     for (const username of names) await refused({ username }, { reason: "username_malformed" });
   });
@@ -184,7 +185,7 @@ describe("an administrator", () => {
     expect(second.next).toBeUndefined();
     const newest = await office.audit({ limit: 1 });
     expect(newest.entries).toMatchObject([{ event: "login", actorId: "user1", subjectId: "user1", count: 1 }]);
-    const older = await office.audit({ after: newest.next!, limit: 1 });
+    const older = await office.audit({ before: newest.next!, limit: 1 });
     expect(older.entries).toMatchObject([{ event: "user_created", subjectId: "user3" }]);
     expect((await office.audit({ subjectId: "user2" })).entries).toHaveLength(1);
     for (const limit of [0, 101, 1e9, 1.5])

@@ -38,7 +38,8 @@ export class AdministrationTarget implements Implementation<Administration>, Dis
     await this.#require(...(role === defaultRole ? ["user.create" as const] : adminsCreate));
     const name = canonicalUsername(username);
     if (!isAcceptableUsername(name)) {
-      const message = "A username has 2 to 64 Latin letters, digits, dots, hyphens and underscores";
+      const message =
+        "A username has 2 to 64 Latin letters, digits, dots, hyphens and underscores, and does not look like an id";
       throw new FlotillaError("invalid_argument", message, { reason: "username_malformed" });
     }
     assertEmail(email);

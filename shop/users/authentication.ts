@@ -31,25 +31,21 @@ export interface Found {
 /** Of names that nobody has, a hash: people type passwords there. Its key is of this run, so no list of names finds it. */
 const strangersKey = randomBytes(32);
 
-/** Opens a login. Throws the same after the same work for an unknown user, a wrong password and a disabled user. */
+/**
+ * Opens a login.
+ * SECURITY: an unknown user, a wrong password and a disabled user get the same error after the same queries and hashes.
+ */
 export async function authenticate(deps: UserDeps, username: string, password: string): Promise<Login> {
-  const { store, passwords } = deps;
+  const { store, passwords, revokers } = deps;
   const name = canonicalUsername(username);
   const account = await store.accountByName(name);
   const isRight = await passwords.verify(account?.passwordHash, password);
-  const login = account && isRight ? await openLogin(deps, account, password) : undefined;
-  if (login) return login;
-  await store.refuseLogin(account?.id ?? strangerOf(name), actorNow(deps.clock));
-  throw new FlotillaError("unauthenticated", "Invalid username or password");
-}
-
-async function openLogin(deps: UserDeps, account: Account, password: string): Promise<Login | undefined> {
-  const { store, revokers } = deps;
-  const replacementHash = account.isEnabled ? await stronger(deps, account.passwordHash, password) : undefined;
-  const { refreshToken, ...login } = newLogin(account.id);
-  const asked = { ...login, verifiedHash: account.passwordHash, replacementHash };
-  const opened = await store.openLogin(asked, actorNow(deps.clock));
-  if (!opened) return undefined;
+  const verifiedHash = isRight ? account?.passwordHash : undefined;
+  const mayOpen = verifiedHash !== undefined && account?.isEnabled;
+  const replacementHash = mayOpen ? await stronger(deps, verifiedHash, password) : undefined;
+  const { refreshToken, ...login } = newLogin(account?.id ?? strangerOf(name));
+  const opened = await store.openLogin({ ...login, verifiedHash, replacementHash }, actorNow(deps.clock));
+  if (!account || !opened) throw new FlotillaError("unauthenticated", "Invalid username or password");
   for (const ended of opened.ended) revokers.endLogin(ended);
   return await issue(deps, { account, login: opened.login, refreshToken });
 }

@@ -16,11 +16,12 @@ import { openTokenKeys } from "./token-keys.ts";
 
 await runService("users", process.env, async ({ settings, socketPath, identity, home, log, notify, ...own }) => {
   const { mode, host, ports, dataDir } = settings.placement;
-  const store = await openUserStore(settings.store ?? join(dataDir, "users.db"), tellHealth(log));
+  const ownStore = { service: "users", mode, dataDir, onHealth: tellHealth(log) } as const;
+  const store = await openUserStore(settings.store ?? join(dataDir, "users.db"), ownStore);
   const passwords = makePasswords();
   if (mode === "production") await assertNoDemoUsers(store, passwords);
   const revokers = makeRevokers();
-  const keys = shareTokenKeys({ own: openTokenKeys(join(dataDir, "token-keys"), clock), store, clock });
+  const keys = shareTokenKeys({ own: openTokenKeys(join(dataDir, "token-keys"), clock, own.onClosed), store, clock });
   await keys.current();
   const tokens = makeAccessTokens({ clock, keys });
   const deps = { clock, store, passwords, tokens, revokers };

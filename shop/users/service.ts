@@ -1,6 +1,7 @@
-import { expiring, FlotillaError, type Home, type Implementation, type Peer } from "@flotilla/kit";
+import { expiring, type Home, type Implementation, type Peer } from "@flotilla/kit";
 import type { RpcTarget } from "capnweb";
 import {
+  canonicalUsername,
   type Login,
   type UserService,
   UserServiceContract,
@@ -9,6 +10,8 @@ import {
 } from "../contracts/users.ts";
 import { AccountTarget, userOf } from "./account-target.ts";
 import { authenticate, loginOf, refresh, type UserDeps } from "./authentication.ts";
+import type { Account } from "./account.ts";
+import { refusals } from "./store.ts";
 import { UserTarget } from "./user.ts";
 
 /** One answer holds so many; administrators page through the rest. */
@@ -39,7 +42,7 @@ class UserServiceTarget implements Implementation<UserService> {
   async getUser(id: string): Promise<UserTarget> {
     const { store } = this.#deps;
     const account = await store.accountById(id);
-    if (!account) throw new FlotillaError("not_found", "User not found");
+    if (!account) throw refusals.noAccount();
     return new UserTarget(account, () => store.standing(account.id));
   }
 
@@ -56,6 +59,16 @@ class UserServiceTarget implements Implementation<UserService> {
 
   async listUsers(): Promise<UserSummary[]> {
     const accounts = await this.#deps.store.listAccounts({ limit: usersListedMax });
-    return accounts.map(({ id, username, role }) => ({ id, username, role }));
+    return accounts.map(toSummary);
   }
+
+  async findUser(username: string): Promise<UserSummary> {
+    const account = await this.#deps.store.accountByName(canonicalUsername(username));
+    if (!account) throw refusals.noAccount();
+    return toSummary(account);
+  }
+}
+
+function toSummary({ id, username, role }: Account): UserSummary {
+  return { id, username, role };
 }

@@ -11,14 +11,19 @@ import {
   rotationGraceMs,
   rotationsInGraceMax,
 } from "./login.ts";
-import { record } from "./sql-audit.ts";
+import { countRefusedLogin, record } from "./sql-audit.ts";
 import { type LoginStore, type NewLogin, type Opened, type Rotated, type Rotation, refusals } from "./store.ts";
 import { type Build, type Db, numberOf, toAccount, toLogin } from "./tables.ts";
 
 export function loginStore(db: Db): Omit<LoginStore, "refuseLogin"> {
   const { build } = db;
   return {
-    openLogin: (login, by) => db.unit(() => open(build, login, by)),
+    openLogin: (login, by) =>
+      db.unit(function* () {
+        const opened = yield* open(build, login, by);
+        if (!opened) yield* countRefusedLogin(build, login.accountId, by);
+        return opened;
+      }),
     useLogin: useLoginOf(db),
     // With the same salt and successor it was given before, it has the same outcome.
     rotate: (rotation) => db.unit(() => rotate(build, rotation), { isRepeatable: true }),
@@ -76,7 +81,7 @@ export function* open(build: Build, login: NewLogin, by: Actor): Work<Opened | u
   const { sid, familyHash, refreshHash, replacementHash } = login;
   const account = yield* enabledAccount(build, login.accountId);
   // Changed or disabled while the password was compared: that took milliseconds, and other units ran.
-  if (account?.passwordHash !== login.verifiedHash) return undefined;
+  if (!account || account.passwordHash !== login.verifiedHash) return undefined;
   if (replacementHash !== undefined) {
     const number = numberOf(account.id);
     yield* run(build.updateTable("accounts").set({ password_hash: replacementHash }).where("number", "=", number));

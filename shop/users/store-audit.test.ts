@@ -46,8 +46,8 @@ describe.each(storeKinds)("the audit trail of a store in %s", (kind, open) => {
   });
 
   it("is read in pages, of one account or of all", async () => {
-    const numbers = async (after?: number, subjectId?: string) =>
-      (await store.audit({ after, limit: 1, subjectId, nowMs: startMs })).map(({ number }) => number);
+    const numbers = async (before?: number, subjectId?: string) =>
+      (await store.audit({ before, limit: 1, subjectId, nowMs: startMs })).map(({ number }) => number);
     expect([await numbers(), await numbers(2), await numbers(1)]).toEqual([[2], [1], []]);
     expect([await numbers(undefined, "user1"), await numbers(1, "user1")]).toEqual([[1], []]);
   });

@@ -11,9 +11,10 @@ export type NewAccount = Omit<Account, "id" | "isEnabled">;
 
 export interface NewLogin extends RefreshHashes {
   readonly sid: string;
+  /** An account's id; for a name without an account, what the trail calls it. */
   readonly accountId: string;
-  /** The hash with which the password was compared: if it is another by now, no login is opened. */
-  readonly verifiedHash: string;
+  /** The hash that the password matched. Undefined when it matched none, and no login is opened, as when it is another by now. */
+  readonly verifiedHash: string | undefined;
   /** Put in place of `verifiedHash`. */
   readonly replacementHash?: string | undefined;
 }
@@ -75,7 +76,10 @@ export interface AccountStore {
 }
 
 export interface LoginStore {
-  /** Undefined, and nothing done, unless the account is enabled and has `verifiedHash`. */
+  /**
+   * Undefined unless the account is enabled and has `verifiedHash`; the trail counts the refusal then.
+   * SECURITY: every refusal runs the same queries in one unit, so its time does not tell why.
+   */
   openLogin(login: NewLogin, by: Actor): Promise<Opened | undefined>;
   /** A login that is alive and whose account is enabled; notes that it was used. */
   useLogin(sid: string, nowMs: number): Promise<{ login: LoginSession; account: Account } | undefined>;
@@ -144,7 +148,7 @@ export const refusals = {
   spelling: () => new FlotillaError("invalid_argument", "A username is lower-case and NFC"),
   taken: () => new FlotillaError("already_exists", "This username is taken"),
   noAccount: () => new FlotillaError("not_found", "User not found"),
-  noRole: () => new FlotillaError("not_found", "Role not found"),
+  noRole: () => new FlotillaError("not_found", "Role not found", { reason: "role_unknown" }),
   roleTaken: () => new FlotillaError("already_exists", "There is such a role"),
   lastAdmin: () => refusal("last_admin", "The last administrator has to stay one: make another first"),
   roleInUse: () => refusal("role_in_use", "Somebody has this role: give them another first"),

@@ -1,4 +1,4 @@
-import { chmodSync, mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
+import { chmodSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Clock, systemClock } from "@flotilla/kit";
@@ -63,6 +63,19 @@ it("a key that a script adds signs within a minute, and the one before goes when
 
 it.skipIf(process.platform === "win32")("a key that others can read is refused, with what to do", async () => {
   openTokenKeys(directory, clock).current();
-  chmodSync(join(directory, files()[0]!), 0o640);
+  const file = join(directory, files()[0]!);
+  chmodSync(file, 0o644);
   expect(() => openTokenKeys(directory, clock)).toThrow(/readable by other users: delete it/);
+  chmodSync(file, 0o660);
+  const closed: string[] = [];
+  openTokenKeys(directory, clock, (name) => closed.push(name));
+  expect([closed, statSync(file).mode & 0o777]).toEqual([[file], 0o600]);
+});
+
+it.each(["", "nonsense"])("a damaged key is named, with what to do: %j", (text) => {
+  openTokenKeys(directory, clock).current();
+  const file = join(directory, files()[0]!);
+  writeFileSync(file, text);
+  const damaged = { code: "failed_precondition", reason: "key_damaged", message: expect.stringContaining(file) };
+  expect(() => openTokenKeys(directory, clock)).toThrow(expect.objectContaining(damaged));
 });

@@ -1,8 +1,7 @@
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, randomBytes } from "node:crypto";
-import { chmodSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Clock } from "@flotilla/kit";
-import { StartError } from "../service/start-error.ts";
+import { assertPrivate, type Clock, FlotillaError, type OnClosed } from "@flotilla/kit";
 
 /** A key signs for so long. Milliseconds. */
 export const tokenKeyAgeMsMax = 30 * 86_400_000;
@@ -34,13 +33,14 @@ const fileName = /^(\d{1,15})\.([\w-]{16})\.key$/;
 /**
  * The keys in `directory`, each in a file of its own, `MADE_AT_MS.KID.key` with mode 0600; the first is made when there is none.
  *
- * @throws StartError for a file that other users can read.
+ * @throws FlotillaError `failed_precondition`, which names the file: one that other users can read (reason `file_open`), or
+ *   that is damaged (`key_damaged`). One that is open to its group alone is closed, and `onClosed` hears of it.
  */
-export function openTokenKeys(directory: string, clock: Clock): TokenKeys {
+export function openTokenKeys(directory: string, clock: Clock, onClosed?: OnClosed): TokenKeys {
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   if (hasModes) chmodSync(directory, 0o700);
   if (list(directory).length === 0) addTokenKey(directory, clock.now());
-  let keys = read(directory);
+  let keys = read(directory, [], onClosed);
   let readAtMs = clock.now();
   let lookedForAtMs = Number.NEGATIVE_INFINITY;
 
@@ -66,7 +66,7 @@ export function openTokenKeys(directory: string, clock: Clock): TokenKeys {
 
   function look(nowMs: number): void {
     removeOld(directory, nowMs);
-    keys = read(directory, keys);
+    keys = read(directory, keys, onClosed);
     readAtMs = nowMs;
   }
 }
@@ -92,18 +92,25 @@ function list(directory: string): { file: string; kid: string; createdAtMs: numb
     .sort((a, b) => b.createdAtMs - a.createdAtMs || (a.kid < b.kid ? 1 : -1));
 }
 
-function read(directory: string, known: readonly TokenKey[] = []): TokenKey[] {
+function read(directory: string, known: readonly TokenKey[], onClosed: OnClosed | undefined): TokenKey[] {
   return list(directory).map(({ file, kid, createdAtMs }) => {
     const key = known.find((it) => it.kid === kid);
     if (key) return key;
     const path = join(directory, file);
-    if (hasModes && (statSync(path).mode & 0o077) !== 0) {
-      const message = `${path} is readable by other users: delete it, and a new key is made; nobody is logged out by it`;
-      throw new StartError("insecure", message);
-    }
-    const privateKey = createPrivateKey(readFileSync(path));
+    const refusal = "is readable by other users: delete it, and a new key is made; nobody is logged out by it";
+    assertPrivate(path, { refusal, onClosed });
+    const privateKey = readKey(path);
     return { kid, createdAtMs, privateKey, publicKey: createPublicKey(privateKey) };
   });
+}
+
+function readKey(path: string): KeyObject {
+  try {
+    return createPrivateKey(readFileSync(path));
+  } catch (cause) {
+    const message = `${path} is damaged: delete it, and a new key is made; nobody is logged out by it`;
+    throw new FlotillaError("failed_precondition", message, { reason: "key_damaged", cause });
+  }
 }
 
 /** A key has signed until the next one was there. */

@@ -1,4 +1,4 @@
-// node tests/attacks/adversary.ts [--minutes M | --seconds S] [--seed N] [--gateway URL] [--users URL] [--orders URL]
+// npx node tests/attacks/adversary.ts [--minutes M | --seconds S] [--seed N] [--gateway URL] [--users URL] [--orders URL]
 //
 // Attacks a running system for some minutes with nothing but Node's standard library and its public ports. Prints one line
 // per technique and a verdict; ends with 1 when a service stopped answering, sent what it should not, or did what it

@@ -22,6 +22,7 @@ const noSuchMethod = { codes: ["unimplemented"] };
 const withUser = (user: unknown): Message[][] => [
   callOf("createOrder", [user, items]),
   callOf("listOrders", [user]),
+  callOf("listAllOrders", [user]),
   callOf("viewOrder", ["order1", user]),
   callOf("cancelOrder", ["order1", user]),
   [

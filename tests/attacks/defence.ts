@@ -23,6 +23,7 @@ export const check = "kit/src/transport/check.ts";
 export const contract = "kit/src/capability/contract.ts";
 export const introductions = "kit/src/introduction/introduction.ts";
 export const serve = "kit/src/session/serve.ts";
+export const listener = "kit/src/session/listener.ts";
 export const transport = "kit/src/transport/transport.ts";
 
 export const noSchema = edit(contract, "      check(value);\n");

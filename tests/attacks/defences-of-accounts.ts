@@ -1,7 +1,7 @@
 import { type Defence, edit, noSchema } from "./defence.ts";
 
-const file = "accounts.test.ts";
-const ofTokens = "tokens.test.ts";
+const file = "accounts.timing.test.ts";
+const ofTokens = "tokens.slow.test.ts";
 const tokens = "shop/users/access-token.ts";
 const logins = "shop/users/sql-logins.ts";
 const account = "shop/users/account-target.ts";

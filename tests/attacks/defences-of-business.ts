@@ -1,6 +1,6 @@
 import { boundary, type Defence, edit, noSchema } from "./defence.ts";
 
-const file = "business.test.ts";
+const file = "business.slow.test.ts";
 const orders = "shop/orders/service.ts";
 const prices = "shop/orders/order.ts";
 const store = "shop/orders/store-sql.ts";

@@ -12,8 +12,8 @@ import {
 } from "./defence.ts";
 
 const capability = "capability.test.ts";
-const types = "types.test.ts";
-const resources = "resources.test.ts";
+const types = "types.slow.test.ts";
+const resources = "resources.timing.test.ts";
 const callbacks = "callbacks.test.ts";
 
 export const defencesOfCalls: readonly Defence[] = [

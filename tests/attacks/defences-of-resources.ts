@@ -1,10 +1,10 @@
-import { anyOrigin, check, type Defence, edit, noDeadlines, noSchema, serve, transport } from "./defence.ts";
+import { anyOrigin, check, type Defence, edit, listener, noDeadlines, noSchema, serve, transport } from "./defence.ts";
 
-const resources = "resources.test.ts";
+const resources = "resources.timing.test.ts";
 const callbacks = "callbacks.test.ts";
-const limits = "limits.test.ts";
-const web = "web.test.ts";
-const leakage = "leakage.test.ts";
+const limits = "limits.timing.test.ts";
+const web = "web.slow.test.ts";
+const leakage = "leakage.slow.test.ts";
 
 export const defencesOfResources: readonly Defence[] = [
   {
@@ -33,7 +33,7 @@ export const defencesOfResources: readonly Defence[] = [
     test: "R2 more messages",
     file: resources,
     off: "no limit of messages per second",
-    edits: [edit(transport, "if (!rate.take(clock.monotonicMs()))", "if (rate === undefined)")],
+    edits: [edit(transport, "if (!rate.take(clock.monotonicMs(), lines.length))", "if (rate === undefined)")],
   },
   {
     row: "R2",
@@ -55,8 +55,8 @@ export const defencesOfResources: readonly Defence[] = [
     edits: [
       edit(
         "kit/src/session/batch.ts",
-        "    if (calls > batchCallsMax) throw tooManyCalls();\n",
-        "    if (calls < 0) throw tooManyCalls();\n",
+        "if (calls > batchCallsMax) throw",
+        "if (calls < 0) throw",
       ),
     ],
   },
@@ -84,15 +84,15 @@ export const defencesOfResources: readonly Defence[] = [
     row: "R7",
     file: resources,
     off: "no limit for one address",
-    edits: [edit("kit/src/session/address.ts", "address.count >= limits.sessionsPerAddressMax", "address.count < 0")],
+    edits: [edit("kit/src/session/address.ts", "count >= countMax", "count < 0")],
   },
   {
     row: "R8",
     file: resources,
     off: "five minutes for a request",
     edits: [
-      edit(serve, "headersTimeout: receiveMsMax,", "headersTimeout: 60_000,"),
-      edit(serve, "requestTimeout: receiveMsMax,", "requestTimeout: 300_000,"),
+      edit(listener, "headersTimeout: receiveMsMax,", "headersTimeout: 60_000,"),
+      edit(listener, "requestTimeout: receiveMsMax,", "requestTimeout: 300_000,"),
     ],
   },
   {
@@ -233,7 +233,7 @@ export const defencesOfResources: readonly Defence[] = [
     row: "W9",
     file: web,
     off: "Node's lenient parser",
-    edits: [edit(serve, "keepAliveTimeout: 65_000,", "keepAliveTimeout: 65_000,\n      insecureHTTPParser: true,")],
+    edits: [edit(listener, "keepAliveTimeout: 65_000,", "keepAliveTimeout: 65_000,\n      insecureHTTPParser: true,")],
   },
   {
     row: "W10",
@@ -242,8 +242,8 @@ export const defencesOfResources: readonly Defence[] = [
     edits: [
       edit(
         "kit/src/session/address.ts",
-        "networkOf(addressOf(request))",
-        'networkOf(String(request.headers["x-forwarded-for"]))',
+        "const address = addressOf(request);",
+        'const address = String(request.headers["x-forwarded-for"]);',
       ),
     ],
   },
@@ -326,7 +326,7 @@ export const defencesOfResources: readonly Defence[] = [
     test: "W16 does not",
     file: leakage,
     off: "a key may be readable by others",
-    edits: [edit("kit/src/session/identity.ts", "(statSync(file).mode & 0o077) !== 0", "statSync(file).mode === 0")],
+    edits: [edit("kit/src/session/identity.ts", "assertPrivate(file, { refusal, onClosed });", "")],
   },
   {
     row: "W17",

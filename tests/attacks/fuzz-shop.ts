@@ -267,7 +267,7 @@ async function recordGateway(urls: Processes["urls"], identity: Identity, token:
   const orders = connectAll<OrderService>({ ...link("orders"), urls: [urls.orders] });
   await Promise.all([users.opened(), orders.opened()]);
   const introductions = makeIntroductions({ users, to: "orders", clock });
-  const target = new GatewayTarget({ users, orders, introductions, status: () => quietStatus });
+  const target = new GatewayTarget({ users, orders, introductions, clock, status: () => quietStatus });
   await target.login(people.user, demoPassword);
   await target.getUserProfile(token);
   await target.listUsers(token);

@@ -1,5 +1,6 @@
 import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
+import { compileCacheVariables } from "../../shop/compile-cache.js";
 import { type ServiceName, topology } from "../../shop/topology.ts";
 
 /** A service of the shop started by hand, with settings that the process harness does not give. */
@@ -46,7 +47,10 @@ export async function refusedStart(
 
 function run(name: ServiceName, env: Readonly<Record<string, string>>) {
   const entry = fileURLToPath(new URL(`../../shop/${topology[name].entry}`, import.meta.url));
-  const child = spawn(process.execPath, [entry], { env, stdio: ["ignore", "pipe", "pipe", "ipc"] });
+  const child = spawn(process.execPath, [entry], {
+    env: { ...compileCacheVariables(), ...env },
+    stdio: ["ignore", "pipe", "pipe", "ipc"],
+  });
   let text = "";
   for (const stream of [child.stdout, child.stderr]) {
     stream?.setEncoding("utf8").on("data", (part: string) => {

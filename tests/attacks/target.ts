@@ -38,7 +38,7 @@ export interface Target extends AsyncDisposable {
 
 /**
  * The attacker and the honest customer share an address, and what one test spends the next would miss: these limits are
- * tried in limits.test.ts, and here others are reached first.
+ * tried in limits.timing.test.ts, and here others are reached first.
  */
 const roomyRates = { FLOTILLA_RATE_NETWORK: "1000000", FLOTILLA_RATE_LOGINS: "10000" };
 

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { compileCacheVariables } from "../../shop/compile-cache.js";
 import { choosePorts } from "../../shop/supervisor/ports.ts";
 import { isReady } from "../../shop/supervisor/readiness.ts";
 import {
@@ -78,6 +79,7 @@ export async function startInstances({ count, env, placeOf }: InstancesOptions):
     const entry = fileURLToPath(new URL(`../../shop/${topology[name].entry}`, import.meta.url));
     const child = spawn(process.execPath, [entry], {
       env: {
+        ...compileCacheVariables(),
         ...ratesMax,
         FLOTILLA_LOG_LEVEL: "warn",
         ...env,

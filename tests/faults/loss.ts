@@ -1,4 +1,4 @@
-// Run by loss.test.ts in a network of its own (`unshare --net`), whose loopback loses packets: prints a report as JSON.
+// Run by loss.slow.test.ts in a network of its own (`unshare --net`), whose loopback loses packets: prints a report as JSON.
 import { execFileSync, spawnSync } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
 import { startProcesses, until } from "../process-harness.ts";

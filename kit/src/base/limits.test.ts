@@ -7,7 +7,8 @@ const single = Object.entries(limits).filter(([, value]) => typeof value === "nu
 test("every limit is a positive whole number, and its name ends in its unit or in max", () => {
   const all = [...single, ...Object.entries(edgeLimits), ...Object.entries(linkLimits)];
   expect(all.length).toBeGreaterThan(25);
-  // Between services turns, waits, rate, age and number of sessions are open; nothing else is, and nothing at the edge.
+  // Between services turns, waits, rates, age and number of sessions are open, and what counts strangers; nothing else is,
+  // and nothing at the edge.
   const open = Object.entries(linkLimits).filter(([, value]) => value === Number.POSITIVE_INFINITY);
   expect(open.map(([name]) => name)).toEqual([
     "turnsPerSessionMax",
@@ -18,6 +19,16 @@ test("every limit is a positive whole number, and its name ends in its unit or i
     "messagesPerTurnMax",
     "sessionIdleMsMax",
     "sessionAgeMsMax",
+    "network56TimesMax",
+    "network48TimesMax",
+    "connectionsPerAddressMax",
+    "readingMsPerSecondMax",
+    "readingBurstMsMax",
+    "pipelinedRequestsMax",
+    "controlFramesPerSecondMax",
+    "controlFramesBurstMax",
+    "hellosPerSecondMax",
+    "hellosBurstMax",
     "sessionsPerAddressMax",
     "sessionsPerSecondMax",
     "sessionsBurstMax",

@@ -39,6 +39,37 @@ export interface Limits {
   readonly sessionIdleMsMax: number;
   /** No session outlives it, so that what is checked when one opens is checked at least this often. Milliseconds. */
   readonly sessionAgeMsMax: number;
+  /**
+   * Budgets of one network address that all of an IPv6 /56 may use together. An address of IPv6 is a /64; a subscriber may
+   * own a whole /56 or /48, but where each has a /64 the wider network holds many of them.
+   */
+  readonly network56TimesMax: number;
+  /** The same of a /48. */
+  readonly network48TimesMax: number;
+  /** TCP connections of one network address open at once: 50 KB each. Twice its sessions, for clients that keep some idle. */
+  readonly connectionsPerAddressMax: number;
+  /**
+   * Time that reading the connections of one network address may take, as `intakeCosts` estimates it (ms per second). A
+   * quarter of a core: 4,000 requests a second, or 5 MB of messages.
+   */
+  readonly readingMsPerSecondMax: number;
+  /** The same at once, when it was quiet before: what anybody else waits for at most (ms). */
+  readonly readingBurstMsMax: number;
+  /** Requests of one connection that are unanswered. Clients send the next one after the answer; few pipeline at all. */
+  readonly pipelinedRequestsMax: number;
+  /** Ping and pong frames of one session, on average. A heartbeat needs one in several seconds. */
+  readonly controlFramesPerSecondMax: number;
+  /** The same at once, when it was quiet before: a client that was suspended answers all its pings. */
+  readonly controlFramesBurstMax: number;
+  /** Fragments of one WebSocket message. Proxies cut messages into 4 KiB or more. */
+  readonly fragmentsMax: number;
+  /**
+   * Hellos of one network address that prove nothing, on average: verifying one takes 0.4 ms. Hellos that prove a service's
+   * key don't count.
+   */
+  readonly hellosPerSecondMax: number;
+  /** The same at once, when it was quiet before: a fleet behind one address whose key is not known here yet. */
+  readonly hellosBurstMax: number;
   /** Sessions and batches of one network address under way at once; of IPv6, one /64. */
   readonly sessionsPerAddressMax: number;
   /** Sessions and batches that one network address begins, on average. */
@@ -67,6 +98,17 @@ export const edgeLimits: Limits = {
   messagesPerTurnMax: 64,
   sessionIdleMsMax: 3_600_000,
   sessionAgeMsMax: 24 * 3_600_000,
+  network56TimesMax: 4,
+  network48TimesMax: 16,
+  connectionsPerAddressMax: 512,
+  readingMsPerSecondMax: 250,
+  readingBurstMsMax: 25,
+  pipelinedRequestsMax: 16,
+  controlFramesPerSecondMax: 10,
+  controlFramesBurstMax: 100,
+  fragmentsMax: 256,
+  hellosPerSecondMax: 20,
+  hellosBurstMax: 100,
   sessionsPerAddressMax: 256,
   sessionsPerSecondMax: 256,
   sessionsBurstMax: 512,
@@ -94,15 +136,46 @@ export const linkLimits: Limits = {
   messagesPerTurnMax: Number.POSITIVE_INFINITY,
   sessionIdleMsMax: Number.POSITIVE_INFINITY,
   sessionAgeMsMax: Number.POSITIVE_INFINITY,
+  network56TimesMax: Number.POSITIVE_INFINITY,
+  network48TimesMax: Number.POSITIVE_INFINITY,
+  connectionsPerAddressMax: Number.POSITIVE_INFINITY,
+  readingMsPerSecondMax: Number.POSITIVE_INFINITY,
+  readingBurstMsMax: Number.POSITIVE_INFINITY,
+  pipelinedRequestsMax: Number.POSITIVE_INFINITY,
+  controlFramesPerSecondMax: Number.POSITIVE_INFINITY,
+  controlFramesBurstMax: Number.POSITIVE_INFINITY,
+  fragmentsMax: 16_384,
+  hellosPerSecondMax: Number.POSITIVE_INFINITY,
+  hellosBurstMax: Number.POSITIVE_INFINITY,
   sessionsPerAddressMax: Number.POSITIVE_INFINITY,
   sessionsPerSecondMax: Number.POSITIVE_INFINITY,
   sessionsBurstMax: Number.POSITIVE_INFINITY,
 };
 
+/** What reading costs a server of ours, measured generously (µs), for `readingMsPerSecondMax`. */
+export const intakeCosts = {
+  /** To accept a TCP connection. */
+  connection: 100,
+  /** To parse a request's head and answer it, beside its bytes. */
+  request: 60,
+  /** Of anything that arrives: a header, a fragment, a text in a message. */
+  byte: 0.05,
+  /** One chunk of a chunked body. */
+  chunk: 2,
+  /** One WebSocket message, ping or pong. */
+  frame: 5,
+  /** One line of a message frame or of a batch: a call, an answer, a context. */
+  line: 3,
+  /** The text of `/metrics`. */
+  metrics: 5_000,
+} as const;
+
 /** HTTP batch: a body above it is refused with 413. */
 export const batchBytesMax = 256 * 1024;
 /** HTTP batch: calls in one body; above it 429. A person's screen needs about ten. */
 export const batchCallsMax = 100;
+/** HTTP batch: messages in one body; above it 429. A call is three or four. */
+export const batchMessagesMax = 1_000;
 
 /**
  * Calls of ours at once that one callback of a peer's has not answered: each is a table entry of ours until its deadline.

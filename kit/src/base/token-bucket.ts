@@ -5,8 +5,10 @@
 export interface TokenBucket {
   /** Whole milliseconds until one more may pass, 0 when it may at once. Takes nothing. */
   waitMs(nowMs: number): number;
-  /** Whether one more passes now. */
-  take(nowMs: number): boolean;
+  /** Whether `calls` more, by default one, pass now. Takes all of them or none. */
+  take(nowMs: number, calls?: number): boolean;
+  /** Takes `calls` whatever the level is: a debt must be made up before one more passes. A negative number gives back. */
+  spend(nowMs: number, calls: number): void;
 }
 
 export interface Rate {
@@ -17,20 +19,23 @@ export interface Rate {
 }
 
 /** @param rate with infinite `calls` everything passes. */
-export function makeTokenBucket({ calls, perMs, burst = calls }: Rate): TokenBucket {
-  if (calls === Number.POSITIVE_INFINITY) return { waitMs: () => 0, take: () => true };
+export function makeTokenBucket({ calls: rate, perMs, burst = rate }: Rate): TokenBucket {
+  if (rate === Number.POSITIVE_INFINITY) return { waitMs: () => 0, take: () => true, spend: () => {} };
   const full = burst * perMs;
   let level = full;
   let levelAtMs = Number.NEGATIVE_INFINITY;
-  const levelNow = (nowMs: number) => Math.min(full, level + (nowMs - levelAtMs) * calls);
+  const levelNow = (nowMs: number) => Math.min(full, level + (nowMs - levelAtMs) * rate);
+  const spend = (nowMs: number, calls: number) => {
+    level = levelNow(nowMs) - calls * perMs;
+    levelAtMs = nowMs;
+  };
   return {
-    waitMs: (nowMs) => Math.max(0, Math.ceil((perMs - levelNow(nowMs)) / calls)),
-    take(nowMs) {
-      const found = levelNow(nowMs);
-      if (found < perMs) return false;
-      level = found - perMs;
-      levelAtMs = nowMs;
+    waitMs: (nowMs) => Math.max(0, Math.ceil((perMs - levelNow(nowMs)) / rate)),
+    take(nowMs, calls = 1) {
+      if (levelNow(nowMs) < calls * perMs) return false;
+      spend(nowMs, calls);
       return true;
     },
+    spend,
   };
 }

@@ -14,6 +14,8 @@ export interface Env {
 }
 
 export interface HomePort {
+  /** Announces a deposit that is still to come; disposed without it, it comes no more. */
+  expect(offer: DepositOffer): Disposable;
   deposit(offer: DepositOffer): { readonly deposit: RpcTarget; readonly lifetimeMs: number };
   withdraw(claim: WithdrawClaim): Promise<RpcStub<RpcTarget>>;
   cancel(claim: CancelClaim): void;

@@ -27,6 +27,11 @@ interface Parked {
 }
 
 export interface Deposits {
+  /**
+   * Announces what `put` will follow with: withdrawals wait for it however long that takes, and its capability is kept
+   * alive. Refuses what `put` would refuse. Disposed without a `put`, it refuses those that wait.
+   */
+  expect(offer: DepositOffer): Disposable;
   /** @returns the lifetime granted, and what ends the deposit (idempotent). */
   put(offer: DepositOffer): { readonly lifetimeMs: number; readonly end: () => void };
   take(claim: WithdrawClaim): Promise<RpcTarget>;
@@ -42,27 +47,46 @@ export interface DepositLimits {
 /** The table of one home. A deposit serves any number of withdrawals of its recipient until it ends. */
 export function makeDeposits(clock: Clock, limits: DepositLimits = { depositsPerPeerMax, parkedPerPeerMax }): Deposits {
   const deposits = new Map<string, Deposit>();
+  const expected = new Map<string, Pick<Deposit, "offer" | "hold">>();
   const parked = new Map<string, Parked[]>();
   const depositsOf = makeCounter();
   const parkedOf = makeCounter();
 
-  return { put, take, cancel, counts };
+  return { expect, put, take, cancel, counts };
+
+  function expect(offer: DepositOffer): Disposable {
+    const { nonce } = offer;
+    const gifter = gifterWithRoom(offer);
+    const announced = { offer, hold: offer.exposeFor(gifter) };
+    expected.set(nonce, announced);
+    depositsOf.add(gifter.name);
+    return {
+      [Symbol.dispose]() {
+        if (expected.get(nonce) !== announced) return;
+        expected.delete(nonce);
+        depositsOf.remove(gifter.name);
+        announced.hold[Symbol.dispose]();
+        for (const waiting of unpark(nonce)) waiting.reject(refused());
+      },
+    };
+  }
 
   function put(offer: DepositOffer): { lifetimeMs: number; end: () => void } {
     const { nonce } = offer;
     const lifetimeMs = grantedMs(offer);
-    const gifter = asService(offer.gifter);
-    if (deposits.has(nonce)) throw new FlotillaError("already_exists", "The introduction was deposited before");
-    if (depositsOf.count(gifter.name) >= limits.depositsPerPeerMax) throw tooMany("live introductions");
+    const announced = expected.get(nonce);
+    const isExpected = announced?.offer === offer;
+    const gifter = isExpected ? asService(offer.gifter) : gifterWithRoom(offer);
     const deposit: Deposit = {
       gifter: gifter.name,
       offer,
-      hold: offer.exposeFor(gifter),
+      hold: isExpected ? announced.hold : offer.exposeFor(gifter),
       cancelExpiry: clock.after(lifetimeMs, () => end(nonce, deposit)),
       whileDeposited: { refusal: () => (deposits.get(nonce) === deposit ? undefined : refused()) },
     };
     deposits.set(nonce, deposit);
-    depositsOf.add(gifter.name);
+    if (isExpected) expected.delete(nonce);
+    else depositsOf.add(gifter.name);
     for (const waiting of unpark(nonce)) {
       if (isFor(deposit, waiting.claim)) waiting.resolve(give(deposit, waiting.claim));
       else waiting.reject(refused());
@@ -99,6 +123,7 @@ export function makeDeposits(clock: Clock, limits: DepositLimits = { depositsPer
     parked.set(claim.nonce, [...(parked.get(claim.nonce) ?? []), waiting]);
     parkedOf.add(recipient.name);
     const cancelWait = clock.after(parkMsMax, () => {
+      if (expected.has(claim.nonce)) return;
       unpark(claim.nonce, (candidate) => candidate === waiting);
       reject(refused());
     });
@@ -124,7 +149,19 @@ export function makeDeposits(clock: Clock, limits: DepositLimits = { depositsPer
   }
 
   function counts(): { deposits: number; parked: number } {
-    return { deposits: deposits.size, parked: [...parked.values()].reduce((sum, list) => sum + list.length, 0) };
+    return {
+      deposits: deposits.size + expected.size,
+      parked: [...parked.values()].reduce((sum, list) => sum + list.length, 0),
+    };
+  }
+
+  function gifterWithRoom({ nonce, gifter }: DepositOffer): ServicePeer {
+    const service = asService(gifter);
+    if (deposits.has(nonce) || expected.has(nonce)) {
+      throw new FlotillaError("already_exists", "The introduction was deposited before");
+    }
+    if (depositsOf.count(service.name) >= limits.depositsPerPeerMax) throw tooMany("live introductions");
+    return service;
   }
 
   function grantedMs({ lifetimeMs, endsAtMs = Number.POSITIVE_INFINITY }: DepositOffer): number {

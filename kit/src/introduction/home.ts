@@ -1,9 +1,11 @@
 import { type RpcStub, RpcTarget } from "capnweb";
 import { Type } from "typebox";
 import { type Clock, systemClock } from "../base/clock.ts";
+import { currentContext } from "../base/context.ts";
+import { FlotillaError } from "../base/errors.ts";
 import { newInstanceId } from "../base/ids.ts";
 import { introductionMsMax } from "../base/limits.ts";
-import type { Peer } from "../base/peer.ts";
+import type { Peer, ServicePeer } from "../base/peer.ts";
 import { onlyWhile } from "../capability/attenuate.ts";
 import { expose } from "../capability/boundary.ts";
 import { assertHolds, caretakerOf, endsAt } from "../capability/conditions.ts";
@@ -15,7 +17,7 @@ import {
   optional,
   withBuiltIns,
 } from "../capability/contract.ts";
-import type { Env, HomePort } from "../capability/env.ts";
+import type { DepositOffer, Env, HomePort } from "../capability/env.ts";
 import { type DepositLimits, makeDeposits } from "./deposits.ts";
 import { refused } from "./introduction.ts";
 
@@ -29,8 +31,8 @@ export interface Introducible extends RpcTarget {
 export const deposited: unique symbol = Symbol("flotilla.deposited");
 
 /**
- * An implementation that wants to know to whom it is introduced, for an audit trail, say. A caretaker passes it on. What
- * the method throws is a fault of its own, and undoes nothing.
+ * An implementation that hears to whom it is introduced before that happens, for an audit trail. A caretaker passes it on.
+ * If the method throws, there is no introduction, and the gifter gets the error.
  */
 export interface HearsOfDeposits {
   [deposited](introduction: { readonly gifter: string; readonly recipient: string }): void | Promise<void>;
@@ -73,6 +75,7 @@ export interface Home {
 export function makeHome({ name, clock = systemClock, limits, onFault }: HomeOptions): Home {
   const deposits = makeDeposits(clock, limits);
   const port: HomePort = {
+    expect: (offer) => deposits.expect(offer),
     deposit(offer) {
       const { end, lifetimeMs } = deposits.put(offer);
       return { deposit: new DepositHandle(end), lifetimeMs };
@@ -121,7 +124,7 @@ export function introducible<I extends RpcTarget>(base: Contract<I>): Contract<I
         arg("lifetimeMs", Type.Integer({ minimum: 1, maximum: introductionMsMax })),
       ],
       builtIn({ contract, implementation, env }: BuiltInCall, nonce: string, recipient: string, lifetimeMs: number) {
-        const receipt = homeOf(env).deposit({
+        const offer: DepositOffer = {
           nonce,
           recipient,
           lifetimeMs,
@@ -132,24 +135,45 @@ export function introducible<I extends RpcTarget>(base: Contract<I>): Contract<I
             const lent = whileHolds ? onlyWhile(contract, implementation, whileHolds) : implementation;
             return expose(contract, lent as Implementation<RpcTarget>, { ...env, peer });
           },
-        });
-        void tell(implementation, recipient, env);
-        return receipt;
+        };
+        const home = homeOf(env);
+        const hearer = hearerOf(implementation);
+        return hearer ? depositOnceHeard(offer, { home, hearer, clock: env.clock }) : home.deposit(offer);
       },
     },
   }) as unknown as Contract<I & Introducible>;
 }
 
-/** The implementation, or what it stands for, hears who introduced it to whom. */
-async function tell(implementation: object, recipient: string, { peer, onFault }: Env): Promise<void> {
+/** The implementation, or what it stands for, if it hears of deposits. */
+function hearerOf(implementation: object): HearsOfDeposits | undefined {
   let hearer = implementation;
   for (let next = caretakerOf(hearer); next; next = caretakerOf(hearer)) hearer = next.target;
-  if (peer.kind !== "service" || !(deposited in hearer)) return;
+  return deposited in hearer ? (hearer as HearsOfDeposits) : undefined;
+}
+
+interface Hearing {
+  readonly home: HomePort;
+  readonly hearer: HearsOfDeposits;
+  readonly clock: Clock;
+}
+
+async function depositOnceHeard(offer: DepositOffer, { home, hearer, clock }: Hearing): Promise<DepositReceipt> {
+  using _expected = home.expect(offer);
+  const { deadlineAtMs } = currentContext()!;
+  const late = Promise.withResolvers<never>();
+  const deadline = () => new FlotillaError("deadline_exceeded", "The call took longer than its deadline");
+  const cancel = clock.after(deadlineAtMs - clock.monotonicMs(), () => late.reject(deadline()));
   try {
-    await (hearer as HearsOfDeposits)[deposited]({ gifter: peer.name, recipient });
-  } catch (fault) {
-    onFault?.(fault);
+    const gifter = (offer.gifter as ServicePeer).name;
+    await Promise.race([hearer[deposited]({ gifter, recipient: offer.recipient }), late.promise]);
+  } finally {
+    cancel();
   }
+  // A receipt that nobody waits for any more would keep the deposit alive.
+  if (clock.monotonicMs() >= deadlineAtMs) throw deadline();
+  // Authority may have ended meanwhile.
+  offer.assertHolds();
+  return home.deposit(offer);
 }
 
 function withHomeMethods(base: Contract<RpcTarget>): Contract<RpcTarget> {

@@ -3,14 +3,12 @@ import { Type } from "typebox";
 import { describe, expect, test } from "vitest";
 import { currentContext } from "../base/context.ts";
 import { FlotillaError } from "../base/errors.ts";
-import { attenuate } from "../capability/attenuate.ts";
-import { arg, contract, type Implementation } from "../capability/contract.ts";
-import { expectNoLeaks } from "../testing/leaks.ts";
+import { arg, contract } from "../capability/contract.ts";
 import { makeRig } from "../testing/rig.ts";
 import { makeTestLink } from "../testing/test-link.ts";
 import { makeTrio, servicePeer, type Trio } from "../testing/trio.ts";
 import { makeVirtualClock } from "../testing/virtual-clock.ts";
-import { deposited, type HearsOfDeposits, type Introducible, introducible, makeHome } from "./home.ts";
+import { type Introducible, introducible, makeHome } from "./home.ts";
 import { accept, introduce } from "./introduce.ts";
 import { type Introduction, introductionTo } from "./introduction.ts";
 
@@ -380,44 +378,6 @@ describe("an anonymous connection", () => {
     expect(thrownBy(() => accept(received, { from: connection }))).toMatchObject(refusal("accepted"));
     expect(connection.isAnonymous).toBe(true);
   });
-});
-
-describe("an implementation that asks for it", () => {
-  const told: { gifter: string; recipient: string }[] = [];
-  class Hearing extends BadgeImpl implements HearsOfDeposits {
-    [deposited](introduction: { gifter: string; recipient: string }) {
-      told.push(introduction);
-      if (this.getOwner() === "clumsy") throw new Error("fell over");
-    }
-  }
-  const officeOf = (owner: string): Implementation<Office> => ({
-    badgeFor: () => attenuate(BadgeContract, attenuate(BadgeContract, new Hearing(owner), {}), {}),
-    showBadge: (other) => new Hearing(other),
-  });
-
-  test.each(["bob", "clumsy"])(
-    "hears to whom it is introduced, behind caretakers too; if it falls over, nothing else does",
-    async (owner) => {
-      liveBadges = 0;
-      told.length = 0;
-      const clock = makeVirtualClock();
-      const faults: unknown[] = [];
-      const home = makeHome({ name: "home", clock, onFault: (fault) => faults.push(fault) });
-      const from = servicePeer("gifter");
-      const main = home.main(OfficeContract, officeOf(owner), from);
-      const link = makeTestLink({ clock, from, to: { name: home.name, instance: home.instance, main } });
-      {
-        using badge = (link.main as unknown as OfficeStub).badgeFor("good");
-        using gift = introduce<Badge>(badge, { from: link, to: "recipient" });
-        await clock.run(gift.deposited());
-        expect(told).toEqual([{ gifter: "gifter", recipient: "recipient" }]);
-        expect(faults).toHaveLength(owner === "clumsy" ? 1 : 0);
-      }
-      await clock.advance(100);
-      expectNoLeaks({ links: [link], homes: [home] });
-      expect(liveBadges).toBe(0);
-    },
-  );
 });
 
 function thrownBy(run: () => unknown): unknown {

@@ -3,13 +3,13 @@ import { expect, test } from "vitest";
 import { edgeLimits, type Limits } from "../base/limits.ts";
 import { makeVirtualClock } from "../testing/virtual-clock.ts";
 import { makeAddressBudget } from "./address.ts";
-import { makeAddressOf } from "./proxies.ts";
+import { makeProxies } from "./proxies.ts";
 
 const from = (remoteAddress: string) => ({ socket: { remoteAddress }, headers: {} }) as unknown as IncomingMessage;
 
 function makeBudget(limits: Partial<Limits>) {
   const clock = makeVirtualClock();
-  const budget = makeAddressBudget({ limits: { ...edgeLimits, ...limits }, clock, addressOf: makeAddressOf() });
+  const budget = makeAddressBudget({ limits: { ...edgeLimits, ...limits }, clock, addressOf: makeProxies().addressOf });
   return { clock, budget };
 }
 

@@ -2,8 +2,9 @@ import type { IncomingMessage } from "node:http";
 import { expect, test } from "vitest";
 import { edgeLimits, type Limits } from "../base/limits.ts";
 import { makeVirtualClock } from "../testing/virtual-clock.ts";
-import { makeAddressBudget, networkOf } from "./address.ts";
-import { makeAddressOf } from "./proxies.ts";
+import { makeAddressBudget } from "./address.ts";
+import { networkOf } from "./networks.ts";
+import { makeProxies } from "./proxies.ts";
 
 const from = (remoteAddress: string) =>
   ({ socket: { remoteAddress }, headers: { "x-forwarded-for": "198.51.100.1" } }) as unknown as IncomingMessage;
@@ -12,7 +13,7 @@ function makeBudget(limits: Partial<Limits>) {
   const clock = makeVirtualClock();
   return {
     clock,
-    budget: makeAddressBudget({ limits: { ...edgeLimits, ...limits }, clock, addressOf: makeAddressOf() }),
+    budget: makeAddressBudget({ limits: { ...edgeLimits, ...limits }, clock, addressOf: makeProxies().addressOf }),
   };
 }
 
@@ -81,4 +82,44 @@ test("a subscriber of IPv6 is one address, whatever it makes up in its /64", () 
   expect(networkOf("::1")).toBe("0:0:0:0::/64");
   expect(networkOf("fe80::1%eth0")).toBe("fe80:0:0:0::/64");
   expect(networkOf("::ffff:192.0.2.7")).toBe("192.0.2.7");
+});
+
+/** Addresses of as many /64s, one after the other, within `prefix`. */
+const subnets = (count: number, addressOf: (index: string) => string) =>
+  Array.from({ length: count }, (_, index) => addressOf(index.toString(16)));
+
+test("all of a /56 have so many places together, and all of a /48, however many /64s they make up", () => {
+  const limits = { sessionsPerAddressMax: 2, network56TimesMax: 4, network48TimesMax: 16 };
+  const entered = (addresses: readonly string[]) => {
+    const { budget } = makeBudget(limits);
+    const outcomes = addresses.flatMap((address) => {
+      try {
+        return [budget.enter(from(address)), budget.enter(from(address))];
+      } catch {
+        return [];
+      }
+    });
+    return outcomes.length;
+  };
+  expect(entered(subnets(256, (index) => `2001:db8:1:2${index.padStart(2, "0")}::1`))).toBe(8);
+  expect(entered(subnets(256, (index) => `2001:db8:1:${index}00::1`))).toBe(32);
+  expect(entered(subnets(256, (index) => `2001:db8:${index}::1`))).toBe(512);
+});
+
+test("who leaves makes room in the wider networks too, and all of them begin so many sessions a second", async () => {
+  const { budget, clock } = makeBudget({ sessionsPerSecondMax: 1, sessionsBurstMax: 2, network56TimesMax: 4 });
+  const addresses = subnets(256, (index) => `2001:db8:1:2${index.padStart(2, "0")}::1`);
+  const begun = () => {
+    let count = 0;
+    for (const address of addresses) {
+      try {
+        budget.enter(from(address)).leave();
+        count += 1;
+      } catch {}
+    }
+    return count;
+  };
+  expect(begun()).toBe(8);
+  await clock.advance(1_000);
+  expect(begun()).toBe(4);
 });

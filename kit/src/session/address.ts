@@ -5,6 +5,7 @@ import type { Limits } from "../base/limits.ts";
 import type { Load } from "../base/load.ts";
 import { makeTokenBucket, type TokenBucket } from "../base/token-bucket.ts";
 import { makeTurns, type SessionTurns, type Turns } from "../base/turns.ts";
+import { makeNetworkTable, networkOf } from "./networks.ts";
 import type { AddressOf } from "./proxies.ts";
 
 /** Counts what each network address has under way. */
@@ -27,15 +28,12 @@ export interface Place {
   leave(): void;
 }
 
-interface Address {
+interface Sessions {
+  readonly countMax: number;
   count: number;
-  enteredAtMs: number;
   readonly begun: TokenBucket;
   readonly turns: Turns;
 }
-
-/** An address that has nothing under way is remembered until its rate has long recovered. Milliseconds. */
-const forgetMs = 10_000;
 
 export interface AddressBudgetOptions {
   readonly limits: Limits;
@@ -46,68 +44,52 @@ export interface AddressBudgetOptions {
 }
 
 export function makeAddressBudget({ limits, clock, addressOf, load }: AddressBudgetOptions): AddressBudget {
-  const addresses = new Map<string, Address>();
-  let sweptAtMs = clock.monotonicMs();
+  const table = makeNetworkTable<Sessions>({
+    clock,
+    limits,
+    make: (times) => ({
+      countMax: limits.sessionsPerAddressMax * times,
+      count: 0,
+      begun: makeTokenBucket({
+        calls: limits.sessionsPerSecondMax * times,
+        perMs: 1_000,
+        burst: limits.sessionsBurstMax * times,
+      }),
+      turns: makeTurns(limits, clock, load),
+    }),
+    // SECURITY: what still runs for an address counts though all its sessions are gone; it would begin anew by leaving.
+    isIdle: ({ count, turns }) => count === 0 && turns.isIdle(),
+  });
 
   return {
     enter(request) {
-      const network = networkOf(addressOf(request));
-      const address = entryOf(network);
-      if (address.count >= limits.sessionsPerAddressMax) throw refused("Too many sessions", "session_limit");
-      const waitMs = address.begun.waitMs(clock.monotonicMs());
+      const address = addressOf(request);
+      const nowMs = clock.monotonicMs();
+      const networks = table.of(address);
+      if (networks.some(({ count, countMax }) => count >= countMax))
+        throw refused("Too many sessions", "session_limit");
+      const waitMs = Math.max(...networks.map(({ begun }) => begun.waitMs(nowMs)));
       if (waitMs > 0) throw refused("Too many new sessions", "session_rate", waitMs);
-      address.begun.take(clock.monotonicMs());
-      address.count += 1;
-      const turns = address.turns.join();
+      for (const network of networks) {
+        network.begun.take(nowMs);
+        network.count += 1;
+      }
+      const turns = networks[0].turns.join();
       let isIn = true;
       const leave = () => {
         if (!isIn) return;
         isIn = false;
-        address.count -= 1;
+        for (const network of networks) network.count -= 1;
         turns.end();
       };
-      return { network, turns, leave };
+      return { network: networkOf(address), turns, leave };
     },
     get size() {
-      return addresses.size;
+      return table.size;
     },
   };
-
-  function entryOf(network: string): Address {
-    const nowMs = clock.monotonicMs();
-    if (nowMs - sweptAtMs >= forgetMs) forgetIdle(nowMs);
-    const address = addresses.get(network) ?? {
-      count: 0,
-      enteredAtMs: nowMs,
-      begun: makeTokenBucket({ calls: limits.sessionsPerSecondMax, perMs: 1_000, burst: limits.sessionsBurstMax }),
-      turns: makeTurns(limits, clock, load),
-    };
-    address.enteredAtMs = nowMs;
-    addresses.set(network, address);
-    return address;
-  }
-
-  /** SECURITY: what still runs for an address counts though all its sessions are gone; it would begin anew by leaving. */
-  function forgetIdle(nowMs: number): void {
-    sweptAtMs = nowMs;
-    for (const [network, { count, enteredAtMs, turns }] of addresses) {
-      if (count === 0 && turns.isIdle() && nowMs - enteredAtMs >= forgetMs) addresses.delete(network);
-    }
-  }
 }
 
 function refused(what: string, reason: string, retryAfterMs?: number): FlotillaError {
   return new FlotillaError("resource_exhausted", `${what} from this address`, { reason, retryAfterMs });
-}
-
-/** One subscriber: an IPv4 address, or the /64 that a subscriber of IPv6 has whole. */
-export function networkOf(address: string): string {
-  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address);
-  if (mapped?.[1]) return mapped[1];
-  if (!address.includes(":")) return address;
-  const [head = "", tail] = (address.split("%", 1)[0] ?? "").toLowerCase().split("::");
-  const front = head === "" ? [] : head.split(":");
-  const back = tail === undefined || tail === "" ? [] : tail.split(":");
-  const zeros = Array.from({ length: Math.max(0, 8 - front.length - back.length) }, () => "0");
-  return `${[...front, ...zeros, ...back].slice(0, 4).join(":")}::/64`;
 }

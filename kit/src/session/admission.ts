@@ -6,12 +6,14 @@ import { edgeLimits, type Limits, linkLimits } from "../base/limits.ts";
 import type { Load } from "../base/load.ts";
 import { type OnAnswered, observeCalls } from "../base/observer.ts";
 import { type AnonymousPeer, type Peer, peerName } from "../base/peer.ts";
+import { makeTokenBucket, type TokenBucket } from "../base/token-bucket.ts";
 import { setTurns } from "../base/turns.ts";
 import type { CallerPolicy } from "../transport/envelope.ts";
 import { makePace, type Pace } from "../transport/pace.ts";
 import { makeAddressBudget } from "./address.ts";
-import { type AcceptedHello, helloHeader, makeHelloGuard, type Self } from "./hello.ts";
-import { makeAddressOf } from "./proxies.ts";
+import { type AcceptedHello, type HelloGuard, helloHeader, makeHelloGuard, type Self } from "./hello.ts";
+import { makeNetworkTable } from "./networks.ts";
+import type { AddressOf } from "./proxies.ts";
 
 export interface AdmissionOptions {
   readonly name: string;
@@ -24,7 +26,7 @@ export interface AdmissionOptions {
   readonly onAnswered?: OnAnswered | undefined;
   main(peer: Peer): RpcTarget | undefined;
   readonly origins?: readonly string[] | undefined;
-  readonly trustedProxies?: readonly string[] | undefined;
+  readonly addressOf: AddressOf;
   readonly edge?: Limits | undefined;
   readonly link?: Limits | undefined;
 }
@@ -49,7 +51,8 @@ export interface Admission {
    * leaves before it calls anything.
    *
    * @throws FlotillaError `permission_denied` for a web page that is not listed, `unauthenticated` for a hello that
-   *   proves nothing, `resource_exhausted` when its address has too many sessions, or opens them too fast.
+   *   proves nothing, `resource_exhausted` when its address has too many sessions, opens them too fast, or sends too many
+   *   hellos that prove nothing.
    */
   admit(request: IncomingMessage, by: { readonly isBatch: boolean }): Admitted;
   /** What `peer` may call; the caller owns it. @throws FlotillaError `unauthenticated` or `permission_denied` for nothing. */
@@ -59,9 +62,15 @@ export interface Admission {
 }
 
 export function makeAdmission(options: AdmissionOptions): Admission {
-  const { self, clock, load, onAnswered, origins = [], edge = edgeLimits, link = linkLimits } = options;
+  const { self, clock, load, onAnswered, addressOf, origins = [], edge = edgeLimits, link = linkLimits } = options;
   const helloGuard = self && makeHelloGuard(self);
-  const addressOf = makeAddressOf(options.trustedProxies);
+  const hellos = makeNetworkTable<TokenBucket>({
+    clock,
+    limits: edge,
+    make: (times) =>
+      makeTokenBucket({ calls: edge.hellosPerSecondMax * times, perMs: 1_000, burst: edge.hellosBurstMax * times }),
+    isIdle: (bucket) => bucket.waitMs(clock.monotonicMs()) === 0,
+  });
   const edgeAddresses = makeAddressBudget({ limits: edge, clock, addressOf, load });
   const linkAddresses = makeAddressBudget({ limits: link, clock, addressOf, load });
   const edgePace = makePace(edge.messagesPerTurnMax, () => load.messages.emptied(clock.monotonicMs()));
@@ -85,7 +94,7 @@ export function makeAdmission(options: AdmissionOptions): Admission {
         observe(peer);
         return { peer, limits: edge, callers: { keepCallers: false, peerName: undefined }, pace: edgePace, leave };
       }
-      const hello = helloGuard.accept(header);
+      const hello = acceptHello(helloGuard, header, request);
       const { peer } = hello;
       const { turns, leave } = linkAddresses.enter(request);
       setTurns(peer, turns);
@@ -108,4 +117,21 @@ export function makeAdmission(options: AdmissionOptions): Admission {
       throw new FlotillaError("permission_denied", `${options.name} serves nothing to ${peer.name}`);
     },
   };
+
+  /** SECURITY: counts the hello before its signature is verified, and gives the place back to one that proves a key. */
+  function acceptHello(guard: HelloGuard, header: string, request: IncomingMessage): AcceptedHello {
+    const nowMs = clock.monotonicMs();
+    const buckets = hellos.of(addressOf(request));
+    const retryAfterMs = Math.max(...buckets.map((bucket) => bucket.waitMs(nowMs)));
+    if (retryAfterMs > 0) {
+      throw new FlotillaError("resource_exhausted", "Too many hellos from this address", {
+        reason: "hello_rate",
+        retryAfterMs,
+      });
+    }
+    for (const bucket of buckets) bucket.spend(nowMs, 1);
+    const hello = guard.accept(header);
+    for (const bucket of buckets) bucket.spend(nowMs, -1);
+    return hello;
+  }
 }

@@ -4,7 +4,7 @@ import type { Clock } from "../base/clock.ts";
 import type { CallContext } from "../base/context.ts";
 import { FlotillaError } from "../base/errors.ts";
 import { newTraceId } from "../base/ids.ts";
-import { batchBytesMax, batchCallsMax, deadlineMsDefault, type Limits } from "../base/limits.ts";
+import { batchCallsMax, batchMessagesMax, deadlineMsDefault, type Limits } from "../base/limits.ts";
 import type { Channel, ChannelEvents } from "../transport/channel.ts";
 import { checkMessage, makePeerBudget, violation } from "../transport/check.ts";
 import { type CallerPolicy, parseTraceparent, receivedContext } from "../transport/envelope.ts";
@@ -26,6 +26,8 @@ export interface BatchOptions {
   readonly clock: Clock;
   readonly pace?: Pace | undefined;
   readonly onHiddenError?: OnHiddenError | undefined;
+  /** Hears how many messages are about to be read. */
+  readonly onLines?: ((count: number) => void) | undefined;
   /** Aborted, with a FlotillaError, when nobody waits any more or nothing may run any more: the batch ends with it. */
   readonly ended: AbortSignal;
 }
@@ -59,6 +61,8 @@ export async function runBatch(body: string, options: BatchOptions): Promise<str
   if (options.ended.aborted) onEnded();
   try {
     const lines = body.split("\n").filter((line) => line.trim() !== "");
+    if (lines.length > batchMessagesMax) throw tooMany(`A batch takes at most ${batchMessagesMax} messages`);
+    options.onLines?.(lines.length);
     checkBatch(lines, limits);
     for (const line of lines) channel.arrive(line);
     await Promise.race([ended.promise, session.drain()]);
@@ -78,7 +82,7 @@ function checkBatch(lines: readonly string[], limits: Limits): void {
   for (const line of lines) {
     const message = parse(line);
     if (Array.isArray(message) && message[0] === "push") calls += 1;
-    if (calls > batchCallsMax) throw tooManyCalls();
+    if (calls > batchCallsMax) throw tooMany(`A batch takes at most ${batchCallsMax} calls`);
     checkMessage(message, budget, limits);
   }
 }
@@ -91,8 +95,7 @@ function parse(line: string): unknown {
   }
 }
 
-function tooManyCalls(): FlotillaError {
-  const message = `A batch takes at most ${batchCallsMax} calls`;
+function tooMany(message: string): FlotillaError {
   return new FlotillaError("resource_exhausted", message, { reason: "protocol_limit", retryable: false });
 }
 
@@ -149,47 +152,6 @@ export function contextOfRequest(request: IncomingMessage, callers: CallerPolicy
   return receivedContext(traceIdOf(request), timeoutMs, { ...callers, via: [], clock });
 }
 
-/**
- * The request's body as text.
- * @param stop aborted, with a FlotillaError, when nothing more is to be read: who still sends is told.
- * @throws FlotillaError `resource_exhausted`, reason `body_too_large`, above `batchBytesMax`; `unavailable` when the
- *   client went away; the reason of `stop`.
- */
-export async function readBody(request: IncomingMessage, stop: AbortSignal): Promise<string> {
-  const stopped = Promise.withResolvers<never>();
-  const onStop = () => stopped.reject(stop.reason as FlotillaError);
-  stop.addEventListener("abort", onStop, { once: true });
-  if (stop.aborted) onStop();
-  try {
-    return await Promise.race([collect(request), stopped.promise]);
-  } finally {
-    stop.removeEventListener("abort", onStop);
-  }
-}
-
-async function collect(request: IncomingMessage): Promise<string> {
-  if (Number(request.headers["content-length"] ?? 0) > batchBytesMax) throw tooLarge();
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  try {
-    for await (const chunk of request as AsyncIterable<Buffer>) {
-      bytes += chunk.length;
-      if (bytes > batchBytesMax) throw tooLarge();
-      chunks.push(chunk);
-    }
-  } catch (error) {
-    throw error instanceof FlotillaError ? error : clientWentAway();
-  }
-  return Buffer.concat(chunks).toString("utf8");
-}
-
 export function clientWentAway(): FlotillaError {
   return new FlotillaError("unavailable", "The client went away");
-}
-
-function tooLarge(): FlotillaError {
-  return new FlotillaError("resource_exhausted", `A batch takes at most ${batchBytesMax} bytes`, {
-    reason: "body_too_large",
-    retryable: false,
-  });
 }

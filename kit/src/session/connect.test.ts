@@ -175,8 +175,8 @@ describe("a peer that is away", () => {
 
   test("whose cable was pulled is noticed after one ping, and its callers get `unavailable`", async () => {
     await using rig = makeRig();
-    const desk = makeDesk();
     const serverClock = makeVirtualClock();
+    const desk = makeDesk(serverClock);
     await using relay = await makeRelay((await rig.serve({ main: desk.mainFor, clock: serverClock })).url);
     const clock = makeWatchedClock();
     const connection = rig.connect<Desk>({ url: relay.url, clock });

@@ -15,6 +15,13 @@ export interface Busyness {
   readonly loopLagMs: number;
 }
 
+/** A service that another one needs, and that is away or does not answer. */
+export interface WaitsFor {
+  readonly name: string;
+  /** For how long; absent when that is not known. Milliseconds. */
+  readonly forMs?: number | undefined;
+}
+
 /** What a server says of itself. `/healthz` is answered by whoever has an event loop; `/readyz` is about the service. */
 export interface Health {
   readonly load: Load;
@@ -28,7 +35,8 @@ export interface HealthOptions {
   readonly name: string;
   readonly clock: Clock;
   isReady?(): boolean;
-  /** Hears what `isReady` throws. */
+  waitsFor?(): readonly WaitsFor[];
+  /** Hears what these two throw. */
   report(thrown: unknown): void;
 }
 
@@ -43,24 +51,28 @@ export function makeHealth(options: HealthOptions): Health {
     answerAlive: (response) => answerJson(response, 200, { status: "ok", service }),
     answerReady(response, isStopping) {
       const status = isStopping ? "draining" : lag.ms() > loopLagMsMax ? "late" : readiness();
-      answerJson(response, status === "ready" ? 200 : 503, { status, service });
+      const waitsFor = asked(() => options.waitsFor?.()) ?? [];
+      answerJson(response, status === "ready" ? 200 : 503, {
+        ...{ status, service },
+        ...(waitsFor.length > 0 && { waitsFor }),
+      });
     },
     stop: lag.stop,
   };
 
   /** Who waits for a start goes on waiting; who sees a service that was ready fail looks for the reason. */
   function readiness(): "ready" | "starting" | "unready" {
-    if (!asksReady()) return wasReady ? "unready" : "starting";
+    if (asked(() => options.isReady?.() ?? true) !== true) return wasReady ? "unready" : "starting";
     wasReady = true;
     return "ready";
   }
 
-  function asksReady(): boolean {
+  function asked<T>(ask: () => T): T | undefined {
     try {
-      return options.isReady?.() ?? true;
+      return ask();
     } catch (thrown) {
       options.report(thrown);
-      return false;
+      return undefined;
     }
   }
 }

@@ -72,7 +72,8 @@ export function allowOrigin(response: ServerResponse, origin: string): void {
 /** What a browser asks before it lets a page post. Without `allowOrigin` it hears nothing that lets it. */
 export function answerPreflight(response: ServerResponse): void {
   const isAllowed = response.hasHeader("access-control-allow-origin");
-  response.writeHead(204, { ...safeHeaders, ...(isAllowed && preflightHeaders) }).end();
+  const headers = { ...safeHeaders, ...(isAllowed && preflightHeaders), ...(hasUnreadBody(response) && closing) };
+  response.writeHead(204, headers).end();
 }
 
 /** Does nothing when the answer was begun, or the client is gone: a write then would be an error that nobody hears. */
@@ -83,9 +84,15 @@ export function answer(
 ): void {
   if (response.headersSent || response.destroyed) return;
   const headers = { "content-type": type, ...safeHeaders };
-  // What the client still sends is not read: the connection ends with the answer.
-  if (status >= 400) Object.assign(headers, { connection: "close" });
+  if (status >= 400 || hasUnreadBody(response)) Object.assign(headers, closing);
   response.writeHead(status, headers).end(text);
+}
+
+/** Ends the connection with the answer, so that what the client still sends isn't read. */
+const closing = { connection: "close" };
+
+function hasUnreadBody({ req: { headers, readableEnded } }: ServerResponse): boolean {
+  return !readableEnded && (headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) > 0);
 }
 
 /** An upgrade that is refused gets a plain HTTP answer, and its socket is closed. */

@@ -6,9 +6,10 @@ import {
   type KeyPairKeyObjectResult,
   randomBytes,
 } from "node:crypto";
-import { chmodSync, linkSync, mkdirSync, renameSync, statSync, unlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, linkSync, mkdirSync, renameSync, unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { FlotillaError } from "../base/errors.ts";
+import { assertPrivate, type OnClosed } from "./private-file.ts";
 import { addTrust, isRevoked, keyOf, readText, readTrust, trustedKeys, wordOf } from "./trust.ts";
 
 /** A service's own Ed25519 key and the public keys of the services it may meet. */
@@ -23,32 +24,41 @@ export interface Identity {
   publicKeysOf(name: string): readonly KeyObject[];
 }
 
+/** What `openIdentity` takes beside the place. */
+export interface IdentityOptions {
+  /** Hears of a file that was open to its group, and was closed. */
+  readonly onClosed?: OnClosed;
+}
+
 const hasModes = process.platform !== "win32";
 
 /**
  * The identity by which service `name` proves its name, from `directory`, made there on first use: `NAME.key` (mode
  * 0600), and a line in the trust file. Safe when several processes start at once: the key that was there first wins.
  *
- * @throws FlotillaError `failed_precondition`: the private key is readable by other users, or was revoked (reason
- *   `key_revoked`), or the trust file is none (reason `trust_file`).
+ * Files of ours that were opened to their group are closed again; `onClosed` hears of each, and by default it is a line on
+ * stderr.
+ *
+ * @throws FlotillaError `failed_precondition`: the private key is readable by other users (reason `file_open`), damaged
+ *   (`key_damaged`) or revoked (`key_revoked`), or the trust file is malformed (`trust_file`).
  */
-export function openIdentity(directory: string, name: string): Identity {
+export function openIdentity(directory: string, name: string, { onClosed }: IdentityOptions = {}): Identity {
   openKeys(directory);
   const keyFile = keyFileOf(directory, name);
-  let privateKey = readKey(keyFile) ?? makeKey(keyFile);
+  let privateKey = readKey(keyFile, onClosed) ?? makeKey(keyFile);
   const own = wordOf(createPublicKey(privateKey));
-  const lines = readTrust(directory);
+  const lines = readTrust(directory, onClosed);
   if (isRevoked(lines, own)) throw revoked(name, keyFile);
   if (!trustedKeys(lines, name).includes(own)) addTrust(directory, { verb: "trust", name, key: own, comment: today() });
   return {
     name,
     get privateKey() {
-      privateKey = readKey(keyFile) ?? privateKey;
+      privateKey = readKey(keyFile, onClosed) ?? privateKey;
       return privateKey;
     },
     publicKeysOf(other) {
       try {
-        return trustedKeys(readTrust(directory), other).map(keyOf);
+        return trustedKeys(readTrust(directory, onClosed), other).map(keyOf);
       } catch (cause) {
         // A fault of ours, for our log: no peer is to hear of files.
         throw new Error("the trust file cannot be used", { cause });
@@ -107,17 +117,34 @@ function writeDraft(file: string, privateKey: KeyObject): string {
   return draft;
 }
 
-/** @throws FlotillaError `failed_precondition` when other users can read it. */
-export function readKey(file: string): KeyObject | undefined {
+/**
+ * The private key in `file`; undefined when there is no such file.
+ * @throws FlotillaError `failed_precondition`, which names the file: reason `file_open` when other users can read it,
+ *   `file_unreadable` when we cannot, `key_damaged` when it holds no such key.
+ */
+export function readKey(file: string, onClosed?: OnClosed): KeyObject | undefined {
   const pem = readText(file);
   if (pem === undefined) return undefined;
-  if (hasModes && (statSync(file).mode & 0o077) !== 0) {
-    throw new FlotillaError(
-      "failed_precondition",
-      `${file} is readable by other users: make it mode 0600, or make a new key`,
-    );
+  const refusal = "is readable by other users: make it mode 0600, or make a new key";
+  assertPrivate(file, { refusal, onClosed });
+  return parseKey(pem) ?? damaged(file, pem);
+}
+
+function parseKey(pem: string): KeyObject | undefined {
+  try {
+    const key = createPrivateKey(pem);
+    return key.asymmetricKeyType === "ed25519" ? key : undefined;
+  } catch {
+    return undefined;
   }
-  return createPrivateKey(pem);
+}
+
+function damaged(file: string, pem: string): never {
+  const what = pem.trim() === "" ? "is empty" : "is damaged: it holds no Ed25519 private key";
+  const message =
+    `${file} ${what}. Restore it from a backup, or remove it: a new key is made in its place, ` +
+    "which other machines have to trust";
+  throw new FlotillaError("failed_precondition", message, { reason: "key_damaged" });
 }
 
 function revoked(name: string, file: string): FlotillaError {

@@ -289,6 +289,45 @@ describe("calls to several instances", () => {
   });
 });
 
+test("an instance that answers none of its calls is silent from the first of them, or from its last answer", async () => {
+  await using rig = makeRig();
+  const clock = makeVirtualClock();
+  const { url } = await rig.serve({ main: makeDesk().mainFor });
+  using all = connectAll<Desk>({ name: "home", urls: [url], clock });
+  await all.opened();
+  const silentMs = () => all.report()[0]!.silentMs;
+  expect(silentMs()).toBe(0);
+  const hangs = Promise.withResolvers<string>();
+  const hung = all.call(() => hangs.promise);
+  await clock.advance(1_500);
+  expect(silentMs()).toBe(1_500);
+  // Neither a caller whose time is over nor one who was cut off was answered; one who was refused was.
+  for (const code of ["deadline_exceeded", "unavailable"] as const) {
+    await all.call(() => Promise.reject(new FlotillaError(code, "no answer"))).catch(() => {});
+    expect(silentMs()).toBe(1_500);
+  }
+  await all.call(() => Promise.reject(new FlotillaError("not_found", "refused"))).catch(() => {});
+  expect(silentMs()).toBe(0);
+  await clock.advance(500);
+  expect(silentMs()).toBe(500);
+  hangs.resolve("late");
+  await hung;
+  expect(silentMs()).toBe(0);
+});
+
+test("an instance that is away is silent since it went", async () => {
+  await using rig = makeRig();
+  const clock = makeVirtualClock();
+  const gone = await rig.serve({ main: makeDesk().mainFor });
+  using all = connectAll<Desk>({ name: "home", urls: [gone.url], clock, random: () => 1 });
+  await all.opened();
+  await clock.advance(1_000);
+  await gone.drain();
+  await until(() => !all.isOpen, "it is away");
+  await clock.advance(40);
+  expect(all.report()[0]!.silentMs).toBe(40);
+});
+
 test("a call ends by its deadline, also while the directory is silent", async () => {
   const clock = makeVirtualClock();
   const late = { code: "deadline_exceeded" };

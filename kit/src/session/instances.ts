@@ -1,7 +1,7 @@
 import type { RpcStub, RpcTarget } from "capnweb";
 import { pause, systemClock } from "../base/clock.ts";
 import { currentContext, inTime, withContext } from "../base/context.ts";
-import { reasonOf } from "../base/errors.ts";
+import { hasCode, reasonOf } from "../base/errors.ts";
 import { circuitOpenReason } from "./breaker.ts";
 import { type Choice, choose } from "./choose.ts";
 import { type ConnectOptions, connect } from "./connect.ts";
@@ -67,8 +67,7 @@ export interface Instances<T extends RpcTarget> extends Disposable {
    */
   call<R>(use: Use<T, R>, options?: CallOptions): Promise<R>;
   /**
-   * The instance that `call` would ask: for who introduces what it gets there, pipelines, or keeps a capability.
-   * @param except as of `CallOptions`.
+   * The instance that `call` would ask, with `except` as there: for introducing, pipelining or keeping what it returns.
    * @throws FlotillaError `unavailable`, reason `directory_unknown`; after `opened` it does not.
    */
   pick(except?: string): Connection<T>;
@@ -188,10 +187,10 @@ export function connectAll<T extends RpcTarget>(options: ConnectAllOptions): Ins
   }
 
   function reportOf(member: Member<T>): InstanceReport {
-    const { url, connection, underWay, failures, repeated } = member;
+    const { url, connection, underWay, silentMs, failures, repeated } = member;
     const { instance, isOpen, withheld } = connection;
     const isLeaving = member.isLeaving || !members.current.includes(member);
-    const counts = { underWay, failures, repeated, withheld };
+    const counts = { underWay, silentMs, failures, repeated, withheld };
     return { name, url, instance, isOpen, isLeaving, ...counts, breakers: member.breakers() };
   }
 
@@ -243,13 +242,14 @@ export function connectAll<T extends RpcTarget>(options: ConnectAllOptions): Ins
     }
     const send = () => {
       note(sent, member);
-      return use(connection.main, connection);
+      return use(connection.main, connection).then(member.answered);
     };
     const leave = member.enter();
     try {
       return await member.breakerOf(sent.group).run(send, {
         name,
         isFailure(error) {
+          if (!mayHelp(error) && !hasCode(error, "deadline_exceeded")) member.answered(error);
           // A session that ends is the connection's to mend, and tells nothing of the next one.
           if (!connection.isOpen || connection.sessionNumber !== sessionNumber || !isFailure(error)) return false;
           member.failed();

@@ -109,7 +109,7 @@ describe("a key that is revoked", () => {
     await using rig = makeRig();
     using keys = makeKeys();
     const clock = makeVirtualClock();
-    const desk = makeDesk();
+    const desk = makeDesk(clock);
     const home = openIdentity(keys.directory, "home");
     const orders = openIdentity(keys.directory, "orders");
     const server = await rig.serve({ identity: home, main: desk.mainFor, clock });
@@ -157,7 +157,7 @@ test("a trust file that is damaged while all run parts nobody, and lets nobody i
   const as = { identity: openIdentity(keys.directory, "orders") };
   const server = await rig.serve({
     identity: openIdentity(keys.directory, "home"),
-    main: makeDesk().mainFor,
+    main: makeDesk(clock).mainFor,
     clock,
     onHiddenError: ({ cause }) => hidden.push(cause),
   });

@@ -17,6 +17,11 @@ export interface InstanceReport {
   readonly isLeaving: boolean;
   /** Calls that nobody has answered. */
   readonly underWay: number;
+  /**
+   * For how long it has been away, or has answered none of the calls that are under way; 0 while it answers, or has
+   * nothing to answer. Milliseconds.
+   */
+  readonly silentMs: number;
   /** Calls that failed so that they count for its breakers, since it was first known. */
   readonly failures: number;
   /** Calls that it was sent although they had been sent before, there or elsewhere. */
@@ -33,6 +38,8 @@ export interface Member<T extends RpcTarget> {
   readonly connection: Connection<T>;
   /** Calls that nobody has answered. */
   readonly underWay: number;
+  /** As of `InstanceReport`. */
+  readonly silentMs: number;
   /** It has said, or shown, that it is stopping. */
   readonly isLeaving: boolean;
   /** Calls that failed so that they count for its breakers. */
@@ -45,6 +52,8 @@ export interface Member<T extends RpcTarget> {
   refused(): void;
   /** A call begins. @returns it has ended. */
   enter(): () => void;
+  /** It has answered a call, if only with a refusal of its own. @returns `answer`. */
+  answered<A>(answer: A): A;
   failed(): void;
   sentAgain(): void;
   /** Resolves when no call is under way. */
@@ -59,6 +68,7 @@ export function makeMember<T extends RpcTarget>(
 ): Member<T> {
   const breakers = new Map<string, Breaker>();
   let underWay = 0;
+  let silentSinceMs = 0;
   let failures = 0;
   let repeated = 0;
   let sessionNumber = 0;
@@ -72,6 +82,10 @@ export function makeMember<T extends RpcTarget>(
     connection,
     get underWay() {
       return underWay;
+    },
+    get silentMs() {
+      if (!connection.isOpen) return connection.awayMs;
+      return underWay === 0 ? 0 : clock.monotonicMs() - silentSinceMs;
     },
     get isLeaving() {
       renew();
@@ -97,8 +111,13 @@ export function makeMember<T extends RpcTarget>(
       hasRefused = true;
     },
     enter() {
+      if (underWay === 0) silentSinceMs = clock.monotonicMs();
       underWay += 1;
       return leave;
+    },
+    answered(answer) {
+      silentSinceMs = clock.monotonicMs();
+      return answer;
     },
     failed() {
       failures += 1;

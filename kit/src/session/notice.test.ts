@@ -11,8 +11,8 @@ import { connectAll } from "./instances.ts";
 
 test("a peer of ours hears that a server is stopping before anything is refused, and is waited for", async () => {
   await using rig = makeRig();
-  const desk = makeDesk();
   const clock = makeVirtualClock();
+  const desk = makeDesk(clock);
   const server = await rig.serve({ main: desk.mainFor, clock });
   const heard = Promise.withResolvers<void>();
   const done = Promise.withResolvers<void>();
@@ -40,8 +40,8 @@ test("a peer of ours hears that a server is stopping before anything is refused,
 
 test("a peer that does not answer the notice is waited for half a second, and then refused", async () => {
   await using rig = makeRig();
-  const desk = makeDesk();
   const clock = makeVirtualClock();
+  const desk = makeDesk(clock);
   const server = await rig.serve({ main: desk.mainFor, clock });
   const heard = Promise.withResolvers<void>();
   const home = rig.connect<Desk>({
@@ -67,7 +67,7 @@ test("a peer that does not answer the notice is waited for half a second, and th
 test("a notice that its hearer fails at is answered all the same, and takes nobody's process", async () => {
   await using rig = makeRig();
   const clock = makeVirtualClock();
-  const server = await rig.serve({ main: makeDesk().mainFor, clock });
+  const server = await rig.serve({ main: makeDesk(clock).mainFor, clock });
   const home = rig.connect<Desk>({
     url: server.url,
     async onStopping() {
@@ -80,8 +80,8 @@ test("a notice that its hearer fails at is answered all the same, and takes nobo
 
 test("a stock peer is told nothing, and not waited for", async () => {
   await using rig = makeRig();
-  const desk = makeDesk();
-  const server = await rig.serve({ main: desk.mainFor, clock: makeVirtualClock() });
+  const clock = makeVirtualClock();
+  const server = await rig.serve({ main: makeDesk(clock).mainFor, clock });
   const socket = new WebSocket(`${server.url.replace("http", "ws")}/rpc`);
   const frames: string[] = [];
   socket.on("message", (data) => frames.push(String(data)));

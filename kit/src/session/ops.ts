@@ -1,6 +1,9 @@
-import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
+import { systemClock } from "../base/clock.ts";
+import { edgeLimits, intakeCosts, type Limits } from "../base/limits.ts";
 import { answer, answerJson, listen, pathOf } from "./http.ts";
+import { makeListener } from "./listener.ts";
+import { makeProxies } from "./proxies.ts";
 
 /** What `serveOps` takes. */
 export interface OpsOptions {
@@ -15,6 +18,8 @@ export interface OpsOptions {
   metrics(): Promise<string>;
   /** Its content type. */
   readonly metricsType: string;
+  /** What one network address may ask. Default: `edgeLimits`. */
+  readonly limits?: Limits | undefined;
 }
 
 /** A listener for operators. */
@@ -29,20 +34,28 @@ export interface OpsServer {
  */
 export async function serveOps(options: OpsOptions): Promise<OpsServer> {
   const { host = "127.0.0.1" } = options;
-  const http = createServer({ headersTimeout: 5_000, requestTimeout: 5_000 }, (request, response) => {
-    const path = pathOf(request);
-    if (request.method !== "GET") answerJson(response, 405, { code: "unimplemented", message: "Not with this method" });
-    else if (path === "/metrics") {
-      options.metrics().then(
-        (text) => answer(response, text, { status: 200, type: options.metricsType }),
-        () => answerJson(response, 500, { code: "internal", message: "The metrics cannot be read" }),
-      );
-    } else if (path === "/readyz") {
-      const checks = options.checks();
-      const isReady = Object.values(checks).every(Boolean);
-      answerJson(response, isReady ? 200 : 503, { status: isReady ? "ready" : "not ready", checks });
-    } else if (path === "/healthz") answerJson(response, 200, { status: "ok", ...options.about?.() });
-    else answerJson(response, 404, { code: "not_found", message: "No such path" });
+  const { http } = makeListener({
+    receiveMsMax: 5_000,
+    limits: options.limits ?? edgeLimits,
+    clock: systemClock,
+    proxies: makeProxies(),
+    onRequest(request, response, intake) {
+      const path = pathOf(request);
+      if (request.method !== "GET") {
+        answerJson(response, 405, { code: "unimplemented", message: "Not with this method" });
+      } else if (path === "/metrics") {
+        intake.spend(intakeCosts.metrics);
+        options.metrics().then(
+          (text) => answer(response, text, { status: 200, type: options.metricsType }),
+          () => answerJson(response, 500, { code: "internal", message: "The metrics cannot be read" }),
+        );
+      } else if (path === "/readyz") {
+        const checks = options.checks();
+        const isReady = Object.values(checks).every(Boolean);
+        answerJson(response, isReady ? 200 : 503, { status: isReady ? "ready" : "not ready", checks });
+      } else if (path === "/healthz") answerJson(response, 200, { status: "ok", ...options.about?.() });
+      else answerJson(response, 404, { code: "not_found", message: "No such path" });
+    },
   });
   await listen(http, options.port, host);
   const { port } = http.address() as AddressInfo;

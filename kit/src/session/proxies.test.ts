@@ -4,7 +4,7 @@ import { makeDesk } from "../testing/desk.ts";
 import { ask } from "../testing/http.ts";
 import { makeRig } from "../testing/rig.ts";
 import type { Peer } from "../base/peer.ts";
-import { isAddressRange, makeAddressOf } from "./proxies.ts";
+import { isAddressRange, makeProxies } from "./proxies.ts";
 
 const request = (remoteAddress: string | undefined, forwarded?: string) =>
   ({ socket: { remoteAddress }, headers: { "x-forwarded-for": forwarded } }) as unknown as IncomingMessage;
@@ -29,21 +29,21 @@ describe("the address of a client", () => {
     ],
     ["is unknown at a Unix socket", undefined, "198.51.100.1", ""],
   ])("%s", (_, socket, forwarded, expected) => {
-    expect(makeAddressOf(trusted)(request(socket, forwarded))).toBe(expected);
+    expect(makeProxies(trusted).addressOf(request(socket, forwarded))).toBe(expected);
   });
 
   test("is looked for in the last sixteen stations only", () => {
     const long = ["198.51.100.1", ...Array.from({ length: 16 }, () => "10.0.0.2")].join(", ");
-    expect(makeAddressOf(trusted)(request("10.0.0.1", long))).toBe("10.0.0.2");
+    expect(makeProxies(trusted).addressOf(request("10.0.0.1", long))).toBe("10.0.0.2");
   });
 
   test("is the socket's where nobody is trusted", () => {
-    expect(makeAddressOf()(request("10.0.0.1", "198.51.100.1"))).toBe("10.0.0.1");
+    expect(makeProxies().addressOf(request("10.0.0.1", "198.51.100.1"))).toBe("10.0.0.1");
   });
 
   test("needs proxies that are addresses or ranges", () => {
     for (const wrong of ["", "proxy", "10.0.0.0/33", "10.0.0.0/-1", "10.0.0.0/8/8", "2001:db8::/129", "10.0.0/8"]) {
-      expect(() => makeAddressOf([wrong]), wrong).toThrow(TypeError);
+      expect(() => makeProxies([wrong]), wrong).toThrow(TypeError);
       expect(isAddressRange(wrong)).toBe(false);
     }
     expect(isAddressRange("10.0.0.0/8")).toBe(true);

@@ -7,6 +7,13 @@ const hopsMax = 16;
 /** The address that a request comes from. */
 export type AddressOf = (request: IncomingMessage) => string;
 
+/** The proxies that a server trusts. */
+export interface Proxies {
+  readonly addressOf: AddressOf;
+  /** Whether connections from `address` carry the requests of others. */
+  isProxy(address: string): boolean;
+}
+
 /**
  * Finds the client behind the proxies that are `trusted`: IP addresses, or ranges such as `10.0.0.0/8`. Each of them
  * writes down, last in `X-Forwarded-For`, whom it heard; so the list is read from its end, for as long as the one who wrote
@@ -17,13 +24,15 @@ export type AddressOf = (request: IncomingMessage) => string;
  *
  * @throws TypeError for what is neither an address nor a range.
  */
-export function makeAddressOf(trusted: readonly string[] = []): AddressOf {
+export function makeProxies(trusted: readonly string[] = []): Proxies {
   const proxies = new BlockList();
   for (const entry of trusted) addRange(proxies, entry);
   const isTrusted = (address: string) =>
     isIP(address) !== 0 && proxies.check(address, isIPv4(address) ? "ipv4" : "ipv6");
 
-  return ({ socket, headers }) => {
+  return { addressOf, isProxy: (address) => isTrusted(unmapped(address)) };
+
+  function addressOf({ socket, headers }: IncomingMessage): string {
     let address = unmapped(socket.remoteAddress ?? "");
     if (trusted.length === 0 || !isTrusted(address)) return address;
     const header = headers["x-forwarded-for"];
@@ -35,10 +44,10 @@ export function makeAddressOf(trusted: readonly string[] = []): AddressOf {
       if (!isTrusted(address)) return address;
     }
     return address;
-  };
+  }
 }
 
-/** Whether `makeAddressOf` takes it. */
+/** Whether `makeProxies` takes it. */
 export function isAddressRange(text: string): boolean {
   try {
     addRange(new BlockList(), text);

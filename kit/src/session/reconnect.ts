@@ -27,6 +27,8 @@ export interface Connection<in out T extends RpcTarget> extends Disposable {
   /** Resolves when a session is open. Rejects with `unavailable`, and a `reason`, while the peer is away. */
   opened(): Promise<void>;
   readonly isOpen: boolean;
+  /** For how long it has been without a session, since it was first used or lost the last one; 0 with one. Milliseconds. */
+  readonly awayMs: number;
   /** The peer has said that it is stopping: whoever can asks another instance. */
   readonly isLeaving: boolean;
   /** How many sessions were opened so far: what hangs on a session is gone when it has grown. */
@@ -101,6 +103,7 @@ export function keepConnected<T extends RpcTarget>(options: KeepConnectedOptions
   let state: State = { at: "idle" };
   let failures = 0;
   let sessionNumber = 0;
+  let awaySinceMs: number | undefined;
   let cancelRetry: Cancel = () => {};
   let dialing: Dialing | undefined;
 
@@ -116,6 +119,9 @@ export function keepConnected<T extends RpcTarget>(options: KeepConnectedOptions
     isAnonymous,
     get isOpen() {
       return state.at === "open";
+    },
+    get awayMs() {
+      return awaySinceMs === undefined ? 0 : clock.monotonicMs() - awaySinceMs;
     },
     get isLeaving() {
       return state.at === "open" && state.link.session.isPeerStopping;
@@ -231,6 +237,8 @@ export function keepConnected<T extends RpcTarget>(options: KeepConnectedOptions
   function enter(next: State): void {
     const isNews = next.at !== state.at;
     state = next;
+    if (next.at === "open" || next.at === "closed") awaySinceMs = undefined;
+    else awaySinceMs ??= clock.monotonicMs();
     if (isNews) options.onStatus?.(next.at, "reason" in next ? next.reason : undefined);
   }
 }

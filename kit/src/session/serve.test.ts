@@ -30,6 +30,23 @@ describe("a server", () => {
     expect(await get(`${url}/readyz`)).toMatchObject({ status: 503, text: '{"status":"unready","service":"home"}\n' });
   });
 
+  test("names what it waits for, whether it is ready or not", async () => {
+    await using rig = makeRig();
+    let isReady = true;
+    let waitsFor: { name: string; forMs?: number }[] = [];
+    const { url } = await rig.serve({
+      main: makeDesk().mainFor,
+      isReady: () => isReady,
+      waitsFor: () => waitsFor,
+    });
+    const said = async () => JSON.parse((await get(`${url}/readyz`)).text) as unknown;
+    expect(await said()).toEqual({ status: "ready", service: "home" });
+    waitsFor = [{ name: "prices", forMs: 1_200 }, { name: "stock" }];
+    expect(await said()).toEqual({ status: "ready", service: "home", waitsFor });
+    isReady = false;
+    expect(await said()).toEqual({ status: "unready", service: "home", waitsFor });
+  });
+
   test("is not ready when the question throws, and goes on living", async () => {
     await using rig = makeRig();
     const hidden: FlotillaError[] = [];
@@ -167,7 +184,8 @@ describe("an upgrade that is refused", () => {
   test("because its address opens too many says when to come back, and how to name what happened, as a batch does", async () => {
     await using rig = makeRig();
     const edge = { ...edgeLimits, sessionsPerSecondMax: 1, sessionsBurstMax: 1 };
-    const { url } = await rig.serve({ main: makeDesk().mainFor, clock: makeVirtualClock(), edge });
+    const clock = makeVirtualClock();
+    const { url } = await rig.serve({ main: makeDesk(clock).mainFor, clock, edge });
     expect((await ask(`${url}/rpc/batch`, { body: add })).status).toBe(200);
     const traceId = "0af7651916cd43dd8448eb211c80319c";
     const traceparent = `00-${traceId}-b7ad6b7169203331-01`;

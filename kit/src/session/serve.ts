@@ -1,4 +1,4 @@
-import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import type { RpcTarget } from "capnweb";
@@ -11,8 +11,9 @@ import type { Peer } from "../base/peer.ts";
 import { turnsOf } from "../base/turns.ts";
 import { makeWebSocketChannel } from "../transport/websocket.ts";
 import { type Admitted, makeAdmission } from "./admission.ts";
-import { clientWentAway, contextOfRequest, readBody, runBatch, traceIdOf } from "./batch.ts";
-import { type Busyness, makeHealth } from "./health.ts";
+import { clientWentAway, contextOfRequest, runBatch, traceIdOf } from "./batch.ts";
+import { readBody } from "./body.ts";
+import { type Busyness, makeHealth, type WaitsFor } from "./health.ts";
 import { replyTo, type Self } from "./hello.ts";
 import {
   allowOrigin,
@@ -27,6 +28,8 @@ import {
 import type { Identity } from "./identity.ts";
 import { endWhenRevoked } from "./key-watch.ts";
 import { limitLifetime } from "./lifetime.ts";
+import { makeListener } from "./listener.ts";
+import { makeProxies } from "./proxies.ts";
 import { type OnHiddenError, tellHidden } from "./redact.ts";
 import { openSession, type Session } from "./session.ts";
 import { makeUpgrader } from "./upgrader.ts";
@@ -48,6 +51,8 @@ export interface ServeOptions {
   readonly socketPath?: string | undefined;
   /** Asked by `/readyz`; a throw counts as no. It is no either while the event loop is late by more than 2 s. */
   isReady?(): boolean;
+  /** Services that `isReady` waits for, or that do not answer now. Asked by `/readyz`, which names them to anybody. */
+  waitsFor?(): readonly WaitsFor[];
   /**
    * Web pages that may call, by the `Origin` that browsers send, such as `https://shop.example`; programs that are no
    * browser send none. SECURITY: default none, because a browser connects anywhere for any page.
@@ -105,32 +110,24 @@ const paths = { session: "/rpc", batch: "/rpc/batch", health: "/healthz", ready:
  * @throws FlotillaError `unavailable`, reason `cannot_listen`, or `port_in_use`: the port or the Unix socket is taken.
  */
 export async function serve(options: ServeOptions): Promise<Server> {
-  const { host = "127.0.0.1", clock = systemClock, receiveMsMax = receiveMsDefault } = options;
+  const { host = "127.0.0.1", clock = systemClock, receiveMsMax = receiveMsDefault, onRefused } = options;
+  const { edge: limits = edgeLimits } = options;
   const self: Self | undefined = options.identity && {
     identity: options.identity,
     instance: options.instance ?? newInstanceId(),
     clock,
   };
   const health = makeHealth({ ...options, clock, report });
-  const admission = makeAdmission({ ...options, self, clock, load: health.load });
+  const proxies = makeProxies(options.trustedProxies);
+  const admission = makeAdmission({ ...options, self, clock, load: health.load, addressOf: proxies.addressOf });
   const sessions = new Set<Session>();
   const batches = new Set<Batch>();
   const stopped = new FlotillaError("unavailable", "The service is stopping");
   /** Tells those who still send that nobody will read on. */
   const stopAsked = new AbortController();
   let stopping: Promise<void> | undefined;
-  const http = createServer(
-    {
-      headersTimeout: receiveMsMax,
-      requestTimeout: receiveMsMax,
-      connectionsCheckingInterval: Math.ceil(receiveMsMax / 10),
-      keepAliveTimeout: 65_000,
-      // Some clients (Java's) offer HTTP/2 on every request: that is no reason to refuse it.
-      shouldUpgradeCallback: (request) => request.headers.upgrade?.toLowerCase() === "websocket",
-    },
-    onRequest,
-  );
-  const edge = makeUpgrader(options.edge ?? edgeLimits);
+  const { http, intakes } = makeListener({ receiveMsMax, limits, clock, proxies, onRequest, onRefused });
+  const edge = makeUpgrader(limits);
   const link = makeUpgrader(options.link ?? linkLimits);
   http.on("upgrade", onUpgrade);
   const closeSocket = await listenAll(http, { ...options, host }).catch((error: unknown) => {
@@ -177,17 +174,19 @@ export async function serve(options: ServeOptions): Promise<Server> {
   }
 
   async function answerBatch(request: IncomingMessage, response: ServerResponse, ended: AbortSignal): Promise<void> {
+    const intake = intakes.of(request.socket);
     try {
       const { peer, limits, callers, pace, leave } = admit(request, { isBatch: true });
       response.once("close", leave);
       const context = contextOfRequest(request, callers, clock);
       const localMain = admission.mainFor(peer);
-      const body = await readBody(request, stopAsked.signal).catch((error: unknown) => {
+      const body = await readBody(request, { stop: stopAsked.signal, intake }).catch((error: unknown) => {
         disposeMain(localMain);
         throw error;
       });
       const { onHiddenError } = options;
-      const answer = await runBatch(body, { localMain, limits, callers, pace, context, clock, onHiddenError, ended });
+      const run = { localMain, limits, callers, pace, context, clock, onHiddenError, ended, onLines: intake.lines };
+      const answer = await runBatch(body, run);
       answerLines(response, answer);
     } catch (thrown) {
       answerRefusal(response, refuse(thrown, request));
@@ -196,7 +195,9 @@ export async function serve(options: ServeOptions): Promise<Server> {
 
   function onUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     socket.on("error", () => socket.destroy());
+    const intake = intakes.of(socket);
     try {
+      if (!intake.begin(request)) return;
       if (pathOf(request) !== paths.session)
         throw new FlotillaError("not_found", `WebSocket sessions are at ${paths.session}`);
       const { peer, hello, limits, callers, pace, leave } = admit(request, { isBatch: false });
@@ -207,21 +208,22 @@ export async function serve(options: ServeOptions): Promise<Server> {
       let isOpen = false;
       upgrader.server.handleUpgrade(request, socket, head, (webSocket) => {
         isOpen = true;
-        const session = openSession(makeWebSocketChannel(webSocket, clock), {
+        intake.becomeSession(peer.kind === "service" ? "link" : "edge");
+        const session = openSession(makeWebSocketChannel(webSocket, clock, { limits, spend: intake.spend }), {
           localMain,
           limits,
           callers,
           pace,
           clock,
           onHiddenError: options.onHiddenError,
-          onRefused: options.onRefused,
+          onRefused,
+          onLines: intake.lines,
           onFrame: options.onFrame && ((direction, frame) => options.onFrame?.(peer, direction, frame)),
         });
         webSocket.on("message", limitLifetime(session, limits, clock));
         if (self && hello) endWhenRevoked(session, { identity: self.identity, proven: hello, clock });
         sessions.add(session);
-        void session.closed.then(() => sessions.delete(session));
-        void session.closed.then(turnsOf(peer, clock).end);
+        void session.closed.then(() => sessions.delete(session)).then(turnsOf(peer, clock).end);
       });
       // ws refuses a malformed handshake by itself, without a word to us; a good one is open by now.
       if (!isOpen) disposeMain(localMain);
@@ -237,8 +239,7 @@ export async function serve(options: ServeOptions): Promise<Server> {
 
   function stats(): { sessions: number; imports: number; exports: number } {
     const sum = { sessions: sessions.size, imports: 0, exports: 0 };
-    for (const session of sessions) {
-      const { imports, exports } = session.stats();
+    for (const { imports, exports } of [...sessions].map((session) => session.stats())) {
       sum.imports += imports;
       sum.exports += exports;
     }
@@ -286,7 +287,7 @@ export async function serve(options: ServeOptions): Promise<Server> {
 
   function refuse(thrown: unknown, request: IncomingMessage): FlotillaError {
     const error = report(thrown, traceIdOf(request));
-    options.onRefused?.(error);
+    onRefused?.(error);
     return error;
   }
 

@@ -35,7 +35,7 @@ const stubborn = (stop: string) => `
 `;
 
 describe("a process that gets a signal", () => {
-  for (const signal of ["SIGTERM", "SIGINT"] as const) {
+  for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) {
     test(`${signal} answers what is under way, drains, and ends with 0`, async () => {
       await using rig = makeRig();
       await using child = spawnChild(service);
@@ -64,15 +64,31 @@ describe("a process that gets a signal", () => {
     ["SIGTERM", "SIGINT"],
     ["SIGTERM", "SIGTERM"],
   ] as const) {
-    test(`${first} and then ${second} ends at once with 130`, async () => {
+    test(`${first} and then, when somebody lost patience, ${second} ends at once with 130`, async () => {
       await using child = spawnChild(stubborn("return new Promise(() => {});"));
       await child.says("up");
       child.process.kill(first);
       await child.says("stopping");
-      child.process.kill(second);
+      const again = setInterval(() => child.process.kill(second), 50);
       expect(await child.ended()).toBe(130);
+      clearInterval(again);
     });
   }
+
+  test("takes the copy that npm passes on for the same Ctrl+C", async () => {
+    await using child = spawnChild(
+      stubborn(`
+      process.on("SIGINT", () => { console.log("again"); stopped.resolve(); });
+      const stopped = Promise.withResolvers();
+      return stopped.promise;`),
+    );
+    await child.says("up");
+    child.process.kill("SIGINT");
+    await child.says("stopping");
+    child.process.kill("SIGINT");
+    await child.says("again");
+    expect(await child.ended()).toBe(0);
+  });
 
   for (const [how, stop] of Object.entries({
     rejects: 'return Promise.reject(new Error("the disk is full"));',
@@ -89,7 +105,7 @@ describe("a process that gets a signal", () => {
 });
 
 test("a process that listens no more is as it was", () => {
-  const count = () => [process.listenerCount("SIGTERM"), process.listenerCount("SIGINT")];
+  const count = () => ["SIGTERM", "SIGINT", "SIGHUP"].map((signal) => process.listenerCount(signal));
   const before = count();
   const off = onShutdownSignal(async () => {});
   off();

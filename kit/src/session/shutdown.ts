@@ -1,14 +1,25 @@
 /**
- * Runs `stop` once on SIGTERM or SIGINT, and ends the process when it is done: with 0 after a clean stop, with 1 when
- * `stop` failed, and at once with 130 on the second signal.
+ * npm passes on a Ctrl+C that the terminal sent to the process already, and systemd may send SIGHUP beside SIGTERM, so
+ * within this time two signals are one request. Milliseconds; a person takes longer to lose patience.
+ */
+const sameRequestMs = 300;
+
+const signals = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
+
+/**
+ * Runs `stop` once on SIGTERM, SIGINT or SIGHUP, and ends the process when it is done: with 0 after a clean stop, with 1
+ * when `stop` failed, and at once with 130 on a second signal. Signals less than 300 ms after the first count as one.
  *
  * @returns a function that stops listening for the signals.
  */
 export function onShutdownSignal(stop: (signal: NodeJS.Signals) => Promise<void>): () => void {
-  let isStopping = false;
+  let firstMs: number | undefined;
   const onSignal = (signal: NodeJS.Signals) => {
-    if (isStopping) process.exit(130);
-    isStopping = true;
+    if (firstMs !== undefined) {
+      if (performance.now() - firstMs > sameRequestMs) process.exit(130);
+      return;
+    }
+    firstMs = performance.now();
     // Not Promise.try, which Node 22 lacks.
     const stopped = new Promise<void>((resolve) => resolve(stop(signal)));
     stopped.then(
@@ -19,10 +30,8 @@ export function onShutdownSignal(stop: (signal: NodeJS.Signals) => Promise<void>
       },
     );
   };
-  process.on("SIGTERM", onSignal);
-  process.on("SIGINT", onSignal);
+  for (const signal of signals) process.on(signal, onSignal);
   return () => {
-    process.off("SIGTERM", onSignal);
-    process.off("SIGINT", onSignal);
+    for (const signal of signals) process.off(signal, onSignal);
   };
 }

@@ -1,14 +1,12 @@
 import { createPublicKey, type KeyObject } from "node:crypto";
-import { closeSync, fsyncSync, openSync, readFileSync, statSync, writeSync } from "node:fs";
+import { closeSync, fsyncSync, openSync, readFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { FlotillaError } from "../base/errors.ts";
 import { isServiceName } from "../base/ids.ts";
+import { assertPrivate, type OnClosed, othersWrite } from "./private-file.ts";
 
 /** Says by a line for each key whose it is, and by another that it is not to be trusted any more. */
 export const trustFileName = "trusted-keys";
-
-const hasModes = process.platform !== "win32";
-const othersWrite = 0o022;
 
 /** An Ed25519 public key as a word: its 32 bytes in base64url. It is short enough to be its own fingerprint. */
 export type KeyWord = string;
@@ -27,24 +25,38 @@ const format = /^(trust|revoke) (\S+) ([\w-]{43})(?: (.*))?$/;
  * What the trust file in `directory` says, in its order; nothing when there is none. It is only ever added to, so whoever
  * adds to it loses nobody's line, and a key that was revoked stays so: also if it is listed again.
  *
- * @throws FlotillaError `failed_precondition`, reason `trust_file`, when a line is none, or others than its owner can
- *   write it. Half a trust file is none: the line that is damaged may be the one that revokes.
+ * @throws FlotillaError `failed_precondition`: reason `trust_file` when a line is malformed, `file_open` when others than
+ *   its owner can write it. Half a trust file is none: the line that is damaged may be the one that revokes.
  */
-export function readTrust(directory: string): TrustLine[] {
+export function readTrust(directory: string, onClosed?: OnClosed): TrustLine[] {
   const file = join(directory, trustFileName);
   const text = readText(file);
   if (text === undefined) return [];
-  if (hasModes && (statSync(file).mode & othersWrite) !== 0) {
-    throw refusal(`${file} can be written by other users: make it mode 0644`);
-  }
+  assertPrivate(file, {
+    forbidden: othersWrite,
+    refusal: "can be written by other users: make it mode 0644",
+    onClosed,
+  });
   return text.split("\n").flatMap((line, index) => {
     if (line.trim() === "" || line.startsWith("#")) return [];
-    const [, verb, name, key, comment = ""] = format.exec(line.trimEnd()) ?? [];
-    if (!isServiceName(name) || key === undefined) {
-      throw refusal(`${file}, line ${index + 1}: expected "trust NAME KEY" or "revoke NAME KEY"`);
-    }
-    return [{ verb: verb as TrustLine["verb"], name, key, comment }];
+    const parsed = parseLine(line);
+    if (!parsed) throw refusal(`${file}, line ${index + 1}: expected "trust NAME KEY" or "revoke NAME KEY"`);
+    return [parsed];
   });
+}
+
+/** The lines of a trust file that revoke, whatever else is in it. */
+export function revocationsIn(text: string): TrustLine[] {
+  return text.split("\n").flatMap((line) => {
+    const parsed = parseLine(line);
+    return parsed?.verb === "revoke" ? [parsed] : [];
+  });
+}
+
+function parseLine(line: string): TrustLine | undefined {
+  const [, verb, name, key, comment = ""] = format.exec(line.trimEnd()) ?? [];
+  if (!isServiceName(name) || key === undefined) return undefined;
+  return { verb: verb as TrustLine["verb"], name, key, comment };
 }
 
 /** Adds one line, whole, after whatever others add at the same time. It is on disk when this returns. */
@@ -80,13 +92,15 @@ export function keyOf(word: KeyWord): KeyObject {
   return createPublicKey({ key: { kty: "OKP", crv: "Ed25519", x: word }, format: "jwk" });
 }
 
-/** Undefined when there is no such file. */
+/** Undefined when there is no such file. @throws FlotillaError `failed_precondition` when there is, and it cannot be read. */
 export function readText(file: string): string | undefined {
   try {
     return readFileSync(file, "utf8");
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw error;
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    if (code === "ENOENT") return undefined;
+    const message = `${file} cannot be read (${code})`;
+    throw new FlotillaError("failed_precondition", message, { reason: "file_unreadable", cause });
   }
 }
 

@@ -16,6 +16,7 @@ export function makeUpgrader(limits: Limits): Upgrader {
   const server = new WebSocketServer({
     noServer: true,
     maxPayload: limits.frameBytesMax,
+    maxFragments: limits.fragmentsMax,
     perMessageDeflate: false,
     handleProtocols: (offered) => (offered.has(subprotocol) ? subprotocol : false),
   });

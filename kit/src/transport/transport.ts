@@ -36,6 +36,8 @@ export interface TransportOptions {
   readonly answers?: { onAsked(): void; onAnswer(isOverloaded: boolean): void } | undefined;
   /** Hears the peer's `sayStopping`, each time. */
   readonly onStopping?: (() => void) | undefined;
+  /** Hears how many lines have come, before any of them is read; to charge for them. */
+  readonly onLines?: ((count: number) => void) | undefined;
   /** Hears every frame in both directions; for recordings in tests and for counting. */
   readonly onFrame?: ((direction: "in" | "out", frame: string) => void) | undefined;
 }
@@ -100,25 +102,28 @@ export function makeTransport(channel: Channel, options: TransportOptions): Tran
     try {
       // A character is at least a byte; the channel, which sees the bytes, may refuse sooner.
       if (frame.length > limits.frameBytesMax) throw exhausted(`a frame of more than ${limits.frameBytesMax} bytes`);
-      if (ours) readLines(frame);
-      else readMessage(frame, undefined);
+      readLines(ours ? frame.split("\n") : [frame]);
     } catch (error) {
       fail(error instanceof FlotillaError ? error : violation("not JSON"));
     }
   }
 
-  function readLines(frame: string): void {
+  function readLines(lines: readonly string[]): void {
+    // SECURITY: counted before any is read, and whatever it is: a context costs as much as a message.
+    options.onLines?.(lines.length);
+    if (!rate.take(clock.monotonicMs(), lines.length)) {
+      throw exhausted(`more than ${limits.messagesPerSecondMax} messages per second`);
+    }
     let context: CallContext | undefined;
-    for (const line of frame.split("\n")) {
-      if (line === stoppingLine) options.onStopping?.();
+    for (const line of lines) {
+      if (!ours) readMessage(line, undefined);
+      else if (line === stoppingLine) options.onStopping?.();
       else if (line.startsWith("{")) context = readContext(line, options.callers, clock);
       else readMessage(line, context);
     }
   }
 
   function readMessage(text: string, context: CallContext | undefined): void {
-    if (!rate.take(clock.monotonicMs()))
-      throw exhausted(`more than ${limits.messagesPerSecondMax} messages per second`);
     const message: unknown = JSON.parse(text);
     checkMessage(message, budget, limits);
     deliver(inContext(message as [string, number], context));
@@ -202,7 +207,8 @@ export function makeTransport(channel: Channel, options: TransportOptions): Tran
     else if (operation === "pull") {
       deadlines.pulled(id);
       options.answers?.onAsked();
-    } else if (operation === "release") onRelease(id);
+    } else if (operation === "release" && id > 0) deadlines.settled(id);
+    else if (operation === "release") budget.exports.delete(id);
 
     const text = JSON.stringify(message);
     if (!isWithinGiven(text)) return 0;
@@ -231,11 +237,6 @@ export function makeTransport(channel: Channel, options: TransportOptions): Tran
       fail(error as FlotillaError);
       return false;
     }
-  }
-
-  function onRelease(id: number): void {
-    if (id > 0) deadlines.settled(id);
-    else budget.exports.delete(id);
   }
 
   function append(line: string): void {

@@ -1,7 +1,8 @@
 import type { RawData, WebSocket } from "ws";
 import type { Cancel, Clock } from "../base/clock.ts";
 import { FlotillaError } from "../base/errors.ts";
-import { pingIntervalMs, pongMsMax } from "../base/limits.ts";
+import { intakeCosts, type Limits, pingIntervalMs, pongMsMax } from "../base/limits.ts";
+import { makeTokenBucket } from "../base/token-bucket.ts";
 import { type Channel, type ChannelEvents, type Framing, subprotocol } from "./channel.ts";
 import { exhausted, violation } from "./check.ts";
 
@@ -11,13 +12,29 @@ const closeMsMax = 1_000;
 /** A peer that says nothing for so long is gone: it was pinged at least `pongMsMax` ago. Milliseconds. */
 const silenceMsMax = pingIntervalMs + pongMsMax;
 
+export interface WebSocketChannelOptions {
+  /** Default: as many control frames as come. */
+  readonly limits?: Pick<Limits, "controlFramesPerSecondMax" | "controlFramesBurstMax"> | undefined;
+  /** Is charged for each frame that was parsed (µs). */
+  readonly spend?: ((us: number) => void) | undefined;
+}
+
 /**
  * A channel over an open WebSocket of `ws`, with a heartbeat: a peer that vanished without closing (power, cable,
  * SIGSTOP) is noticed within `pingIntervalMs + pongMsMax`. Whatever it says is a sign of life, so that one whose answer
  * stands behind much else on a slow line is not taken for gone. Owns `socket`.
  */
-export function makeWebSocketChannel(socket: WebSocket, clock: Clock): Channel {
+export function makeWebSocketChannel(
+  socket: WebSocket,
+  clock: Clock,
+  { limits, spend }: WebSocketChannelOptions = {},
+): Channel {
   const framing: Framing = socket.protocol === subprotocol ? subprotocol : "capnweb";
+  const controlFrames = makeTokenBucket({
+    calls: limits?.controlFramesPerSecondMax ?? Number.POSITIVE_INFINITY,
+    perMs: 1_000,
+    burst: limits?.controlFramesBurstMax ?? Number.POSITIVE_INFINITY,
+  });
   let events: ChannelEvents | undefined;
   let cancelBeat: Cancel = () => {};
   let isOver = false;
@@ -33,8 +50,8 @@ export function makeWebSocketChannel(socket: WebSocket, clock: Clock): Channel {
     listen(listener) {
       events = listener;
       socket.on("message", onMessage);
-      socket.on("ping", heard);
-      socket.on("pong", heard);
+      socket.on("ping", onControlFrame);
+      socket.on("pong", onControlFrame);
       socket.on("close", (code) => over(closedBy(code)));
       socket.on("error", (error) => over(failedBy(error)));
       beatLater();
@@ -57,6 +74,7 @@ export function makeWebSocketChannel(socket: WebSocket, clock: Clock): Channel {
   }
 
   function onMessage(data: RawData, isBinary: boolean): void {
+    spend?.(intakeCosts.frame);
     if (isOver) return;
     heard();
     if (isBinary) {
@@ -65,6 +83,16 @@ export function makeWebSocketChannel(socket: WebSocket, clock: Clock): Channel {
       return;
     }
     events?.frame(data.toString());
+  }
+
+  function onControlFrame(): void {
+    spend?.(intakeCosts.frame);
+    if (isOver) return;
+    heard();
+    if (controlFrames.take(clock.monotonicMs())) return;
+    const refusal = exhausted(`more than ${limits?.controlFramesPerSecondMax} control frames per second`);
+    close(1008, refusal.code);
+    over(refusal);
   }
 
   function heard(): void {
@@ -135,5 +163,6 @@ function closedBy(code: number): FlotillaError {
 
 function failedBy(error: Error & { readonly code?: string }): FlotillaError {
   if (error.code === "WS_ERR_UNSUPPORTED_MESSAGE_LENGTH") return exhausted("a frame above the limit");
+  if (error.code === "WS_ERR_TOO_MANY_BUFFERED_PARTS") return exhausted("a message of too many fragments");
   return new FlotillaError("unavailable", "The connection failed", { cause: error });
 }

@@ -1,6 +1,7 @@
 import type { AuditRecord } from "../../contracts/audit.ts";
 import type { CommandSpec } from "../command.ts";
-import { table } from "../text.ts";
+import { findUser, userSummary } from "../find-user.ts";
+import { say, table } from "../text.ts";
 import { parseCount, timeText } from "../times.ts";
 
 export const audit: CommandSpec = {
@@ -10,22 +11,22 @@ export const audit: CommandSpec = {
   options: [
     { flags: "--orders", summary: "what was done to orders, and who was refused" },
     { flags: "-n, --limit <count>", summary: "so many at most, 1 to 100 (default: 20)" },
-    { flags: "--after <number>", summary: "only entries older than this one" },
-    { flags: "--user <id>", summary: "only what was done to this account" },
+    { flags: "--before <number>", summary: "only entries older than this one" },
+    { flags: "--user <user>", summary: `only what was done to this account: ${userSummary}` },
   ],
   examples: [
     "flotilla audit",
-    "flotilla audit --user user2 --limit 50",
+    "flotilla audit --user bob --limit 50",
     "flotilla audit --orders",
     "flotilla audit --json",
   ],
-  calls: ["Administration.audit", "Account.orderAudit"],
+  calls: ["Administration.audit", "Account.orderAudit", "ApiGateway.findUser"],
   async run({ terminal, shop }, { options }) {
-    const { limit = "20", after, user, orders } = options as Options;
+    const { limit = "20", before, user, orders } = options as Options;
     const page = {
       limit: parseCount("--limit", limit, { max: 100 }),
-      ...(after !== undefined && { after: parseCount("--after", after, { max: Number.MAX_SAFE_INTEGER }) }),
-      ...(user !== undefined && { subjectId: user }),
+      ...(before !== undefined && { before: parseCount("--before", before, { max: Number.MAX_SAFE_INTEGER }) }),
+      ...(user !== undefined && { subjectId: (await findUser(shop, user)).id }),
     };
     const answer = await shop.callAs((gateway, token) => {
       const account = gateway.account(token);
@@ -35,15 +36,15 @@ export const audit: CommandSpec = {
     terminal.result(answer, () => {
       return answer.entries.length === 0 ? "" : table(answer.entries, columns, { paint, titles: !quiet });
     });
-    if (answer.entries.length === 0) terminal.note("Nothing is recorded of it");
+    if (answer.entries.length === 0) terminal.note(say`Nothing is recorded of it`);
     if (answer.next !== undefined)
-      terminal.note(`There may be older ones: flotilla audit${orders ? " --orders" : ""} --after ${answer.next}`);
+      terminal.note(say`There may be older ones: flotilla audit${orders ? " --orders" : ""} --before ${answer.next}`);
   },
 };
 
 interface Options {
   readonly limit?: string;
-  readonly after?: string;
+  readonly before?: string;
   readonly user?: string;
   readonly orders?: boolean;
 }

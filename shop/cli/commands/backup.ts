@@ -1,6 +1,7 @@
 import type { Manifest } from "../../backup/manifest.ts";
 import { CliError, usageError } from "../cli-error.ts";
 import type { CommandSpec, Context, Input } from "../command.ts";
+import { say } from "../text.ts";
 
 const data = { flags: "--data <directory>", summary: "the data directory (default: FLOTILLA_DATA, or data)" };
 
@@ -17,8 +18,8 @@ export const backup: CommandSpec = {
     const { dataDir, manifest } = await placed(() => backUp(env, directory));
     const { terminal } = context;
     terminal.result(toJson(manifest, { directory, dataDir }), () => {
-      const done = `Backed up ${dataDir} to ${directory}: ${sizeOf(manifest)}, verified`;
-      return terminal.quiet ? directory : `${terminal.paint("green", "✓")} ${done}`;
+      const done = say`Backed up ${dataDir} to ${directory}: ${sizeOf(manifest)}, verified`;
+      return terminal.quiet ? say`${directory}` : say`${terminal.paint("green", "✓")} ${done}`;
     });
     return 0;
   },
@@ -35,20 +36,53 @@ export const restore: CommandSpec = {
   advice: { store_in_use: "Stop the services first" },
   async run(context, input) {
     const { directory, env } = asked(context, input);
-    const [{ restore: restoreFrom }, { sizeOf }, { readPlacement }] = await Promise.all([
+    const [{ restore: restoreFrom }, { linesOf, sizeOf }, { readPlacement }] = await Promise.all([
       import("../../backup/restore.ts"),
       import("../../backup/run.ts"),
       import("../../service/placement.ts"),
     ]);
-    const { dataDir } = await placed(async () => readPlacement(env));
+    const { dataDir } = await placed(async () => readPlacement(env, []));
     const isForced = await agreesToReplace(context, dataDir);
-    const { manifest, replaced } = await placed(() => restoreFrom({ from: directory, dataDir, force: isForced }));
+    const { manifest, replaced, carried } = await placed(() =>
+      restoreFrom({ from: directory, dataDir, force: isForced }),
+    );
     const { terminal } = context;
-    terminal.result({ ...toJson(manifest, { directory, dataDir }), replaced: replaced ?? null }, () => {
-      const done = `Restored ${dataDir} from the backup of ${manifest.startedAt}: ${sizeOf(manifest)}, verified`;
-      return terminal.quiet ? dataDir : `${terminal.paint("green", "✓")} ${done}`;
+    terminal.result({ ...toJson(manifest, { directory, dataDir }), ...carried, replaced: replaced ?? null }, () => {
+      const done = say`Restored ${dataDir} from the backup of ${manifest.startedAt}: ${sizeOf(manifest)}, verified`;
+      return terminal.quiet ? say`${dataDir}` : say`${terminal.paint("green", "✓")} ${done}`;
     });
-    if (replaced !== undefined) terminal.note(`What was there is in ${replaced}; remove it when you are sure`);
+    for (const line of linesOf(carried)) terminal.note(say`${line}`);
+    if (replaced !== undefined) terminal.note(say`What was there is in ${replaced}; remove it when you are sure`);
+    return 0;
+  },
+};
+
+export const newStore: CommandSpec = {
+  name: "new-store",
+  summary: "Let a service begin anew with an empty store",
+  about:
+    "For a store that is lost or damaged and has no backup. Moves what is left of it aside, so that the next start of its " +
+    "service makes a new one. A new store of users needs a new one of orders: both number from 1 again.",
+  args: [["<service...>", "users, orders"]],
+  options: [data],
+  examples: ["flotilla new-store orders", "flotilla new-store users orders --data /var/lib/flotilla --yes"],
+  advice: { store_in_use: "Stop the services first" },
+  async run(context, { args: [services], options }) {
+    const [{ beginAnew }, { readPlacement }] = await Promise.all([
+      import("../../backup/new-store.ts"),
+      import("../../service/placement.ts"),
+    ]);
+    const { env } = asked(context, { args: [], options });
+    const { dataDir } = await placed(async () => readPlacement(env, []));
+    const names = services as readonly string[];
+    await context.prompt.agreement(say`Begin anew with an empty store of ${names.join(" and ")} in ${dataDir}?`);
+    const replaced = await placed(async () => beginAnew({ dataDir, services: names }));
+    const { terminal } = context;
+    terminal.result({ dataDir, services: names, replaced }, () => {
+      const done = say`The next start of ${names.join(" and ")} makes an empty store`;
+      return terminal.quiet ? say`${replaced}` : say`${terminal.paint("green", "✓")} ${done}`;
+    });
+    terminal.note(say`What was there is in ${replaced}`);
     return 0;
   },
 };
@@ -57,7 +91,7 @@ export const restore: CommandSpec = {
 async function agreesToReplace({ prompt }: Context, dataDir: string): Promise<boolean> {
   const { namesIn } = await import("../../backup/files.ts");
   if (namesIn(dataDir).length === 0) return false;
-  await prompt.agreement(`Move aside what is in ${dataDir}?`);
+  await prompt.agreement(say`Move aside what is in ${dataDir}?`);
   return true;
 }
 

@@ -1,5 +1,6 @@
 import type { CommandSpec } from "../command.ts";
 import { completionScript, type Shell } from "../completion.ts";
+import { Printable } from "../text.ts";
 
 export const completion: CommandSpec = {
   name: "completion",
@@ -14,6 +15,6 @@ export const completion: CommandSpec = {
   async run({ terminal, allCommands }, { args }) {
     const [shell] = args as [string];
     const script = completionScript(shell as Shell, await allCommands());
-    terminal.result({ shell, script }, () => script);
+    terminal.result({ shell, script }, () => Printable.ours(script));
   },
 };

@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { CliError, usageError } from "../cli-error.ts";
 import type { CommandSpec, Context } from "../command.ts";
+import { lines, type Printable, say } from "../text.ts";
 
 const name = ["<service>", "its name: users, orders, gateway or one of your own"] as const;
 
@@ -31,7 +32,7 @@ function command(word: string, summary: string, args: NonNullable<CommandSpec["a
     examples: [`flotilla keys ${word}${typical[word] ?? " users"}`],
     async run(context, input) {
       const words = input.args.flatMap((it) => it ?? []);
-      if (word === "revoke") await context.prompt.agreement(`End trust in keys of ${words[0]}?`);
+      if (word === "revoke") await context.prompt.agreement(say`End trust in keys of ${words[0] ?? ""}?`);
       await run(context, [word, ...words]);
     },
   };
@@ -51,13 +52,13 @@ async function run({ env, terminal }: Context, words: readonly string[]): Promis
   if (code !== 0) throw new CliError(code === 2 ? "invalid_argument" : "failed_precondition", failed.join("; "));
   const listed = JSON.parse(said.join("\n")) as Listed[];
   terminal.result(listed, () => text(listed, terminal.quiet));
-  if (listed.length === 0) terminal.note("No keys yet; the services make theirs when they first start");
+  if (listed.length === 0) terminal.note(say`No keys yet; the services make theirs when they first start`);
 }
 
 async function dataDirIn(env: Context["env"]): Promise<string> {
   const { readPlacement } = await import("../../service/placement.ts");
   try {
-    return readPlacement(env).dataDir;
+    return readPlacement(env, []).dataDir;
   } catch (error) {
     throw usageError((error as Error).message);
   }
@@ -71,9 +72,9 @@ interface Listed {
   readonly comment?: string;
 }
 
-function text(listed: readonly Listed[], quiet: boolean): string {
-  return listed
+function text(listed: readonly Listed[], quiet: boolean): Printable {
+  const rows = listed
     .map((it) => (quiet ? [it.key] : [it.name.padEnd(8), it.key, it.state?.padEnd(7), it.comment]))
-    .map((cells) => cells.filter((cell) => cell !== undefined).join("  "))
-    .join("\n");
+    .map((cells) => cells.filter((cell) => cell !== undefined).join("  "));
+  return lines(rows);
 }

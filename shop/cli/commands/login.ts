@@ -1,6 +1,7 @@
 import { CliError } from "../cli-error.ts";
 import type { CommandSpec } from "../command.ts";
-import { shown } from "../text.ts";
+import { isLocal } from "../post.ts";
+import { type Printable, say } from "../text.ts";
 
 export const login: CommandSpec = {
   name: "login",
@@ -19,11 +20,11 @@ export const login: CommandSpec = {
   advice: { unauthenticated: "Check both and run it again; an administrator can see whether the account is disabled" },
   async run({ terminal, prompt, shop }, { args, options }) {
     const [given] = args as [string | undefined];
-    const username = given ?? (await prompt.line("Username: ", "`flotilla login <username>`"));
+    const username = given ?? (await prompt.line(say`Username: `, "`flotilla login <username>`"));
     warnIfClear(shop.url, terminal.note);
     const [password = ""] = options.passwordStdin
       ? await prompt.linesOfInput(1)
-      : [await prompt.secret(`Password of ${shown(username)}: `, "--password-stdin")];
+      : [await prompt.secret(say`Password of ${username}: `, "--password-stdin")];
     if (username === "" || password === "")
       throw new CliError("invalid_argument", "A login takes a name and a password");
     const made = await shop.call((gateway) => gateway.login(username, password));
@@ -31,16 +32,14 @@ export const login: CommandSpec = {
     const { userId, role, expiresAt, refreshExpiresAt } = made;
     const answer = { userId, username: made.username, role, gateway: shop.url, profile: shop.profileName };
     terminal.result({ ...answer, expiresAt, refreshExpiresAt }, () =>
-      terminal.quiet
-        ? ""
-        : `${terminal.paint("green", "✓")} Logged in as ${shown(made.username)} (${shown(role)}) at ${shop.url}`,
+      terminal.quiet ? "" : say`${terminal.paint("green", "✓")} Logged in as ${made.username} (${role}) at ${shop.url}`,
     );
   },
 };
 
 /** SECURITY: passwords and tokens cross the network as they are. */
-function warnIfClear(url: string, note: (text: string) => void): void {
+function warnIfClear(url: string, note: (text: Printable) => void): void {
   const { protocol, hostname } = new URL(url);
-  const isLocal = hostname === "localhost" || hostname === "[::1]" || /^127(\.\d+){3}$/.test(hostname);
-  if (protocol === "http:" && !isLocal) note(`! ${url} is not encrypted: others on the way can read your password`);
+  if (protocol === "http:" && !isLocal(hostname))
+    note(say`! ${url} is not encrypted: others on the way can read your password`);
 }

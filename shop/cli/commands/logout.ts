@@ -1,5 +1,6 @@
 import { toCliError } from "../cli-error.ts";
 import type { CommandSpec } from "../command.ts";
+import { say } from "../text.ts";
 
 export const logout: CommandSpec = {
   name: "logout",
@@ -10,7 +11,7 @@ export const logout: CommandSpec = {
   calls: ["ApiGateway.logout", "Account.logoutEverywhere"],
   async run({ terminal, prompt, shop }, { options }) {
     const isEverywhere = options.everywhere === true;
-    if (isEverywhere) await prompt.agreement("End your logins on all devices?");
+    if (isEverywhere) await prompt.agreement(say`End your logins on all devices?`);
     const { ended } = await shop
       .callAs((gateway, token) => {
         return isEverywhere ? gateway.account(token).logoutEverywhere() : gateway.logout(token);
@@ -22,8 +23,8 @@ export const logout: CommandSpec = {
       });
     shop.forget();
     terminal.result({ ended }, () => {
-      const what = isEverywhere ? `Logged out everywhere: ${ended} ended` : "Logged out";
-      return terminal.quiet ? "" : `${terminal.paint("green", "✓")} ${what}`;
+      const what = isEverywhere ? say`Logged out everywhere: ${ended} ended` : say`Logged out`;
+      return terminal.quiet ? "" : say`${terminal.paint("green", "✓")} ${what}`;
     });
   },
 };

@@ -1,10 +1,11 @@
 import { randomUUID } from "node:crypto";
-import type { OrderEntry, OrderPage, ViewedOrder } from "../../contracts/orders.ts";
+import type { ListedOrder, OrderEntry, OrderPage, ViewedOrder } from "../../contracts/orders.ts";
 import { advised, toCliError } from "../cli-error.ts";
 import type { CommandSpec, Context, Input } from "../command.ts";
+import { findUser, userSummary } from "../find-user.ts";
 import { money } from "../format.ts";
 import { readItems } from "../items.ts";
-import { fields, shown, table } from "../text.ts";
+import { fields, lines, type Printable, say, table } from "../text.ts";
 import { parseCount } from "../times.ts";
 
 const create: CommandSpec = {
@@ -27,7 +28,7 @@ const create: CommandSpec = {
     const [words = []] = args as [readonly string[] | undefined];
     const items = await readItems(words, options.items as string | undefined, prompt);
     const key = (options.idempotencyKey as string | undefined) ?? randomUUID();
-    terminal.detail(`Idempotency key: ${shown(key)}`);
+    terminal.detail(say`Idempotency key: ${key}`);
     const order = await shop
       .callAs((gateway, token) => gateway.createOrder(token, items, key))
       .catch((thrown) => {
@@ -38,39 +39,52 @@ const create: CommandSpec = {
           : error;
       });
     terminal.result({ ...order, idempotencyKey: key }, () => {
-      if (terminal.quiet) return shown(order.orderId);
+      if (terminal.quiet) return say`${order.orderId}`;
       const { paint } = terminal;
       const pairs = { order: order.orderId, total: money(order.total), status: order.status };
-      return `${paint("green", "✓")} Order placed\n${fields(pairs, paint)}`;
+      return say`${paint("green", "✓")} Order placed\n${fields(pairs, paint)}`;
     });
   },
 };
 
 const list: CommandSpec = {
   name: "list",
-  summary: "List your orders, the oldest first",
+  summary: "List your orders, or everybody's, the oldest first",
+  about: "Orders of others take the permission order.cancel, and to list them leaves an entry in the audit trail.",
   options: [
     { flags: "-n, --limit <count>", summary: "the newest so many, 1 to 1000 (default: 50)" },
     { flags: "--before <order>", summary: "only orders older than this one" },
+    { flags: "--all", summary: "everybody's orders" },
+    { flags: "--user <user>", summary: `this user's orders: ${userSummary}` },
   ],
-  examples: ["flotilla order list", "flotilla order list --limit 10 --before order41", "flotilla order list --json"],
-  calls: ["ApiGateway.listOrders"],
-  advice: { not_found: "--before takes the id of an order of yours" },
-  async run(context, { options }) {
+  examples: [
+    "flotilla order list",
+    "flotilla order list --limit 10 --before order41",
+    "flotilla order list --all",
+    "flotilla order list --user bob --json",
+  ],
+  calls: ["ApiGateway.listOrders", "ApiGateway.listAllOrders", "ApiGateway.findUser"],
+  async run({ terminal, shop }, { options }) {
     const page = pageOf(options);
-    const orders = await context.shop.callAs((gateway, token) => gateway.listOrders(token, page));
-    const { terminal } = context;
+    const user = options.user as string | undefined;
+    const whose = user === undefined ? {} : { userId: (await findUser(shop, user)).id };
+    const isOfOthers = options.all === true || user !== undefined;
+    const orders: readonly Row[] = await shop.callAs((gateway, token) =>
+      isOfOthers ? gateway.listAllOrders(token, { ...page, ...whose }) : gateway.listOrders(token, page),
+    );
     const { paint, quiet } = terminal;
     terminal.result(orders, () => {
-      if (quiet) return orders.map(({ orderId }) => shown(orderId)).join("\n");
-      return orders.length === 0 ? "" : table(orders, listColumns, { paint, titles: true });
+      if (quiet) return lines(orders.map(({ orderId }) => orderId));
+      const columns = isOfOthers ? [...listColumns, userColumn] : listColumns;
+      return orders.length === 0 ? "" : table(orders, columns, { paint, titles: true });
     });
     const [oldest] = orders;
-    if (!oldest)
-      terminal.note(page.before ? "No older orders" : "No orders yet; place one with `flotilla order create`");
-    else if (orders.length === page.limit) {
-      terminal.note(`There may be older ones: flotilla order list --before ${shown(oldest.orderId)}`);
-    }
+    if (oldest && orders.length === page.limit) {
+      const which = user === undefined ? (isOfOthers ? say` --all` : say``) : say` --user ${user}`;
+      terminal.note(say`There may be older ones: flotilla order list${which} --before ${oldest.orderId}`);
+    } else if (!oldest && page.before) terminal.note(say`No older orders`);
+    else if (!oldest && isOfOthers) terminal.note(say`No orders yet`);
+    else if (!oldest) terminal.note(say`No orders yet; place one with \`flotilla order create\``);
   },
 };
 
@@ -100,7 +114,7 @@ const cancel: CommandSpec = {
     const [orderId] = args as [string];
     const order = await shop.callAs((gateway, token) => gateway.cancelOrder(token, orderId));
     terminal.result(order, () =>
-      terminal.quiet ? "" : `${terminal.paint("green", "✓")} Order ${shown(order.orderId)} is ${shown(order.status)}`,
+      terminal.quiet ? "" : say`${terminal.paint("green", "✓")} Order ${order.orderId} is ${order.status}`,
     );
   },
 };
@@ -121,16 +135,18 @@ function pageOf({ limit, before }: Input["options"]): OrderPage & { limit: numbe
   return { limit: count, ...(before !== undefined && { before: before as string }) };
 }
 
+type Row = OrderEntry & Partial<ListedOrder>;
 const listColumns = [
-  { title: "ORDER", of: (it: OrderEntry) => it.orderId },
-  { title: "TOTAL", align: "right", of: (it: OrderEntry) => money(it.total) },
-  { title: "STATUS", of: (it: OrderEntry) => it.status },
+  { title: "ORDER", of: (it: Row) => it.orderId },
+  { title: "TOTAL", align: "right", of: (it: Row) => money(it.total) },
+  { title: "STATUS", of: (it: Row) => it.status },
 ] as const;
+const userColumn = { title: "USER", of: (it: Row) => it.userId ?? "" };
 
-function orderText(order: ViewedOrder, { paint, quiet }: Context["terminal"]): string {
+function orderText(order: ViewedOrder, { paint, quiet }: Context["terminal"]): Printable {
   const pairs = { order: order.orderId, user: order.userId, status: order.status, total: money(order.total) };
   const items = table(order.items, itemColumns, { paint, titles: !quiet });
-  return `${fields(pairs, paint)}\n\n${items}`;
+  return say`${fields(pairs, paint)}\n\n${items}`;
 }
 
 type Item = ViewedOrder["items"][number];

@@ -1,6 +1,7 @@
 import { usageError } from "../cli-error.ts";
 import type { CommandSpec } from "../command.ts";
 import { newPassword } from "../new-password.ts";
+import { say } from "../text.ts";
 
 export const password: CommandSpec = {
   name: "password",
@@ -23,7 +24,7 @@ export const password: CommandSpec = {
         const instead = "--password-stdin";
         const [current = "", next = ""] = options.passwordStdin
           ? await prompt.linesOfInput(2)
-          : [await prompt.secret("Current password: ", instead), await newPassword(prompt, instead)];
+          : [await prompt.secret(say`Current password: `, instead), await newPassword(prompt, instead)];
         if (next === "") throw usageError("The new password is empty");
         // Of a change whose answer was lost nobody knows: repeated it would be refused for the old password.
         const login = await shop.callAs((gateway, token) => gateway.account(token).changePassword(current, next), {
@@ -31,7 +32,7 @@ export const password: CommandSpec = {
         });
         shop.save(login);
         terminal.result({ userId: login.userId, username: login.username }, () =>
-          terminal.quiet ? "" : `${terminal.paint("green", "✓")} Password changed; your other logins have ended`,
+          terminal.quiet ? "" : say`${terminal.paint("green", "✓")} Password changed; your other logins have ended`,
         );
       },
     },

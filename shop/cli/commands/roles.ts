@@ -1,7 +1,7 @@
 import type { Role } from "../../contracts/administration.ts";
 import type { CommandSpec } from "../command.ts";
 import type { Terminal } from "../terminal.ts";
-import { fields, shown, table } from "../text.ts";
+import { fields, lines, say, table } from "../text.ts";
 
 const permissions = ["[permission...]", "such as order.create; none at all when left out"] as const;
 const advice = {
@@ -26,7 +26,7 @@ export const roles: CommandSpec = {
         const list = await shop.callAs((gateway, token) => gateway.listRoles(token));
         const { paint, quiet } = terminal;
         terminal.result(list, () => {
-          return quiet ? list.map(({ name }) => shown(name)).join("\n") : table(list, columns, { paint, titles: true });
+          return quiet ? lines(list.map(({ name }) => name)) : table(list, columns, { paint, titles: true });
         });
       },
     },
@@ -57,12 +57,12 @@ export const roles: CommandSpec = {
       advice,
       async run({ terminal, prompt, shop }, { args }) {
         const [name] = args as [string];
-        await prompt.agreement(`Delete the role ${shown(name)}?`);
+        await prompt.agreement(say`Delete the role ${name}?`);
         await shop.callAs((gateway, token) => gateway.account(token).administration().deleteRole(name), {
           repeat: "unsent",
         });
         terminal.result({ name, deleted: true }, () =>
-          terminal.quiet ? "" : `${terminal.paint("green", "✓")} The role ${shown(name)} was deleted`,
+          terminal.quiet ? "" : say`${terminal.paint("green", "✓")} The role ${name} was deleted`,
         );
       },
     },
@@ -88,7 +88,7 @@ const columns = [
 
 function showRole(terminal: Terminal, role: Role): void {
   terminal.result(role, () => {
-    if (terminal.quiet) return shown(role.name);
+    if (terminal.quiet) return say`${role.name}`;
     return fields({ role: role.name, permissions: role.permissions.join(" ") || "none" }, terminal.paint);
   });
 }

@@ -1,6 +1,6 @@
 import type { LoginSession } from "../../contracts/users.ts";
 import type { CommandSpec } from "../command.ts";
-import { shown, table } from "../text.ts";
+import { lines, say, table } from "../text.ts";
 import { timeText } from "../times.ts";
 
 export const sessions: CommandSpec = {
@@ -17,7 +17,7 @@ export const sessions: CommandSpec = {
         const list = await shop.callAs((gateway, token) => gateway.account(token).sessions());
         const { paint, quiet } = terminal;
         terminal.result(list, () =>
-          quiet ? list.map(idOf).join("\n") : table(list, columns, { paint, titles: true }),
+          quiet ? lines(list.map(({ sessionId }) => sessionId)) : table(list, columns, { paint, titles: true }),
         );
       },
     },
@@ -32,7 +32,7 @@ export const sessions: CommandSpec = {
         const [sessionId] = args as [string];
         await shop.callAs((gateway, token) => gateway.account(token).endSession(sessionId), { repeat: "unsent" });
         terminal.result({ sessionId, ended: 1 }, () =>
-          terminal.quiet ? "" : `${terminal.paint("green", "✓")} Session ${shown(sessionId)} ended`,
+          terminal.quiet ? "" : say`${terminal.paint("green", "✓")} Session ${sessionId} ended`,
         );
       },
     },
@@ -44,14 +44,12 @@ export const sessions: CommandSpec = {
       async run({ terminal, shop }) {
         const { expiresAt, refreshExpiresAt } = await shop.renew();
         terminal.result({ expiresAt, refreshExpiresAt }, () =>
-          terminal.quiet ? "" : `${terminal.paint("green", "✓")} Logged in until ${timeText(refreshExpiresAt)}`,
+          terminal.quiet ? "" : say`${terminal.paint("green", "✓")} Logged in until ${timeText(refreshExpiresAt)}`,
         );
       },
     },
   ],
 };
-
-const idOf = ({ sessionId }: LoginSession) => shown(sessionId);
 
 const columns = [
   { title: "SESSION", of: (it: LoginSession) => it.sessionId },

@@ -2,13 +2,16 @@ import type { DestinationStatus, InstanceStatus, SystemStatus } from "../../cont
 import { CliError } from "../cli-error.ts";
 import type { CommandSpec } from "../command.ts";
 import { refusalOf } from "../post.ts";
-import type { Paint } from "../paint.ts";
-import { fields, table } from "../text.ts";
+import type { Shop } from "../shop.ts";
+import { fields, lines, type Paint, type Printable, say, table } from "../text.ts";
+import { spanText } from "../times.ts";
 
 export const status: CommandSpec = {
   name: "status",
   summary: "Show whether the shop is ready",
-  about: "Needs no login. Ends with 0 when the gateway and the services behind it are ready, with 6 when they are not.",
+  about:
+    "Needs no login. Names the services that do not answer. Ends with 0 when the gateway and the services behind it are\n" +
+    "ready, with 6 when they are not.",
   options: [
     {
       flags: "--details",
@@ -28,29 +31,58 @@ export const status: CommandSpec = {
       terminal.result(details, () => detailsText(details, terminal));
       return 0;
     }
-    const startedMs = performance.now();
-    const answer = await shop.get("readyz");
-    const answeredInMs = Math.round(performance.now() - startedMs);
-    const { status: state, service } = parse(answer.text);
-    if (service !== "gateway" || typeof state !== "string") throw refusalOf(new URL(shop.url), answer);
-    const isReady = answer.status === 200;
-    const shown = { gateway: shop.url, status: state, answeredInMs };
-    if (!isReady && terminal.json) throw notReady(shop.url, state);
-    terminal.result(shown, () => {
+    const { state, isReady, waitsFor, answeredInMs } = await readiness(shop);
+    if (!isReady && terminal.json) throw notReady(shop.url, state, waitsFor);
+    terminal.result({ gateway: shop.url, status: state, answeredInMs, waitsFor }, () => {
       if (terminal.quiet) return "";
       const { paint } = terminal;
       const mark = isReady ? paint("green", "✓ ready") : paint("yellow", `! ${state}`);
-      return `${mark}\n${fields({ gateway: shop.url, "answered in": `${answeredInMs} ms` }, paint)}`;
+      const waits = waitsFor.length === 0 ? undefined : waitsFor.map(waitText).join("; ");
+      return say`${mark}\n${fields({ gateway: shop.url, "answered in": `${answeredInMs} ms`, "waits for": waits }, paint)}`;
     });
     return isReady ? 0 : 6;
   },
 };
 
+interface Readiness {
+  readonly state: string;
+  readonly isReady: boolean;
+  readonly waitsFor: readonly WaitsFor[];
+  readonly answeredInMs: number;
+}
+
+/** A service that the gateway waits for. */
+interface WaitsFor {
+  readonly name: string;
+  readonly forMs?: number;
+}
+
+/** What the gateway says to anybody. */
+async function readiness(shop: Shop): Promise<Readiness> {
+  const startedMs = performance.now();
+  const answer = await shop.get("readyz");
+  const answeredInMs = Math.round(performance.now() - startedMs);
+  const { status: state, service, waitsFor } = parse(answer.text);
+  if (service !== "gateway" || typeof state !== "string") throw refusalOf(new URL(shop.url), answer);
+  const waits = Array.isArray(waitsFor) ? waitsFor.flatMap(toWait) : [];
+  return { state, isReady: answer.status === 200, waitsFor: waits, answeredInMs };
+}
+
+function toWait(value: unknown): WaitsFor[] {
+  const { name, forMs } = Object(value) as Record<string, unknown>;
+  if (typeof name !== "string") return [];
+  return [{ name, ...(typeof forMs === "number" && { forMs }) }];
+}
+
+function waitText({ name, forMs }: WaitsFor): string {
+  return `${name}, which has not answered${forMs === undefined ? "" : ` for ${spanText(forMs)}`}`;
+}
+
 interface Row extends InstanceStatus {
   readonly of: DestinationStatus;
 }
 
-function detailsText(system: SystemStatus, { paint, quiet }: { paint: Paint; quiet: boolean }): string {
+function detailsText(system: SystemStatus, { paint, quiet }: { paint: Paint; quiet: boolean }): Printable {
   const { version, commit, instance, uptimeMs, load, destinations } = system;
   const state = load.isOverloaded ? paint("yellow", "! overloaded") : paint("green", "✓ keeping up");
   const gateway = {
@@ -61,13 +93,17 @@ function detailsText(system: SystemStatus, { paint, quiet }: { paint: Paint; qui
     "event loop": `at most ${load.loopLagMs} ms late`,
   };
   const rows = destinations.flatMap((of) => of.instances.map((it): Row => ({ ...it, of })));
-  return [state, fields(gateway, paint), table(rows, columns, { paint, titles: !quiet })].join("\n");
+  return lines([state, fields(gateway, paint), table(rows, columns, { paint, titles: !quiet })]);
 }
+
+/** A call that takes so long is worth a word. Milliseconds. */
+const silentMsMin = 1_000;
 
 const columns = [
   { title: "SERVICE", of: (it: Row) => it.of.name },
   { title: "AT", of: (it: Row) => it.url },
   { title: "STATE", of: (it: Row) => (it.isOpen ? (it.isLeaving ? "leaving" : "open") : "away") },
+  { title: "SILENT", align: "right", of: (it: Row) => (it.silentMs < silentMsMin ? "-" : spanText(it.silentMs)) },
   { title: "CALLS", align: "right", of: (it: Row) => String(it.underWay) },
   { title: "FAILED", align: "right", of: (it: Row) => String(it.failures) },
   { title: "REPEATED", align: "right", of: (it: Row) => String(it.of.repeated) },
@@ -80,8 +116,10 @@ function breakersOf({ breakers }: InstanceStatus): string {
   return troubled.map(([group, state]) => `${group || "all"} ${state}`).join(", ") || "closed";
 }
 
-function notReady(url: string, state: string): CliError {
-  return new CliError("unavailable", `The gateway at ${url} is ${state}`, { reason: "not_ready", retryable: true });
+function notReady(url: string, state: string, waitsFor: readonly WaitsFor[]): CliError {
+  const waits = waitsFor.length === 0 ? "" : `: it waits for ${waitsFor.map(waitText).join("; ")}`;
+  const detail = { reason: "not_ready", retryable: true };
+  return new CliError("unavailable", `The gateway at ${url} is ${state}${waits}`, detail);
 }
 
 function parse(text: string): Record<string, unknown> {

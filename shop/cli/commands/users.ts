@@ -2,8 +2,9 @@ import type { NewUser, UserRecord } from "../../contracts/administration.ts";
 import type { UserSummary } from "../../contracts/users.ts";
 import { usageError } from "../cli-error.ts";
 import type { CommandSpec, Context } from "../command.ts";
+import { findUser, unknownUser, userSummary } from "../find-user.ts";
 import { newPassword } from "../new-password.ts";
-import { fields, shown, table } from "../text.ts";
+import { fields, lines, type Printable, say, table } from "../text.ts";
 import { timeText } from "../times.ts";
 
 const list: CommandSpec = {
@@ -25,6 +26,10 @@ const list: CommandSpec = {
   },
 };
 
+const noSuchUser = { not_found: unknownUser };
+const noSuchRole = { role_unknown: "`flotilla roles list` shows which there are" };
+const userArgument = [["<user>", userSummary]] as const;
+
 const create: CommandSpec = {
   name: "create",
   summary: "Make an account, which takes the permission user.create",
@@ -39,7 +44,7 @@ const create: CommandSpec = {
     "flotilla users create dora --email dora@example.org --role moderator --password-stdin < password.txt",
   ],
   calls: ["ApiGateway.createUser"],
-  advice: { already_exists: "Names are given once, those of deleted accounts too: choose another" },
+  advice: { ...noSuchRole, already_exists: "Names are given once, those of deleted accounts too: choose another" },
   async run({ terminal, prompt, shop }, { args, options }) {
     const [username] = args as [string];
     const { email, role } = options as { email: string; role?: string };
@@ -49,24 +54,21 @@ const create: CommandSpec = {
     if (password === "") throw usageError("The password is empty");
     const user: NewUser = { username, password, email, ...(role !== undefined && { role }) };
     const made = await shop.callAs((gateway, token) => gateway.createUser(token, user), { repeat: "unsent" });
-    terminal.result(made, () => (terminal.quiet ? shown(made.id) : recordText(made, terminal)));
+    terminal.result(made, () => (terminal.quiet ? say`${made.id}` : recordText(made, terminal)));
   },
 };
-
-const noSuchUser = { not_found: "`flotilla users list` shows which there are, with their ids" };
-const idArgument = [["<id>", "of the account, as `flotilla users list` shows it"]] as const;
 
 const disable: CommandSpec = {
   name: "disable",
   summary: "Disable an account and end its logins; asks first",
   about: "Takes the permission user.delete, and over administrators system.admin.",
-  args: idArgument,
-  examples: ["flotilla users disable user3", "flotilla users disable user3 --yes"],
-  calls: ["ApiGateway.disableUser"],
+  args: userArgument,
+  examples: ["flotilla users disable charlie", "flotilla users disable user3 --yes"],
+  calls: ["ApiGateway.findUser", "ApiGateway.disableUser"],
   advice: noSuchUser,
   async run({ terminal, prompt, shop }, { args }) {
-    const [id] = args as [string];
-    await prompt.agreement(`Disable ${shown(id)} and end all its logins?`);
+    const { id, label } = await findUser(shop, String(args[0]));
+    await prompt.agreement(say`Disable ${label} and end all its logins?`);
     const user = await shop.callAs((gateway, token) => gateway.disableUser(token, id));
     terminal.result(user, () => (terminal.quiet ? "" : recordText(user, terminal)));
   },
@@ -76,12 +78,12 @@ const enable: CommandSpec = {
   name: "enable",
   summary: "Enable an account that was disabled",
   about: "Takes the permission user.delete, and over administrators system.admin.",
-  args: idArgument,
-  examples: ["flotilla users enable user3"],
-  calls: ["Administration.enableUser"],
+  args: userArgument,
+  examples: ["flotilla users enable charlie", "flotilla users enable user3"],
+  calls: ["ApiGateway.findUser", "Administration.enableUser"],
   advice: noSuchUser,
   async run({ terminal, shop }, { args }) {
-    const [id] = args as [string];
+    const { id } = await findUser(shop, String(args[0]));
     const user = await shop.callAs((gateway, token) => gateway.account(token).administration().enableUser(id));
     terminal.result(user, () => (terminal.quiet ? "" : recordText(user, terminal)));
   },
@@ -91,16 +93,16 @@ const remove: CommandSpec = {
   name: "delete",
   summary: "Delete an account for good; asks first",
   about: "Takes the permission user.delete, and over administrators system.admin. Its name is given to nobody again.",
-  args: idArgument,
-  examples: ["flotilla users delete user3", "flotilla users delete user3 --yes"],
-  calls: ["Administration.deleteUser"],
+  args: userArgument,
+  examples: ["flotilla users delete charlie", "flotilla users delete user3 --yes"],
+  calls: ["ApiGateway.findUser", "Administration.deleteUser"],
   advice: noSuchUser,
   async run({ terminal, prompt, shop }, { args }) {
-    const [id] = args as [string];
-    await prompt.agreement(`Delete ${shown(id)} for good?`);
+    const { id, label } = await findUser(shop, String(args[0]));
+    await prompt.agreement(say`Delete ${label} for good?`);
     await shop.callAs((gateway, token) => gateway.account(token).administration().deleteUser(id), { repeat: "unsent" });
     terminal.result({ id, deleted: true }, () =>
-      terminal.quiet ? "" : `${terminal.paint("green", "✓")} ${shown(id)} was deleted`,
+      terminal.quiet ? "" : say`${terminal.paint("green", "✓")} ${label} was deleted`,
     );
   },
 };
@@ -109,12 +111,13 @@ const setRole: CommandSpec = {
   name: "set-role",
   summary: "Give an account another role, which takes the permission system.admin",
   about: "It counts from the account's next call.",
-  args: [...idArgument, ["<role>", "as `flotilla roles list` shows it"]],
-  examples: ["flotilla users set-role user3 moderator"],
-  calls: ["ApiGateway.setRole"],
-  advice: { ...noSuchUser, last_admin: "Make another administrator first" },
+  args: [...userArgument, ["<role>", "as `flotilla roles list` shows it"]],
+  examples: ["flotilla users set-role charlie moderator", "flotilla users set-role user3 moderator"],
+  calls: ["ApiGateway.findUser", "ApiGateway.setRole"],
+  advice: { ...noSuchUser, ...noSuchRole, last_admin: "Make another administrator first" },
   async run({ terminal, shop }, { args }) {
-    const [id, role] = args as [string, string];
+    const [word, role] = args as [string, string];
+    const { id } = await findUser(shop, word);
     const user = await shop.callAs((gateway, token) => gateway.setRole(token, id, role));
     terminal.result(user, () => (terminal.quiet ? "" : recordText(user, terminal)));
   },
@@ -126,7 +129,7 @@ export const users: CommandSpec = {
   examples: [
     "flotilla users list",
     "flotilla users create dora --email dora@example.org",
-    "flotilla users disable user3",
+    "flotilla users disable charlie",
   ],
   commands: [list, create, disable, enable, remove, setRole],
 };
@@ -143,7 +146,7 @@ async function everybody({ shop }: Context): Promise<UserRecord[]> {
   }
 }
 
-const idsOf = (all: readonly { id: string }[]) => all.map(({ id }) => shown(id)).join("\n");
+const idsOf = (all: readonly { id: string }[]) => lines(all.map(({ id }) => id));
 
 const columns = [
   { title: "ID", of: (it: UserSummary) => it.id },
@@ -164,7 +167,7 @@ function stateOf({ isEnabled }: UserRecord): string {
   return isEnabled ? "enabled" : "disabled";
 }
 
-function recordText(user: UserRecord, { paint }: Context["terminal"]): string {
+function recordText(user: UserRecord, { paint }: Context["terminal"]): Printable {
   const { id, username, email, role, createdAt } = user;
   return fields({ id, username, email, role, state: stateOf(user), created: timeText(createdAt) }, paint);
 }

@@ -1,5 +1,5 @@
 import type { CommandSpec } from "../command.ts";
-import { fields } from "../text.ts";
+import { fields, say } from "../text.ts";
 import { timeText } from "../times.ts";
 
 export const whoami: CommandSpec = {
@@ -14,7 +14,7 @@ export const whoami: CommandSpec = {
     const place = { gateway: shop.url, profile: shop.profileName };
     const times = kept && { expiresAt: kept.expiresAt, refreshExpiresAt: kept.refreshExpiresAt };
     terminal.result({ ...profile, ...place, ...times }, () => {
-      if (terminal.quiet) return fields({ "": profile.username }, (_, text) => text).trim();
+      if (terminal.quiet) return say`${profile.username}`;
       const { username, role, userId } = profile;
       const until = kept && timeText(kept.refreshExpiresAt);
       return fields({ user: username, role, id: userId, ...place, "logged in until": until }, terminal.paint);

@@ -5,7 +5,7 @@ import { inspect, types } from "node:util";
 import { toCliError } from "../cli-error.ts";
 import type { Context } from "../command.ts";
 import type { Input } from "../prompt.ts";
-import { jsonText, shown } from "../text.ts";
+import { jsonText, lines as below, say } from "../text.ts";
 import { helpText } from "./help.ts";
 import type { Holdings } from "./holdings.ts";
 import { makeLines } from "./lines.ts";
@@ -37,11 +37,11 @@ async function talkTo(conversation: Conversation): Promise<0> {
   const { context, input, output, logins } = conversation;
   const { shop, terminal } = context;
   const login = shop.login();
-  const who = login ? `as ${shown(login.username)}` : 'not logged in: try await login("alice")';
-  output.write(`Connected to ${shop.url} (${who}). help() says what there is, .exit ends it.\n`);
-  const colors = terminal.paint("dim", ".") !== ".";
+  const who = login ? say`as ${login.username}` : 'not logged in: try await login("alice")';
+  output.write(String(say`Connected to ${shop.url} (${who}). help() says what there is, .exit ends it.\n`));
+  const colors = String(terminal.paint("dim", ".")) !== ".";
   const writer = (value: unknown) => textOf(value, { conversation, colors });
-  const prompt = terminal.paint("cyan", "flotilla> ");
+  const prompt = String(terminal.paint("cyan", "flotilla> "));
   const server = start({ ...always, input, output, writer, prompt, terminal: true, breakEvalOnSigint: true });
   lend(server, conversation);
   const evaluate = server.eval;
@@ -113,12 +113,16 @@ interface TextOptions {
   readonly colors: boolean;
 }
 
-/** SECURITY: `inspect` escapes control characters within strings, and JSON is made safe by us. */
+/** SECURITY: `inspect` escapes some control characters within strings and none within errors, so all of it is escaped again. */
 function textOf(value: unknown, { conversation: { context, holdings }, colors }: TextOptions): string {
   if (context.terminal.json) return jsonText(holdings.isCapability(value) ? { capability: String(value) } : value);
   // Where a line of the person's own failed is no news to them.
-  if (types.isNativeError(value) && !(inspect.custom in value)) return shown(`${value.name}: ${value.message}`);
-  return inspect(value, { colors });
+  if (types.isNativeError(value) && !(inspect.custom in value))
+    return String(say`${`${value.name}: ${value.message}`}`);
+  const plain = inspect(value);
+  const safe = String(below(plain.split("\n")));
+  // A text that had to be escaped goes without colours, which are escapes too.
+  return colors && safe === plain ? inspect(value, { colors }) : safe;
 }
 
 /** Names that the session has beside JavaScript's own. */

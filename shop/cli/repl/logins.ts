@@ -3,6 +3,7 @@ import type { Gateway } from "../../contracts/gateway.ts";
 import type { Login } from "../../contracts/users.ts";
 import type { Context } from "../command.ts";
 import { askSecret, type Input } from "../prompt.ts";
+import { say } from "../text.ts";
 import { refusal } from "./refusal.ts";
 
 /** Whose tokens a session has. */
@@ -37,7 +38,7 @@ export function makeLogins(connection: Connection<Gateway>, { context, input, ou
     async open(username, password) {
       if (password === undefined && !input.isTTY)
         throw refusal("invalid_argument", "login takes a name and a password");
-      const secret = password ?? (await unheard(input, () => askSecret("Password: ", { input, output, signal })));
+      const secret = password ?? (await unheard(input, () => askSecret(say`Password: `, { input, output, signal })));
       try {
         const login = await connection.main.login(username, secret);
         own.push(login);

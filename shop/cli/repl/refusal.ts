@@ -1,7 +1,7 @@
 import type { ErrorCode } from "@flotilla/kit";
 import { inspect } from "node:util";
 import { CliError, toCliError } from "../cli-error.ts";
-import { shown } from "../text.ts";
+import { say } from "../text.ts";
 
 /** An error as the person sees it: its code, its message and its reason, in one line; with the same fields as any. */
 class Refusal extends Error {
@@ -22,7 +22,7 @@ class Refusal extends Error {
     const { code, message, reason, requestId } = this;
     const more = [reason && `reason ${reason}`, code === "internal" && requestId && `request ${requestId}`];
     const known = more.filter(Boolean).join(", ");
-    return `${code}: ${shown(message)}${known === "" ? "" : ` (${known})`}`;
+    return String(say`${code}: ${message}${known === "" ? "" : ` (${known})`}`);
   }
 }
 

@@ -1,7 +1,8 @@
 import { type Connection, connect } from "@flotilla/kit";
 import { type Gateway, GatewayContract } from "../../contracts/gateway.ts";
-import { CliError } from "../cli-error.ts";
+import { advised, CliError, toCliError } from "../cli-error.ts";
 import type { Context } from "../command.ts";
+import { startHint } from "../post.ts";
 import type { Input } from "../prompt.ts";
 import { converse } from "./converse.ts";
 import { makeHoldings } from "./holdings.ts";
@@ -24,7 +25,9 @@ export async function runSession({ context, input, output }: SessionOptions): Pr
   const { shop } = context;
   const connection = connect<Gateway>({ name: "gateway", url: shop.url });
   try {
-    await connection.opened();
+    await connection.opened().catch((thrown: unknown) => {
+      throw advised(toCliError(thrown), startHint(new URL(shop.url)));
+    });
     const holdings = makeHoldings({
       name: "gateway",
       contract: GatewayContract,

@@ -1,9 +1,8 @@
 import { inspect } from "node:util";
+import { unpainted } from "../paint.ts";
 import { fields, table } from "../text.ts";
 import { timeText } from "../times.ts";
 import type { Known } from "./holdings.ts";
-
-const plain = (_style: string, text: string) => text;
 
 /** Where a capability is hosted and how it was obtained. Shown as lines, with the same as fields. */
 export function whyOf(known: Known, gatewayUrl: string): object {
@@ -19,16 +18,18 @@ export function whyOf(known: Known, gatewayUrl: string): object {
     methods: methods.join(", "),
   };
   const text = () =>
-    fields(
-      {
-        ...{
-          capability: why.capability,
-          "hosted at": `${why.hostedAt}, ${why.session}`,
-          "obtained by": why.obtainedBy,
+    String(
+      fields(
+        {
+          ...{
+            capability: why.capability,
+            "hosted at": `${why.hostedAt}, ${why.session}`,
+            "obtained by": why.obtainedBy,
+          },
+          ...{ "out of": why.from, since: why.since, state: why.state, methods: why.methods },
         },
-        ...{ "out of": why.from, since: why.since, state: why.state, methods: why.methods },
-      },
-      plain,
+        unpainted,
+      ),
     );
   return Object.defineProperty(why, inspect.custom, { value: text });
 }
@@ -44,7 +45,7 @@ export function capsOf(all: readonly Known[]): object {
   ] as const;
   const rows = all.map((known) => ({ number: known.number, contract: known.contract, state: stateOf(known) }));
   return Object.defineProperty(rows, inspect.custom, {
-    value: () => table(all, columns, { paint: plain, titles: true }),
+    value: () => String(table(all, columns, { paint: unpainted, titles: true })),
   });
 }
 

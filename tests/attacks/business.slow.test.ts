@@ -107,6 +107,21 @@ describe("what belongs to somebody else", () => {
     }
     expect(await statusOf(alice, theirs.order)).toBe("pending");
     expect(await result("gateway", alice, "getUserProfile")).toMatchObject({ userId: "user1", role: "admin" });
+    // A list of everybody's orders is refused in the same words for every user it is asked of.
+    for (const [place, method] of [
+      ["gateway", "listAllOrders"],
+      ["account", "allOrders"],
+    ] as const) {
+      const pages = [[], [{ userId: "user1" }], [{ userId: "user2" }], [{ userId: absent.user }]];
+      for (const door of target.doors) {
+        const answers = new Set<string>();
+        for (const page of pages) {
+          const call = reach(place, bob, method, page);
+          answers.add(JSON.stringify(answerOf(await door.exchange(call.lines), call.id)));
+        }
+        expect([...answers], `${method} by ${door.name}`).toEqual([expect.stringContaining("permission_denied")]);
+      }
+    }
     // And the same for a guess that is no id at all.
     for (const id of ["", "order1 ", "ORDER1", "order01", "../order1", "order1\u0000", "9".repeat(32)]) {
       const codes = ["not_found", "invalid_argument"];

@@ -114,8 +114,8 @@ const cases: Readonly<Record<string, Case>> = {
   },
   "order list": {
     text: [`order list ${asBob}`, /^ORDER +TOTAL +STATUS\norder1 +\$20\.00 +pending\norder2 +\$40\.00 +pending\n/],
-    json: [`order list --before order2 ${asBob}`, [{ orderId: "order1", total: 20, status: "pending" }]],
-    fails: [`order list --limit 0 ${asBob}`, 2, "invalid_argument"],
+    json: [`order list --user bob --before order2 ${asAlice}`, [{ orderId: "order1", userId: "user2", total: 20 }]],
+    fails: [`order list --all ${asBob}`, 3, "permission_denied"],
   },
   "order show": {
     text: [
@@ -154,22 +154,22 @@ const cases: Readonly<Record<string, Case>> = {
     input: longPassword,
   },
   "users disable": {
-    text: [`users disable user4 --yes ${asAlice}`, /^username +erin\n[\s\S]*^state +disabled\n/m],
+    text: [`users disable erin --yes ${asAlice}`, /^username +erin\n[\s\S]*^state +disabled\n/m],
     json: [`users disable user5 --yes ${asAlice}`, { id: "user5", isEnabled: false }],
     fails: [`users disable user4 ${asAlice}`, 2, "invalid_argument"],
   },
   "users enable": {
-    text: [`users enable user4 ${asAlice}`, /^state +enabled\n/m],
+    text: [`users enable Erin ${asAlice}`, /^state +enabled\n/m],
     json: [`users enable user5 ${asAlice}`, { id: "user5", isEnabled: true }],
     fails: [`users enable user99 ${asAlice}`, 4, "not_found"],
   },
   "users set-role": {
-    text: [`users set-role user4 moderator ${asAlice}`, /^role +moderator\n/m],
+    text: [`users set-role erin moderator ${asAlice}`, /^role +moderator\n/m],
     json: [`users set-role user5 moderator ${asAlice}`, { id: "user5", role: "moderator" }],
     fails: [`users set-role user1 user ${asAlice}`, 5, "failed_precondition"],
   },
   "users delete": {
-    text: [`users delete user4 --yes ${asAlice}`, /^✓ user4 was deleted\n$/],
+    text: [`users delete erin --yes ${asAlice}`, /^✓ erin \(user4\) was deleted\n$/],
     json: [`users delete user5 --yes ${asAlice}`, { id: "user5", deleted: true }],
     fails: [`users delete user99 --yes ${asAlice}`, 4, "not_found"],
   },
@@ -199,7 +199,7 @@ const cases: Readonly<Record<string, Case>> = {
   audit: {
     text: [`audit --limit 3 ${asAlice}`, /^ *NO +AT +EVENT +BY +TO +DETAIL\n(?: *\d+ .*\n){3}$/],
     json: [
-      `audit --user user2 ${asAlice}`,
+      `audit --user bob ${asAlice}`,
       { entries: expect.arrayContaining([expect.objectContaining({ subjectId: "user2" })]) },
     ],
     fails: [`audit --orders ${asBob}`, 3, "permission_denied"],

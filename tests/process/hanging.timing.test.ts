@@ -2,7 +2,7 @@ import { connect, type FlotillaError, withContext } from "@flotilla/kit";
 import { expect, test } from "vitest";
 import type { Gateway } from "../../shop/contracts/gateway.ts";
 import { patiently } from "../gateway-clients.ts";
-import { startProcesses } from "../process-harness.ts";
+import { type Processes, startProcesses, until } from "../process-harness.ts";
 
 /** Far above what a call takes, and far below the deadline of those that hang. Milliseconds. */
 const besideMsMax = 4_000;
@@ -34,6 +34,8 @@ test("an Order Service that hangs does not keep calls from the User Service, and
       const profile = await patiently(() => withContext({ timeoutMs: besideMsMax }, call));
       expect(profile).toMatchObject({ username: "alice" });
     }
+    // Before the heartbeat has ended the session, and so before the gateway is unready.
+    await until(async () => (await waitsFor(shop)).includes("orders"), "the gateway names orders");
     const [, orders] = (await other.main.status(alice.token)).destinations;
     expect(orders!.underWay).toBeGreaterThan(0);
     expect(orders!.instances).toMatchObject([{ isOpen: true, instance: expect.any(String) }]);
@@ -46,3 +48,28 @@ test("an Order Service that hangs does not keep calls from the User Service, and
     process.kill(pid, "SIGCONT");
   }
 });
+
+test("a User Service that hangs is named to whoever asks whether the shop is ready", async () => {
+  await using shop = await startProcesses();
+  expect(await waitsFor(shop)).toEqual([]);
+  expect(shop.output("gateway")).toContain(`Run client with: FLOTILLA_GATEWAY_URL=${shop.urls.gateway} npm run demo\n`);
+  using client = connect<Gateway>({ name: "gateway", url: shop.urls.gateway });
+  const alice = await client.main.login("alice", "password");
+  const pid = shop.pidOf("users")!;
+  process.kill(pid, "SIGSTOP");
+  try {
+    const refused = { code: "unavailable", message: expect.stringContaining("users") };
+    await expect(client.main.status(alice.token)).rejects.toMatchObject(refused);
+    await until(async () => (await waitsFor(shop)).includes("users"), "the gateway names users");
+  } finally {
+    process.kill(pid, "SIGCONT");
+  }
+  await shop.ready();
+  await until(async () => (await waitsFor(shop)).length === 0, "the gateway waits for nothing");
+});
+
+/** The services that the gateway names at `/readyz`. */
+async function waitsFor({ urls }: Processes): Promise<string[]> {
+  const { waitsFor = [] } = (await (await fetch(`${urls.gateway}/readyz`)).json()) as { waitsFor?: { name: string }[] };
+  return waitsFor.map(({ name }) => name);
+}

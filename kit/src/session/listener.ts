@@ -1,0 +1,47 @@
+import { createServer, type Server as HttpServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { Clock } from "../base/clock.ts";
+import { type FlotillaError, toFlotillaError } from "../base/errors.ts";
+import type { Limits } from "../base/limits.ts";
+import { traceIdOf } from "./batch.ts";
+import { answerRefusal } from "./http.ts";
+import { type Intake, type Intakes, makeIntakes } from "./intake.ts";
+import type { Proxies } from "./proxies.ts";
+
+export interface ListenerOptions {
+  /** Time for a client to send a whole request, headers and body (ms). */
+  readonly receiveMsMax: number;
+  readonly limits: Limits;
+  readonly clock: Clock;
+  readonly proxies: Proxies;
+  /** Hears of requests and connections that are refused here. */
+  readonly onRefused?: ((reason: FlotillaError) => void) | undefined;
+  onRequest(request: IncomingMessage, response: ServerResponse, intake: Intake): void;
+}
+
+/** node:http's server, with its connections metered before they are parsed. It doesn't listen yet. */
+export function makeListener(options: ListenerOptions): { readonly http: HttpServer; readonly intakes: Intakes } {
+  const { receiveMsMax, onRefused } = options;
+  const intakes = makeIntakes(options);
+  const http = createServer(
+    {
+      headersTimeout: receiveMsMax,
+      requestTimeout: receiveMsMax,
+      connectionsCheckingInterval: Math.ceil(receiveMsMax / 10),
+      keepAliveTimeout: 65_000,
+      // Some clients (Java's) offer HTTP/2 on every request: that is no reason to refuse it.
+      shouldUpgradeCallback: (request) => request.headers.upgrade?.toLowerCase() === "websocket",
+    },
+    (request, response) => {
+      const intake = intakes.of(request.socket);
+      try {
+        if (intake.begin(request, response)) options.onRequest(request, response, intake);
+      } catch (thrown) {
+        const error = toFlotillaError(thrown, traceIdOf(request));
+        onRefused?.(error);
+        answerRefusal(response, error);
+      }
+    },
+  );
+  http.on("connection", intakes.accept);
+  return { http, intakes };
+}
