@@ -264,8 +264,8 @@ export const mutantsOfLimits: readonly Mutant[] = [
   {
     promise: "I4 only a service that proves its name introduces",
     file: "kit/src/introduction/introduction.ts",
-    cut: 'if (peer.kind !== "service") throw refused(`${name}: only',
-    put: "if (peer.kind === undefined) throw refused(`${name}: only",
+    cut: 'if (peer.kind !== "service") throw',
+    put: "if (peer.kind === undefined) throw",
     test: "kit/src/introduction/introduction-parameter.test.ts",
   },
   {
@@ -288,5 +288,12 @@ export const mutantsOfLimits: readonly Mutant[] = [
     cut: "method === undefined || retryAfterMs === 0",
     put: "retryAfterMs === 0",
     test: "kit/src/capability/conditions.test.ts",
+  },
+  {
+    promise: "limits: a gifter ends an introduction before its home does",
+    file: "kit/src/introduction/introduce.ts",
+    cut: " - Math.min(expiryMarginMsMax, receipt.lifetimeMs / 10)",
+    put: "",
+    test: "kit/src/introduction/introduction.test.ts",
   },
 ];
