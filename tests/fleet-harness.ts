@@ -26,8 +26,8 @@ import { makeRevokers } from "../shop/users/revokers.ts";
 import { seedUsers } from "../shop/users/seed.ts";
 import { userServiceFor } from "../shop/users/service.ts";
 import { makeMemoryUserStore } from "../shop/users/store-memory.ts";
-import { instantPasswords, makeInstantTokens } from "./shop-harness.ts";
 import { quietStatus } from "./quiet-status.ts";
+import { instantPasswords, makeInstantTokens } from "./shop-harness.ts";
 
 /** One instance of a service, in this process, reached over real sockets. */
 export interface FleetInstance {

@@ -60,15 +60,15 @@ export {
   type Instances,
   type Use,
 } from "./session/instances.ts";
-export type { InstanceReport } from "./session/members.ts";
 export { type KeysCommand, runKeys } from "./session/keys.ts";
+export type { InstanceReport } from "./session/members.ts";
 export { type Network, networksOf } from "./session/networks.ts";
-export { assertPrivate, type OnClosed, type PrivateFile } from "./session/private-file.ts";
-export { type Carried, carryRevocations } from "./session/revocations.ts";
-export { isAddressRange } from "./session/proxies.ts";
-export { originOf } from "./session/origins.ts";
 export { type OpsOptions, type OpsServer, serveOps } from "./session/ops.ts";
+export { originOf } from "./session/origins.ts";
+export { assertPrivate, type OnClosed, type PrivateFile } from "./session/private-file.ts";
+export { isAddressRange } from "./session/proxies.ts";
 export type { Connection } from "./session/reconnect.ts";
+export { type Carried, carryRevocations } from "./session/revocations.ts";
 export { type ServeOptions, type Server, serve } from "./session/serve.ts";
 export { addressOf } from "./session/service-url.ts";
 export { openSession, type Session, type SessionOptions } from "./session/session.ts";

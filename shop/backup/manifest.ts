@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
 import { createReadStream, lstatSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, sep } from "node:path";
-import { pipeline } from "node:stream/promises";
 import { DatabaseSync } from "node:sqlite";
+import { pipeline } from "node:stream/promises";
 import { decodeText, FlotillaError } from "@flotilla/kit";
 import { syncFile } from "./files.ts";
 

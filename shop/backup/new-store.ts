@@ -3,7 +3,7 @@ import { FlotillaError } from "@flotilla/kit";
 import { openDataDirectory } from "../service/data-directory.ts";
 import { markerFileOf } from "../service/store-marker.ts";
 import { lockDataDirectory } from "../supervisor/lock.ts";
-import { storedServices, type StoredService } from "./backup.ts";
+import { type StoredService, storedServices } from "./backup.ts";
 import { namesIn } from "./files.ts";
 import { assertUnused, moveAside } from "./restore.ts";
 

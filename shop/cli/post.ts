@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { type IncomingMessage, request as httpRequest } from "node:http";
+import { request as httpRequest, type IncomingMessage } from "node:http";
 import { CliError, fieldsOf } from "./cli-error.ts";
 import { isCode } from "./exit-codes.ts";
 

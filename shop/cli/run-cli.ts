@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
+import { unknownSettings } from "../service/variables.ts";
 import { onStopSignals } from "../supervisor/stop-signals.ts";
 import { adviceFor } from "./advice.ts";
-import { unknownSettings } from "../service/variables.ts";
 import { advised, toCliError, usageError } from "./cli-error.ts";
 import type { Context } from "./command.ts";
 import { allCommands, entries } from "./commands.ts";
@@ -12,8 +12,8 @@ import { type Input, makePrompt } from "./prompt.ts";
 import type { Shop } from "./shop.ts";
 import { stopExitCodes } from "./stop-exit-codes.ts";
 import { assertDecoded } from "./strict-text.ts";
-import { lines, say } from "./text.ts";
 import { makeTerminal, type Stream, type Terminal } from "./terminal.ts";
+import { lines, say } from "./text.ts";
 
 export interface CliOptions {
   readonly args: readonly string[];

@@ -11,8 +11,8 @@ import { failure, messageOf } from "./format.ts";
 import { makeGatewayClient } from "./gateway-client.ts";
 import { type PrivateSystem, startPrivateSystem } from "./private-system.ts";
 import { stopExitCodes } from "./stop-exit-codes.ts";
-import { say } from "./text.ts";
 import { runTenSteps } from "./ten-steps.ts";
+import { say } from "./text.ts";
 
 export interface DemoOptions extends Pick<SystemOptions, "entryOf"> {
   readonly env: Environment;

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { CliError } from "./cli-error.ts";
-import { makeTerminal } from "./terminal.ts";
 import { unpainted as paint } from "./paint.ts";
+import { makeTerminal } from "./terminal.ts";
 import { fields, jsonText, lines, say, shown, table } from "./text.ts";
 
 test("what would command the terminal is shown, not obeyed", () => {

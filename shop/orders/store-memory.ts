@@ -1,5 +1,5 @@
-import { cancel, type Order, type OrderSummary, orderId, orderNumber } from "./order.ts";
 import { makeMemoryTrail } from "./memory-trail.ts";
+import { cancel, type Order, type OrderSummary, orderId, orderNumber } from "./order.ts";
 import {
   type Idempotency,
   idempotencyMsMin,

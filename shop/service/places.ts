@@ -1,4 +1,4 @@
-import { addressOf, etcdPlaceOf, type EtcdPlace, openDirectory } from "@flotilla/kit";
+import { addressOf, type EtcdPlace, etcdPlaceOf, openDirectory } from "@flotilla/kit";
 import { linkUrlOf, type Placement, type ServiceName, topology, urlVariable } from "../topology.ts";
 import type { Environment } from "./placement.ts";
 

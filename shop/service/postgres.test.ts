@@ -1,5 +1,4 @@
-import { reasonOf } from "@flotilla/kit";
-import { FlotillaError } from "@flotilla/kit";
+import { FlotillaError, reasonOf } from "@flotilla/kit";
 import type { Generated } from "kysely";
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";

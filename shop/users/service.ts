@@ -8,9 +8,9 @@ import {
   UserServiceForPeersContract,
   type UserSummary,
 } from "../contracts/users.ts";
+import type { Account } from "./account.ts";
 import { AccountTarget, userOf } from "./account-target.ts";
 import { authenticate, loginOf, refresh, type UserDeps } from "./authentication.ts";
-import type { Account } from "./account.ts";
 import { refusals } from "./store.ts";
 import { UserTarget } from "./user.ts";
 

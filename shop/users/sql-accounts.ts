@@ -1,6 +1,6 @@
+import type { Actor } from "../service/audit.ts";
 import { prepared, run, type Work } from "../service/database.ts";
 import { type Account, accountId, isCanonicalUsername } from "./account.ts";
-import type { Actor } from "../service/audit.ts";
 import { adminRole, defaultRole } from "./role.ts";
 import { record } from "./sql-audit.ts";
 import { endLoginsOf, open } from "./sql-logins.ts";

@@ -1,6 +1,6 @@
+import type { Actor } from "../service/audit.ts";
 import { prepared, run, type Work } from "../service/database.ts";
 import { type Account, accountId } from "./account.ts";
-import type { Actor } from "../service/audit.ts";
 import {
   idleMsMax,
   type LoginSession,

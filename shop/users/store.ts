@@ -1,7 +1,7 @@
 import { FlotillaError } from "@flotilla/kit";
-import type { Account } from "./account.ts";
 import type { Actor, AuditReader } from "../service/audit.ts";
 import type { StoreFile } from "../service/database.ts";
+import type { Account } from "./account.ts";
 import type { AuditEvent } from "./audit.ts";
 import type { LoginSession, Standing } from "./login.ts";
 import type { RefreshHashes } from "./refresh-token.ts";

@@ -1,15 +1,15 @@
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
-import { describe, expect, test } from "vitest";
 import type { RpcTarget } from "capnweb";
 import { Type } from "typebox";
+import { describe, expect, test } from "vitest";
 import { WebSocketServer } from "ws";
+import { withContext } from "../base/context.ts";
 import { FlotillaError } from "../base/errors.ts";
+import { answerMsMax, askIntervalMs, handshakeMsMax } from "../base/limits.ts";
 import { overloadedReason } from "../base/turns.ts";
 import { expose } from "../capability/boundary.ts";
 import { arg, contract } from "../capability/contract.ts";
-import { withContext } from "../base/context.ts";
-import { answerMsMax, askIntervalMs, handshakeMsMax } from "../base/limits.ts";
 import { type Desk, makeDesk } from "../testing/desk.ts";
 import { makeRelay } from "../testing/relay.ts";
 import { makeRig, type Rig } from "../testing/rig.ts";

@@ -1,9 +1,9 @@
 import type { IncomingMessage } from "node:http";
 import { describe, expect, test } from "vitest";
+import type { Peer } from "../base/peer.ts";
 import { makeDesk } from "../testing/desk.ts";
 import { ask } from "../testing/http.ts";
 import { makeRig } from "../testing/rig.ts";
-import type { Peer } from "../base/peer.ts";
 import { isAddressRange, makeProxies } from "./proxies.ts";
 
 const request = (remoteAddress: string | undefined, forwarded?: string) =>

@@ -2,11 +2,11 @@ import { createServer as createHttpServer, type Server as HttpServer } from "nod
 import { type AddressInfo, connect as connectSocket, createServer, type Server, type Socket } from "node:net";
 import { createServer as createTlsServer } from "node:tls";
 import { expect, test } from "vitest";
+import { type Certificate, makeCertificate, trust } from "../../../tests/certificate.ts";
 import type { FlotillaError } from "../base/errors.ts";
 import { type Desk, makeDesk } from "../testing/desk.ts";
 import { makeRig, type Rig } from "../testing/rig.ts";
 import { until } from "../testing/until.ts";
-import { type Certificate, makeCertificate, trust } from "../../../tests/certificate.ts";
 
 const hourMs = 3_600_000;
 

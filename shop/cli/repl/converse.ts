@@ -1,11 +1,11 @@
 import { once } from "node:events";
-import { Recoverable, type REPLServer, type ReplOptions, start } from "node:repl";
+import { type REPLServer, Recoverable, type ReplOptions, start } from "node:repl";
 import { Writable } from "node:stream";
 import { inspect, types } from "node:util";
 import { toCliError } from "../cli-error.ts";
 import type { Context } from "../command.ts";
 import type { Input } from "../prompt.ts";
-import { jsonText, lines as below, say } from "../text.ts";
+import { lines as below, jsonText, say } from "../text.ts";
 import { helpText } from "./help.ts";
 import type { Holdings } from "./holdings.ts";
 import { makeLines } from "./lines.ts";

@@ -1,5 +1,5 @@
-import type { ErrorCode } from "@flotilla/kit";
 import { inspect } from "node:util";
+import type { ErrorCode } from "@flotilla/kit";
 import { CliError, toCliError } from "../cli-error.ts";
 import { say } from "../text.ts";
 
