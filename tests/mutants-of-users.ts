@@ -180,8 +180,8 @@ export const mutantsOfUsers: readonly Mutant[] = [
   {
     promise: "a key that others can read is refused",
     file: "shop/users/token-keys.ts",
-    cut: "(statSync(path).mode & 0o077) !== 0",
-    put: "(statSync(path).mode & 0o077) < 0",
+    cut: "    assertPrivate(path, { refusal, onClosed });\n",
+    put: "    void assertPrivate;\n",
     test: "shop/users/token-keys.test.ts",
   },
   {
@@ -194,7 +194,7 @@ export const mutantsOfUsers: readonly Mutant[] = [
   {
     promise: "a login is for the password that was compared",
     file: "shop/users/sql-logins.ts",
-    cut: "if (account?.passwordHash !== login.verifiedHash) return undefined;",
+    cut: "if (!account || account.passwordHash !== login.verifiedHash) return undefined;",
     put: "if (!account) return undefined;",
     test: "shop/users/store.test.ts",
   },

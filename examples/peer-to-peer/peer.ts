@@ -1,18 +1,5 @@
-import {
-  accept,
-  arg,
-  type Connection,
-  connect,
-  contract,
-  FlotillaError,
-  type Introducible,
-  type Introduction,
-  introducible,
-  introductionTo,
-  makeHome,
-  openIdentity,
-  serve,
-} from "@flotilla/kit";
+import { accept, arg, connect, type Connection, contract, FlotillaError, type Introducible } from "@flotilla/kit";
+import { type Introduction, introducible, introductionTo, makeHome, openIdentity, serve } from "@flotilla/kit";
 import type { RpcTarget } from "capnweb";
 import { Type } from "typebox";
 

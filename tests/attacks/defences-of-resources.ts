@@ -120,8 +120,8 @@ export const defencesOfResources: readonly Defence[] = [
       ),
       edit(
         "shop/gateway/login-limits.ts",
-        "limiter(networkLogins, windowMs)",
-        "limiter(1e9 + networkLogins, windowMs)",
+        "limiter(networkLogins * times, windowMs)",
+        "limiter(1e9 * times, windowMs)",
       ),
     ],
   },
@@ -166,7 +166,7 @@ export const defencesOfResources: readonly Defence[] = [
     test: "R14 one network",
     file: limits,
     off: "no budget of networks",
-    edits: [edit("shop/gateway/rate-limits.ts", "[networks.all, networks[of]].map", "([] as Limiter[]).map")],
+    edits: [edit("shop/gateway/rate-limits.ts", "[budget.all, budget[of]].map", "([] as Limiter[]).map")],
   },
   {
     row: "R14",
@@ -195,7 +195,11 @@ export const defencesOfResources: readonly Defence[] = [
     file: web,
     off: "an origin is listed when it begins like one",
     edits: [
-      edit("kit/src/session/admission.ts", "origins.includes(origin)", "origins.some((it) => origin.startsWith(it))"),
+      edit(
+        "kit/src/session/admission.ts",
+        "origins.has(origin);",
+        "[...origins].some((it) => it !== undefined && origin?.startsWith(it));",
+      ),
     ],
   },
   { row: "W2", file: web, off: "every origin may post", edits: [anyOrigin] },
@@ -303,8 +307,8 @@ export const defencesOfResources: readonly Defence[] = [
     edits: [
       edit(
         serve,
-        '      answerJson(response, 404, { code: "not_found"',
-        '      options.onRefused?.(new FlotillaError("not_found", "", { reason: path }));\n      answerJson(response, 404, { code: "not_found"',
+        "    else answerUnserved(",
+        '    else if (onRefused?.(new FlotillaError("not_found", "", { reason: path })) === undefined) answerUnserved(',
       ),
     ],
   },

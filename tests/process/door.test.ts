@@ -64,10 +64,12 @@ test("a gateway says why it is not ready, and which web page it refused, in one 
       },
     },
   ]);
-  // The public one tells strangers nothing of that.
+  // The public one names services, and tells strangers nothing of why.
+  const waitsFor = ["users", "orders"].map((name) => ({ name, forMs: expect.any(Number) }));
   expect(JSON.parse((await ask(`${url}/readyz`, { method: "GET" })).text)).toEqual({
     status: "starting",
     service: "gateway",
+    waitsFor: expect.arrayContaining(waitsFor),
   });
 
   for (const origin of ["https://evil.example", "https://shop.example.evil", "null"]) {
