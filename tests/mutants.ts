@@ -22,7 +22,7 @@ export const mutants: readonly Mutant[] = [
     file: "shop/service/sqlite-units.ts",
     cut: 'db.exec("COMMIT");',
     put: 'setImmediate(() => db.isTransaction && db.exec("COMMIT"));',
-    test: "shop/orders/store-kill.test.ts",
+    test: "shop/orders/store-kill.slow.test.ts",
   },
   {
     promise: "I2 a key that was used gives the same order again",

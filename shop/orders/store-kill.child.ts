@@ -1,7 +1,7 @@
 import { writeSync } from "node:fs";
 import { openSqliteOrderStore } from "./store-sql.ts";
 
-// Run by store-kill.test.ts: places orders until it is killed, and says of each that it was acknowledged.
+// Run by store-kill.slow.test.ts: places orders until it is killed, and says of each that it was acknowledged.
 const [, , file, first] = process.argv;
 const store = openSqliteOrderStore(file!);
 for (let n = Number(first); ; n++) {

@@ -1,5 +1,4 @@
 import { readFileSync } from "node:fs";
-import { decodeText } from "@flotilla/kit";
 import type { ServiceName } from "../topology.ts";
 import type { Environment } from "./placement.ts";
 import { PostgresPlace } from "./postgres-place.ts";
@@ -37,8 +36,9 @@ function readSecret(variable: string, file: string): string {
     throw new StartError("bad_settings", `${variable}: ${JSON.stringify(file)} cannot be read`);
   }
   try {
-    return decodeText(bytes, JSON.stringify(file)).trim();
-  } catch (error) {
-    throw new StartError("bad_settings", `${variable}: ${(error as Error).message}`);
+    // As `decodeText` of the kit, which the supervisor would load for this alone.
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes).trim();
+  } catch {
+    throw new StartError("bad_settings", `${variable}: ${JSON.stringify(file)} is not valid UTF-8`);
   }
 }

@@ -11,7 +11,7 @@ import {
   transport,
 } from "./defence.ts";
 
-const capability = "capability.test.ts";
+const capability = "capability.slow.test.ts";
 const types = "types.slow.test.ts";
 const resources = "resources.timing.test.ts";
 const callbacks = "callbacks.test.ts";
