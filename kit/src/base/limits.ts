@@ -61,6 +61,8 @@ export interface Limits {
   readonly readingMsPerSecondMax: number;
   /** The same at once, when it was quiet before: what anybody else waits for at most (ms). */
   readonly readingBurstMsMax: number;
+  /** Messages of the sessions of one network address that have come and wait their turn; beyond it nothing more is read. */
+  readonly unreadMessagesMax: number;
   /** Requests of one connection that are unanswered. Clients send the next one after the answer; few pipeline at all. */
   readonly pipelinedRequestsMax: number;
   /** Ping and pong frames of one session, on average. A heartbeat needs one in several seconds. */
@@ -110,6 +112,7 @@ export const edgeLimits: Limits = {
   connectionsPerAddressMax: 512,
   readingMsPerSecondMax: 250,
   readingBurstMsMax: 25,
+  unreadMessagesMax: 1_000,
   pipelinedRequestsMax: 16,
   controlFramesPerSecondMax: 10,
   controlFramesBurstMax: 100,
@@ -149,6 +152,7 @@ export const linkLimits: Limits = {
   connectionsPerAddressMax: Number.POSITIVE_INFINITY,
   readingMsPerSecondMax: Number.POSITIVE_INFINITY,
   readingBurstMsMax: Number.POSITIVE_INFINITY,
+  unreadMessagesMax: Number.POSITIVE_INFINITY,
   pipelinedRequestsMax: Number.POSITIVE_INFINITY,
   controlFramesPerSecondMax: Number.POSITIVE_INFINITY,
   controlFramesBurstMax: Number.POSITIVE_INFINITY,

@@ -173,6 +173,20 @@ test("an address has so many connections, whatever they are for, and gets their 
 });
 
 describe("a session", () => {
+  test("is not read on while its address has messages that wait to be worked off", async () => {
+    await using rig = makeRig();
+    const bench = await setUp(rig, { unreadMessagesMax: 10, messagesPerTurnMax: 1 });
+    const socket = await bench.openSession();
+    for (let n = 1; n <= 200; n += 1) {
+      socket.send('["push",["pipeline",0,["add"],[1,2]]]');
+      socket.send(`["pull",${n}]`);
+    }
+    await until(() => bench.framesRead() > 10, "the first of them");
+    await bench.expectNeighbourServed();
+    expect(bench.framesRead()).toBeLessThan(200);
+    while (bench.framesRead() < 400) await bench.clock.advance(5);
+  });
+
   for (const kind of ["ping", "pong"] as const) {
     test(`that sends more ${kind}s than a heartbeat needs is closed with 1008`, async () => {
       await using rig = makeRig();

@@ -21,6 +21,8 @@ export interface Intake {
   spend(us: number): void;
   /** Charges so many lines, each a message or a context. */
   lines(count: number): void;
+  /** Counts a session's messages that wait to be read. */
+  unread(change: number): void;
   /** The connection became a session. A link's is not metered any more; behind a proxy an edge session's is from now on. */
   becomeSession(of: "edge" | "link"): void;
 }
@@ -46,6 +48,8 @@ export interface IntakesOptions {
 interface Level {
   readonly connectionsMax: number;
   connections: number;
+  readonly unreadMax: number;
+  unread: number;
   /** In µs. */
   readonly reading: TokenBucket;
   /** Connections with something to read, first come first served; kept at the narrowest network only. */
@@ -59,6 +63,9 @@ type Levels = readonly Level[];
 /** A network of any width is read for twice the time of an address at most: sixteen times would be all that there is. */
 const readingTimesMax = 2;
 
+/** After which an address with too much unread is looked at again (ms). */
+const unreadRetryMs = 5;
+
 const tooManyConnections = new FlotillaError("resource_exhausted", "Too many connections from this address", {
   reason: "connection_limit",
 });
@@ -69,7 +76,8 @@ const tooFarAhead = new FlotillaError("resource_exhausted", "Too many requests a
 
 /**
  * SECURITY: bounds what the connections of one network address cost before anything is known of them: a share of the
- * process's time in which they are read. A connection beyond it waits unread, and so does its sender.
+ * process's time in which they are read, and so many messages that wait to be worked off, because to run a call takes
+ * longer than to read it. A connection beyond them waits unread, and so does its sender.
  *
  * Connections over a Unix socket are not metered, because only this process's own user can open one. Those of a trusted
  * proxy carry everybody's requests: each request is charged to the client that the proxy names, and refused beyond its
@@ -84,6 +92,8 @@ export function makeIntakes({ limits, clock, proxies, onRefused }: IntakesOption
     make: (times) => ({
       connectionsMax: limits.connectionsPerAddressMax * times,
       connections: 0,
+      unreadMax: limits.unreadMessagesMax * Math.min(times, readingTimesMax),
+      unread: 0,
       reading: makeTokenBucket({
         calls: limits.readingMsPerSecondMax * 1_000 * Math.min(times, readingTimesMax),
         perMs: 1_000,
@@ -149,6 +159,9 @@ export function makeIntakes({ limits, clock, proxies, onRefused }: IntakesOption
       },
       spend: (us) => spend(charged, us),
       lines: (count) => spend(charged, count * intakeCosts.line),
+      unread(change) {
+        for (const level of charged) level.unread += change;
+      },
       becomeSession(of) {
         if (of === "link") {
           metered?.open();
@@ -220,7 +233,8 @@ export function makeIntakes({ limits, clock, proxies, onRefused }: IntakesOption
 
   function waitMs(levels: Levels): number {
     const nowMs = turnMs();
-    return levels.reduce((ms, { reading }) => Math.max(ms, reading.waitMs(nowMs)), 0);
+    const backlogMs = levels.some(({ unread, unreadMax }) => unread >= unreadMax) ? unreadRetryMs : 0;
+    return levels.reduce((ms, { reading }) => Math.max(ms, reading.waitMs(nowMs)), backlogMs);
   }
 
   function spend(levels: Levels, us: number): void {

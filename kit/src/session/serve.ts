@@ -217,6 +217,7 @@ export async function serve(options: ServeOptions): Promise<Server> {
           onHiddenError: options.onHiddenError,
           onRefused,
           onLines: intake.lines,
+          onUnread: intake.unread,
           onFrame: options.onFrame && ((direction, frame) => options.onFrame?.(peer, direction, frame)),
         });
         webSocket.on("message", limitLifetime(session, limits, clock));

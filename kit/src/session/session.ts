@@ -72,6 +72,7 @@ export function openSession(channel: Channel, options: SessionOptions = {}): Ses
     answers: options.answers,
     onStopping,
     onLines: options.onLines,
+    onUnread: options.onUnread,
     onFrame: options.onFrame,
   });
   const { localMain, onHiddenError } = options;

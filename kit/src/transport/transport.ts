@@ -38,6 +38,8 @@ export interface TransportOptions {
   readonly onStopping?: (() => void) | undefined;
   /** Hears how many lines have come, before any of them is read; to charge for them. */
   readonly onLines?: ((count: number) => void) | undefined;
+  /** Hears by how much the messages that have come and wait to be read have become more, or fewer. */
+  readonly onUnread?: ((change: number) => void) | undefined;
   /** Hears every frame in both directions; for recordings in tests and for counting. */
   readonly onFrame?: ((direction: "in" | "out", frame: string) => void) | undefined;
 }
@@ -165,6 +167,7 @@ export function makeTransport(channel: Channel, options: TransportOptions): Tran
     } else if (!failure) {
       if (received.length === 0) options.pace?.filled();
       received.push(message);
+      options.onUnread?.(1);
     }
   }
 
@@ -179,6 +182,7 @@ export function makeTransport(channel: Channel, options: TransportOptions): Tran
     if (read < received.length) {
       const message = received[read];
       read += 1;
+      options.onUnread?.(-1);
       if (read === received.length) clearRead();
       return Promise.resolve(message);
     }
@@ -190,6 +194,7 @@ export function makeTransport(channel: Channel, options: TransportOptions): Tran
 
   function clearRead(): void {
     if (received.length > 0) options.pace?.emptied();
+    if (read < received.length) options.onUnread?.(read - received.length);
     received = [];
     read = 0;
     for (const tell of onAllRead.splice(0)) tell();
