@@ -255,6 +255,11 @@ const cases: Readonly<Record<string, Case>> = {
     json: ["restore FROM --data DATA1 --yes", { replaced: expect.stringContaining("replaced-") }],
     fails: ["restore NEW2 --data NEW2", 5, "failed_precondition"],
   },
+  "new-store": {
+    text: ["new-store orders --data DATA1 --yes", /^✓ The next start of orders makes an empty store\n$/],
+    json: ["new-store users orders --data DATA2 --yes", { replaced: expect.stringContaining("replaced-") }],
+    fails: ["new-store users --data TO1 --yes", 4, "not_found"],
+  },
   demo: {
     text: ["demo", /=== Demo Complete ===\n/],
     json: ["demo", { lines: expect.arrayContaining(["=== Demo Complete ==="]) }],
@@ -331,7 +336,7 @@ async function placeholders(name: string): Promise<Readonly<Record<string, strin
     const [SESSION1 = "", SESSION2 = ""] = list.filter(({ isThisOne }) => !isThisOne).map(({ sessionId }) => sessionId);
     return { SESSION1, SESSION2 };
   }
-  if (/^(backup|restore)$/.test(name)) return await backedUp(mkdtempSync(join(backupsDir, "case-")));
+  if (/^(backup|restore|new-store)$/.test(name)) return await backedUp(mkdtempSync(join(backupsDir, "case-")));
   if (!/^keys (trust|revoke)$/.test(name)) return {};
   const keyOf = async (line: string) => ((await cli.json(words(line))) as { key: string }[])[0]?.key ?? "";
   if (name === "keys trust") return { KEY: await keyOf("keys show users") };
