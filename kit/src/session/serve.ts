@@ -216,8 +216,7 @@ export async function serve(options: ServeOptions): Promise<Server> {
           clock,
           onHiddenError: options.onHiddenError,
           onRefused,
-          onLines: intake.lines,
-          onUnread: intake.unread,
+          intake,
           onFrame: options.onFrame && ((direction, frame) => options.onFrame?.(peer, direction, frame)),
         });
         webSocket.on("message", limitLifetime(session, limits, clock));

@@ -71,8 +71,7 @@ export function openSession(channel: Channel, options: SessionOptions = {}): Ses
     onFailed: over.resolve,
     answers: options.answers,
     onStopping,
-    onLines: options.onLines,
-    onUnread: options.onUnread,
+    intake: options.intake,
     onFrame: options.onFrame,
   });
   const { localMain, onHiddenError } = options;

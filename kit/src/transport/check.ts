@@ -222,6 +222,11 @@ export function violation(what: string): FlotillaError {
   return new FlotillaError("invalid_argument", `Malformed message: ${what}`, { reason: "protocol_violation" });
 }
 
+/** For a session whose peer does not read what it is sent. */
+export function slowReader(): FlotillaError {
+  return new FlotillaError("resource_exhausted", "The peer does not read what it asked for", { reason: "slow_reader" });
+}
+
 export function exhausted(what: string): FlotillaError {
   return new FlotillaError("resource_exhausted", `Refused: ${what}`, { reason: "protocol_limit", retryable: false });
 }

@@ -6,7 +6,7 @@ import { deadlineMsDefault, type Limits } from "../base/limits.ts";
 import { afterTurn } from "../base/platform.ts";
 import { makeTokenBucket } from "../base/token-bucket.ts";
 import type { Channel } from "./channel.ts";
-import { checkMessage, countGiven, exhausted, makePeerBudget, violation } from "./check.ts";
+import { checkMessage, countGiven, exhausted, makePeerBudget, slowReader, violation } from "./check.ts";
 import { makeDeadlines } from "./deadlines.ts";
 import {
   type CallerPolicy,
@@ -36,10 +36,8 @@ export interface TransportOptions {
   readonly answers?: { onAsked(): void; onAnswer(isOverloaded: boolean): void } | undefined;
   /** Hears the peer's `sayStopping`, each time. */
   readonly onStopping?: (() => void) | undefined;
-  /** Hears how many lines have come, before any of them is read; to charge for them. */
-  readonly onLines?: ((count: number) => void) | undefined;
-  /** Hears by how much the messages that have come and wait to be read have become more, or fewer. */
-  readonly onUnread?: ((change: number) => void) | undefined;
+  /** Hears of lines before they are read, to charge for them, and of the messages that wait to be read. */
+  readonly intake?: { lines(count: number): void; unread(change: number): void } | undefined;
   /** Hears every frame in both directions; for recordings in tests and for counting. */
   readonly onFrame?: ((direction: "in" | "out", frame: string) => void) | undefined;
 }
@@ -112,7 +110,7 @@ export function makeTransport(channel: Channel, options: TransportOptions): Tran
 
   function readLines(lines: readonly string[]): void {
     // SECURITY: counted before any is read, and whatever it is: a context costs as much as a message.
-    options.onLines?.(lines.length);
+    options.intake?.lines(lines.length);
     if (!rate.take(clock.monotonicMs(), lines.length)) {
       throw exhausted(`more than ${limits.messagesPerSecondMax} messages per second`);
     }
@@ -167,7 +165,7 @@ export function makeTransport(channel: Channel, options: TransportOptions): Tran
     } else if (!failure) {
       if (received.length === 0) options.pace?.filled();
       received.push(message);
-      options.onUnread?.(1);
+      options.intake?.unread(1);
     }
   }
 
@@ -182,7 +180,7 @@ export function makeTransport(channel: Channel, options: TransportOptions): Tran
     if (read < received.length) {
       const message = received[read];
       read += 1;
-      options.onUnread?.(-1);
+      options.intake?.unread(-1);
       if (read === received.length) clearRead();
       return Promise.resolve(message);
     }
@@ -194,7 +192,7 @@ export function makeTransport(channel: Channel, options: TransportOptions): Tran
 
   function clearRead(): void {
     if (received.length > 0) options.pace?.emptied();
-    if (read < received.length) options.onUnread?.(read - received.length);
+    options.intake?.unread(read - received.length);
     received = [];
     read = 0;
     for (const tell of onAllRead.splice(0)) tell();
@@ -267,9 +265,7 @@ export function makeTransport(channel: Channel, options: TransportOptions): Tran
   function sendFrame(frame: string): void {
     if (channel.bufferedBytes() + frame.length > limits.sendBufferBytesMax) {
       // First, so that this is the reason that everybody hears, and not that the channel is closed.
-      fail(
-        new FlotillaError("resource_exhausted", "The peer does not read what it asked for", { reason: "slow_reader" }),
-      );
+      fail(slowReader());
       channel.terminate();
       return;
     }
