@@ -60,7 +60,7 @@ describe("an install without development packages", { timeout: patienceMs }, () 
   test("runs without the registry, and an install that fails leaves it as it was", async () => {
     const before = installed();
     expect(await run("npm run -s keys -- list", noRegistry).ended).toEqual({ code: 0, output: "\n" });
-    const cache = { npm_config_cache: join(clone, "data", "no-cache"), npm_config_prefer_offline: "false" };
+    const cache = { npm_config_cache: join(clone, "no-cache"), npm_config_prefer_offline: "false" };
     const { code, output } = await run("npm run -s docs", { ...noRegistry, ...cache }).ended;
     expect(code).toBe(1);
     expect(output).toMatch(/npm ci failed \(1\); node_modules is as it was. Nothing was started.\n$/);

@@ -78,7 +78,7 @@ describe("a service that starts", () => {
     const whole = readFileSync(file);
     writeFileSync(file, Buffer.from(whole).fill(0x5a, 4_096, 8_192));
     await expect(shop.start("orders")).rejects.toThrow(
-      `The store ${file} is damaged; the service does not start on it`,
+      `The store ${file} is damaged: the service does not start on it`,
     );
     await shop.kill("orders");
     writeFileSync(file, whole);
