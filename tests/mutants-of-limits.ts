@@ -3,6 +3,13 @@ import type { Mutant } from "./mutants-of-users.ts";
 /** Limits, and the guards that hold them: each bounds what one peer, one fault or one flood can cost. */
 export const mutantsOfLimits: readonly Mutant[] = [
   {
+    promise: "limits: an address with too many unread messages is read no further",
+    file: "kit/src/session/intake.ts",
+    cut: "unread >= unreadMax",
+    put: "unread < 0 && unreadMax < 0",
+    test: "kit/src/session/floods.test.ts",
+  },
+  {
     promise: "limits: a caller that was held back forgets old refusals before it decides on a call",
     file: "kit/src/session/throttle.ts",
     cut: "if (refused === 0) return;\n      forget();",
