@@ -7,7 +7,9 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 const { scripts } = JSON.parse(readFileSync(`${root}/package.json`, "utf8")) as { scripts: Record<string, string> };
 
 function run(name: string, ...args: string[]): Promise<{ code: number | null; out: string; err: string }> {
-  const [, file = ""] = /^node (\S+)$/.exec(scripts[name] ?? "") ?? [];
+  // What set-up goes on with.
+  const [file] = /\S+\.ts$/.exec(scripts[name] ?? "") ?? [];
+  if (!file) throw new Error(`npm run ${name} runs no program`);
   return new Promise((resolve) => {
     const child = execFile(process.execPath, [file, ...args], { cwd: root, timeout: 20_000 }, (_, out, err) =>
       resolve({ code: child.exitCode, out, err }),
