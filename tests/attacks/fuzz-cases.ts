@@ -84,7 +84,8 @@ const newUser = often(
   fc.record({ username: some("x", "Bob"), password: some("short"), email: some("x@example.com"), role: some("user") }),
   politeValue,
 );
-const page = often(fc.record({ limit: numberOr(1, 100), after: some("user1", 1) }), politeValue);
+const usersPage = often(fc.record({ limit: numberOr(1, 100), after: some("user1", 1) }), politeValue);
+const page = often(fc.record({ limit: numberOr(1, 100), before: some("order1", 1) }), politeValue);
 
 /** Of nobody, and with passwords that are refused: nothing that the honest client needs is changed, and nothing hashed. */
 const administration = [
@@ -92,7 +93,7 @@ const administration = [
   call("disableUser", nobody),
   call("enableUser", nobody),
   call("deleteUser", nobody),
-  call("listUsers", page),
+  call("listUsers", usersPage),
   call("setRole", nobody, noRole),
   call("listRoles"),
   call("createRole", some("No Role"), words),
@@ -109,6 +110,7 @@ const account = [
 ];
 const myAccount = [
   ...["profile", "orders", "sessions", "administration"].map((name) => call(name)),
+  call("allOrders", page),
   call("createOrder", items, key),
   call("order", orderId),
   call("orderAudit", page),
@@ -123,8 +125,10 @@ const gatewayCalls = [
   call("login", some("bob"), password),
   call("getUserProfile", token),
   call("listUsers", token),
+  call("findUser", token, some("bob")),
   call("createOrder", token, items, key),
   call("listOrders", token),
+  call("listAllOrders", token, page),
   call("getOrder", token, orderId),
   call("cancelOrder", token, orderId),
   call("refresh", token),
@@ -152,12 +156,14 @@ const callsOf: Readonly<Record<FuzzTarget, readonly Call[]>> = {
     call("account", token),
     ...account,
     call("listUsers"),
+    call("findUser", some("bob")),
     ...home,
     ...user,
   ],
   orders: [
     call("createOrder", introduction, items, key),
     call("listOrders", introduction),
+    call("listAllOrders", introduction, page),
     call("viewOrder", orderId, introduction),
     call("cancelOrder", orderId, introduction),
     call("getOrder", orderId),
