@@ -34,7 +34,13 @@ async function startServer(port: number, burst: number): Promise<Herded> {
     const server = await serve({
       name: "home",
       port: ${port},
-      edge: { ...edgeLimits, sessionsPerAddressMax: ${clientCount}, sessionsBurstMax: ${burst} },
+      edge: {
+        ...edgeLimits,
+        sessionsPerAddressMax: ${clientCount},
+        // Those that are refused close a moment after the next ones open.
+        connectionsPerAddressMax: ${2 * clientCount},
+        sessionsBurstMax: ${burst},
+      },
       main(peer) {
         begun += 1;
         return desk.mainFor(peer);
