@@ -112,7 +112,7 @@ export const edgeLimits: Limits = {
   connectionsPerAddressMax: 512,
   readingMsPerSecondMax: 250,
   readingBurstMsMax: 25,
-  unreadMessagesMax: 1_000,
+  unreadMessagesMax: 250,
   pipelinedRequestsMax: 16,
   controlFramesPerSecondMax: 10,
   controlFramesBurstMax: 100,
@@ -172,8 +172,10 @@ export const intakeCosts = {
   request: 60,
   /** Of anything that arrives: a header, a fragment, a text in a message. */
   byte: 0.05,
-  /** One chunk of a chunked body. */
+  /** One chunk of a body that is read. */
   chunk: 2,
+  /** Of a body in chunks, whether it is read or not: a chunk of one byte takes six. */
+  chunkedByte: 0.4,
   /** One WebSocket message, ping or pong. */
   frame: 5,
   /** One line of a message frame or of a batch: a call, an answer, a context. */

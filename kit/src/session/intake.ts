@@ -57,6 +57,18 @@ interface Level {
   cancelAlarm?: Cancel | undefined;
 }
 
+/** What the connection's last request has said of what comes after its head. */
+interface Arriving {
+  isInChunks: boolean;
+}
+
+interface Accepted {
+  readonly levels: Levels;
+  readonly metered: MeteredSocket | undefined;
+  readonly arriving: Arriving;
+  readonly isProxied: boolean;
+}
+
 /** The narrowest network first. */
 type Levels = readonly Level[];
 
@@ -116,8 +128,10 @@ export function makeIntakes({ limits, clock, proxies, onRefused }: IntakesOption
       }
       enter(socket, levels);
       spend(levels, intakeCosts.connection);
-      const metered = levels.length > 0 ? meter(socket, levels) : undefined;
-      intakes.set(socket, makeIntake(socket, { levels, metered, isProxied: isShared && address !== undefined }));
+      const arriving: Arriving = { isInChunks: false };
+      const metered = levels.length > 0 ? meter(socket, levels, arriving) : undefined;
+      const isProxied = isShared && address !== undefined;
+      intakes.set(socket, makeIntake(socket, { levels, metered, arriving, isProxied }));
     },
     of: (socket) => intakes.get(socket)!,
     get size() {
@@ -125,10 +139,7 @@ export function makeIntakes({ limits, clock, proxies, onRefused }: IntakesOption
     },
   };
 
-  function makeIntake(
-    socket: Socket,
-    { levels, metered, isProxied }: { levels: Levels; metered: MeteredSocket | undefined; isProxied: boolean },
-  ): Intake {
+  function makeIntake(socket: Socket, { levels, metered, arriving, isProxied }: Accepted): Intake {
     let charged = levels;
     let unanswered = 0;
     return {
@@ -151,6 +162,7 @@ export function makeIntakes({ limits, clock, proxies, onRefused }: IntakesOption
           });
         }
         spend(charged, intakeCosts.request);
+        arriving.isInChunks = request.headers["transfer-encoding"] !== undefined;
         unanswered += 1;
         response?.once("close", () => {
           unanswered -= 1;
@@ -168,7 +180,7 @@ export function makeIntakes({ limits, clock, proxies, onRefused }: IntakesOption
           charged = [];
         } else if (isProxied) {
           enter(socket, charged);
-          meter(socket, charged);
+          meter(socket, charged, arriving);
         }
       },
     };
@@ -181,7 +193,7 @@ export function makeIntakes({ limits, clock, proxies, onRefused }: IntakesOption
     });
   }
 
-  function meter(socket: Socket, levels: Levels): MeteredSocket {
+  function meter(socket: Socket, levels: Levels, arriving: Arriving): MeteredSocket {
     const narrowest = levels[0]!;
     const metered = meterSocket(socket, {
       mayPass() {
@@ -191,7 +203,7 @@ export function makeIntakes({ limits, clock, proxies, onRefused }: IntakesOption
         readLater(levels);
         return false;
       },
-      passes: (bytes) => spend(levels, bytes * intakeCosts.byte),
+      passes: (bytes) => spend(levels, bytes * (arriving.isInChunks ? intakeCosts.chunkedByte : intakeCosts.byte)),
     });
     return metered;
   }
