@@ -131,3 +131,8 @@ test("a reason is a string or absent", () => {
   expect(reasonOf(rebuilt({ reason: { toString: () => "revoked" } }))).toBeUndefined();
   expect(reasonOf("revoked")).toBeUndefined();
 });
+
+test("a refusal for too much collects no stack, because a flood makes many; other errors do", () => {
+  expect(new FlotillaError("resource_exhausted", "Too many").stack).not.toContain("\n    at ");
+  expect(new FlotillaError("internal", "A bug").stack).toContain("\n    at ");
+});

@@ -51,7 +51,11 @@ export class FlotillaError extends Error {
   readonly retryAfterMs: number | undefined;
 
   constructor(code: ErrorCode, message: string, detail: ErrorDetail = {}) {
+    const { stackTraceLimit } = Error;
+    // A flood is refused message by message, and to collect a stack takes longer than the rest of a refusal.
+    if (code === "resource_exhausted") Error.stackTraceLimit = 0;
     super(message.slice(0, messageCharsMax), detail.cause === undefined ? undefined : { cause: detail.cause });
+    Error.stackTraceLimit = stackTraceLimit;
     this.name = code;
     this.code = code;
     this.reason = detail.reason;

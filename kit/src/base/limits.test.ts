@@ -24,6 +24,7 @@ test("every limit is a positive whole number, and its name ends in its unit or i
     "connectionsPerAddressMax",
     "readingMsPerSecondMax",
     "readingBurstMsMax",
+    "unreadMessagesMax",
     "pipelinedRequestsMax",
     "controlFramesPerSecondMax",
     "controlFramesBurstMax",
