@@ -4,6 +4,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { heartbeatDefault } from "../../shop/supervisor/heartbeat.ts";
 import { type ServiceName, serviceNames } from "../../shop/topology.ts";
 import { type Processes, startProcesses } from "../process-harness.ts";
+import type { Memory } from "../process/probe.ts";
 import { type Attacked, type Attacker, type MeasuredAttack, startAttacker } from "./attacker.ts";
 import type { HonestCall } from "./honest.child.ts";
 import { type Honest, startHonest } from "./honest.ts";
@@ -112,11 +113,11 @@ async function measureOne({ attack, attacker, at, bench, rounds, roundMs }: One)
     });
     measured.attacked.push(...attacked);
     if (!attack.end) await bench.atRest().catch((error: unknown) => measured.troubles.add(String(error)));
-    measured.mostBytes = Math.max(measured.mostBytes, watch.mostBytes() - before);
+    measured.mostBytes = Math.max(measured.mostBytes, watch.mostBytes() - before.resident);
   }
   await attacker.end(attack);
   await bench.atRest().catch((error: unknown) => measured.troubles.add(String(error)));
-  measured.leftBytes = (await bench.memory()) - before;
+  measured.leftBytes = (await bench.memory()).live - before.live;
   return measured;
 }
 
@@ -126,8 +127,8 @@ interface Bench extends AsyncDisposable {
   round(roundMs: number, beside?: () => Promise<void>): Promise<readonly HonestCall[]>;
   /** Resolves when the gateway has no session but the customer's; a service that was killed is started again first. */
   atRest(): Promise<void>;
-  /** Resident memory of all services after a full collection. Bytes. */
-  memory(): Promise<number>;
+  /** Of all services after a full collection: what is resident, and what is alive. Bytes. */
+  memory(): Promise<{ resident: number; live: number }>;
   /** Resident memory as it comes; on Linux. */
   watchMemory(): Disposable & { mostBytes(): number };
   /** Fills as services are killed; from now on. */
@@ -187,7 +188,8 @@ async function openBench(shop: Processes): Promise<Bench> {
     },
     async memory() {
       const each = await Promise.all(serviceNames.map(shop.memory));
-      return each.reduce((sum, { resident }) => sum + resident, 0);
+      const sum = (of: (memory: Memory) => number) => each.reduce((all, memory) => all + of(memory), 0);
+      return { resident: sum(({ resident }) => resident), live: sum(({ heap, external }) => heap + external) };
     },
     watchMemory() {
       let most = 0;
