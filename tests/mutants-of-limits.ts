@@ -5,8 +5,8 @@ export const mutantsOfLimits: readonly Mutant[] = [
   {
     promise: "limits: an address with too many unread messages is read no further",
     file: "kit/src/session/intake.ts",
-    cut: "unread >= unreadMax",
-    put: "unread < 0 && unreadMax < 0",
+    cut: "unread >= unreadMax);",
+    put: "unread < 0 && unreadMax < 0);",
     test: "kit/src/session/floods.test.ts",
   },
   {

@@ -112,7 +112,7 @@ export const edgeLimits: Limits = {
   connectionsPerAddressMax: 512,
   readingMsPerSecondMax: 250,
   readingBurstMsMax: 25,
-  unreadMessagesMax: 250,
+  unreadMessagesMax: 1_000,
   pipelinedRequestsMax: 16,
   controlFramesPerSecondMax: 10,
   controlFramesBurstMax: 100,

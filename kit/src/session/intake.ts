@@ -75,7 +75,7 @@ type Levels = readonly Level[];
 /** A network of any width is read for twice the time of an address at most: sixteen times would be all that there is. */
 const readingTimesMax = 2;
 
-/** After which an address with too much unread is looked at again (ms). */
+/** After which an address is looked at again whose neighbours in a wider network have too much unread (ms). */
 const unreadRetryMs = 5;
 
 const tooManyConnections = new FlotillaError("resource_exhausted", "Too many connections from this address", {
@@ -172,7 +172,10 @@ export function makeIntakes({ limits, clock, proxies, onRefused }: IntakesOption
       spend: (us) => spend(charged, us),
       lines: (count) => spend(charged, count * intakeCosts.line),
       unread(change) {
+        const wasFull = isFull(charged);
         for (const level of charged) level.unread += change;
+        // Not now: the transport is in the middle of a message.
+        if (wasFull && !isFull(charged)) setImmediate(readWaiting, charged);
       },
       becomeSession(of) {
         if (of === "link") {
@@ -218,7 +221,7 @@ export function makeIntakes({ limits, clock, proxies, onRefused }: IntakesOption
 
   /** One slice of each connection that waits, again and again, for as long as the budget allows. */
   function readWaiting(levels: Levels): void {
-    const { waiting } = levels[0]!;
+    const waiting = levels[0]?.waiting ?? [];
     while (waiting.length > 0) {
       if (waitMs(levels) > 0) {
         readLater(levels);
@@ -245,7 +248,7 @@ export function makeIntakes({ limits, clock, proxies, onRefused }: IntakesOption
 
   function waitMs(levels: Levels): number {
     const nowMs = turnMs();
-    const backlogMs = levels.some(({ unread, unreadMax }) => unread >= unreadMax) ? unreadRetryMs : 0;
+    const backlogMs = isFull(levels) ? unreadRetryMs : 0;
     return levels.reduce((ms, { reading }) => Math.max(ms, reading.waitMs(nowMs)), backlogMs);
   }
 
@@ -254,4 +257,9 @@ export function makeIntakes({ limits, clock, proxies, onRefused }: IntakesOption
     const nowMs = turnMs();
     for (const { reading } of levels) reading.spend(nowMs, us);
   }
+}
+
+/** Whether there is too much unread to read on. */
+function isFull(levels: Levels): boolean {
+  return levels.some(({ unread, unreadMax }) => unread >= unreadMax);
 }
