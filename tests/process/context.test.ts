@@ -2,7 +2,7 @@ import { type Connection, type ContextRequest, connect, withContext } from "@flo
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Gateway } from "../../shop/contracts/gateway.ts";
 import type { Item } from "../../shop/contracts/orders.ts";
-import { callLines, postLines } from "../gateway-clients.ts";
+import { callLines, patiently, postLines } from "../gateway-clients.ts";
 import { type Processes, startProcesses } from "../process-harness.ts";
 
 let shop: Processes;
@@ -25,7 +25,7 @@ const items: Item[] = [{ name: "Laptop", quantity: 1, price: 999.99 }];
 const within = async (request: ContextRequest, call: () => PromiseLike<unknown>) => await withContext(request, call);
 
 async function countOrders(): Promise<number> {
-  return (await gateway.main.listOrders(token)).length;
+  return (await patiently(() => gateway.main.listOrders(token))).length;
 }
 
 /** What is refused by each service in turn; the requestId is the trace id in which that service worked. */
@@ -60,7 +60,7 @@ describe("an expired deadline", () => {
     const before = await countOrders();
     const startMs = performance.now();
     const calls = Array.from({ length: 20 }, () =>
-      within({ timeoutMs: 0 }, () => gateway.main.createOrder(token, items)),
+      patiently(() => within({ timeoutMs: 0 }, () => gateway.main.createOrder(token, items))),
     );
     for (const call of calls) await expect(call).rejects.toMatchObject(late);
     expect(performance.now() - startMs).toBeLessThan(soonMs);
@@ -82,7 +82,7 @@ describe("an expired deadline", () => {
     process.kill(pid, "SIGSTOP");
     try {
       const startMs = performance.now();
-      const call = within({ timeoutMs: 300 }, () => gateway.main.createOrder(token, items));
+      const call = patiently(() => within({ timeoutMs: 300 }, () => gateway.main.createOrder(token, items)));
       await expect(call).rejects.toMatchObject(late);
       const tookMs = performance.now() - startMs;
       expect(tookMs).toBeGreaterThanOrEqual(299);
