@@ -91,7 +91,7 @@ it("counts what sessions, accounts and orders take as they become more", async (
 it("measures every mechanism's part of an order", async () => {
   const costs = await measureMechanisms(1, 30);
   for (const micros of Object.values(costs)) expect(micros).toEqual(expect.any(Number));
-  // What is measured by itself is more than nothing; a difference may drown in so short a time.
+  // A cost measured by itself is positive; a difference may drown in so short a time.
   for (const micros of [costs.capnweb, costs.storeMemory, costs.storeSqlite]) {
     expect(micros).toBeGreaterThan(0);
   }

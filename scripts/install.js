@@ -126,7 +126,7 @@ async function installAnew(folder, dev) {
   }
 }
 
-/** What npm reads: the lock file, its settings, and of each workspace the manifest and the programs to link. */
+/** Files that npm reads: the lock file, its settings, and each workspace's manifest and programs to link. */
 function copyManifests(folder, work) {
   const copy = (path) => existsSync(join(folder, path)) && cpSync(join(folder, path), join(work, path));
   for (const file of ["package.json", "package-lock.json", ".npmrc"]) copy(file);

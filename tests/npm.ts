@@ -5,7 +5,7 @@ import type { Readable } from "node:stream";
 
 export interface NpmRun {
   readonly child: ChildProcessByStdio<null, Readable, Readable>;
-  /** What it and the programs it started wrote so far. */
+  /** Output so far, its programs' included. */
   output(): string;
   /** Resolves with the output when it matches. Rejects when npm ends before. */
   says(pattern: RegExp): Promise<string>;
@@ -13,7 +13,7 @@ export interface NpmRun {
   readonly ended: Promise<{ readonly code: number | null; readonly output: string }>;
 }
 
-/** What a person's shell has: nothing of the npm or the test runner that runs the tests, and none of the project's programs. */
+/** A person's environment: without the variables of npm and the test runner, and without the project's programs on the PATH. */
 export function shellEnvironment(): Record<string, string> {
   const path = process.env.PATH?.split(delimiter).filter((entry) => !entry.includes("node_modules"));
   const { HOME = "", TMPDIR = "" } = process.env;

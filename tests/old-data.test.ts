@@ -20,7 +20,7 @@ afterEach(() => rmSync(join(dataDir, ".."), { recursive: true }));
 const users = (mode: Mode) => openUserStore(join(dataDir, "users.db"), { service: "users", mode, dataDir });
 const orders = (mode: Mode) => openOrderStore(join(dataDir, "orders.db"), { service: "orders", mode, dataDir });
 
-/** What was done in them; see `make.ts`. */
+/** The accounts, orders and logins that `make.ts` made in them. */
 const expected = {
   development: {
     accounts: ["alice", "bob", "charlie", "dora", "emil (disabled)"],

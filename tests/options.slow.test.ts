@@ -7,7 +7,7 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 const { scripts } = JSON.parse(readFileSync(`${root}/package.json`, "utf8")) as { scripts: Record<string, string> };
 
 function run(name: string, ...args: string[]): Promise<{ code: number | null; out: string; err: string }> {
-  // What set-up goes on with.
+  // The program that set-up runs.
   const [file] = /\S+\.ts$/.exec(scripts[name] ?? "") ?? [];
   if (!file) throw new Error(`npm run ${name} runs no program`);
   return new Promise((resolve) => {

@@ -5,7 +5,7 @@ import { type ParseArgsOptionsConfig, parseArgs } from "node:util";
 export class UsageError extends Error {}
 
 interface CommandLine<O extends ParseArgsOptionsConfig, T> {
-  /** What `--help` prints, and what follows an error. */
+  /** Printed by `--help` and after an error. */
   readonly usage: string;
   readonly options: O;
   /** Whether words that are no options are taken. */

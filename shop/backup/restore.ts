@@ -61,7 +61,7 @@ export async function restore({ from, dataDir, force = false }: RestoreOptions):
       mkdirSync(dirname(join(staging, path)), { recursive: true, mode: 0o700 });
       copyFile(join(source, path), join(staging, path));
     }
-    // What an earlier attempt moved aside was this directory's own, too.
+    // Files that an earlier attempt moved aside belonged to this directory too.
     const earlier = ["", ...namesIn(target).filter((name) => replacedFile.test(name))];
     const keys = earlier.map((name) => join(target, name, "keys"));
     const carried = carryRevocations(keys, join(staging, "keys"));

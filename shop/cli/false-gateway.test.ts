@@ -34,7 +34,7 @@ afterAll(() => {
   gateway.server.close();
   rmSync(home, { recursive: true });
 });
-/** What each command that asks the gateway is called with. */
+/** Arguments of each command that asks the gateway. */
 const calls: readonly string[] = [
   "login alice --password-stdin",
   "logout",
@@ -92,7 +92,7 @@ async function run(line: string, isTTY: boolean): Promise<Said> {
   return said;
 }
 
-/** What a terminal obeys, or what makes it show another text than there is. */
+/** Characters that a terminal obeys, or that make it show another text than there is. */
 const obeyed = /[\p{Cc}\p{Bidi_Control}\u2028\u2029]/u;
 
 /** Our own colours, and the line that a wait shows and removes. */

@@ -176,7 +176,7 @@ test("a user holds so many accounts and administrations, and one more is refused
     code: "resource_exhausted",
     message: `A user holds at most ${userLimits.capabilitiesMax} accounts and administrations; release some first`,
   });
-  // What was refused is not kept at the User Service either, what is held works, and nobody else is concerned.
+  // The refused account is not kept at the User Service either, held ones work, and other users are not affected.
   expect(shop.links.gatewayUsers.near.stats()).toEqual(atUsers);
   expect(await shop.clock.run(account.profile())).toMatchObject({ username: "alice" });
   using other = await shop.clock.run(sessions[0].account(bob.token));

@@ -127,7 +127,7 @@ export function makeGate({ gateway, users, clock, rates, bulkheads: given, onRef
     );
   }
 
-  /** What the user holds until it is given back. Owns `held`, which it disposes when it refuses it. */
+  /** Counts `held` as the user's until it is given back. Owns `held`, and disposes it when it refuses it. */
   function counted(held: Disposable, userId: string): Disposable {
     try {
       const give = capabilities.take(userId);

@@ -183,7 +183,7 @@ async function cancelOrder(id: string, user: Introduction<User>, deps: OrderDeps
 
 interface Need {
   readonly permission: string;
-  /** What a user without it is told. */
+  /** Message for a user without the permission. */
   readonly refusal: string;
 }
 

@@ -33,7 +33,7 @@ export function makeMemoryOrderStore(): OrderStore & { close(): void } {
     }
   }
 
-  /** Of the orders with these numbers, which ascend. */
+  /** A page of the orders with these numbers, which ascend. */
   function page(numbers: readonly number[], { limit = listMax, before }: ListOptions = {}): OrderSummary[] {
     if (!Number.isInteger(limit) || limit < 1 || limit > listMax) throw refusals.limit();
     const end = before === undefined ? Number.POSITIVE_INFINITY : orderNumber(before);

@@ -8,7 +8,7 @@ const othersMask = 0o077;
 const othersWriteMask = 0o022;
 const stickyBit = 0o1000;
 
-/** What we leave in a directory, and what an empty file system has. */
+/** Names that Flotilla leaves in a directory, and those of an empty file system. */
 const ours = /^(keys|token-keys|supervisor\.lock.*|[\w-]+\.(db.*|store)|restoring|replaced-.*|.*\.sock|lost\+found)$/;
 
 /** In a data directory into which a backup is being restored. */

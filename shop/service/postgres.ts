@@ -55,7 +55,7 @@ export interface Postgres<Tables> extends Database<Tables> {
 
 export interface PostgresOptions extends Partial<ConnectionLimits> {
   readonly application?: string;
-  /** What an earlier start left: with it an empty database is not taken for a new one. */
+  /** The marker of an earlier start: with it an empty database is not taken for a new one. */
   readonly marker?: StoreMarker | undefined;
 }
 

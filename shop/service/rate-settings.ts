@@ -21,7 +21,7 @@ export const rateDefaults: RateSettings = {
   networkLogins: 100,
 };
 
-/** What the gateway lets one user have at once. Not settable; `--print-config` shows it. */
+/** Limits of one user at the gateway. Not settable; `--print-config` shows them. */
 export const userLimits = {
   /** WebSocket sessions: a person has a few windows on a few devices. */
   sessionsMax: 50,

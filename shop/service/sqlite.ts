@@ -54,7 +54,7 @@ export interface Sqlite<Tables> extends Database<Tables> {
 
 export interface SqliteOptions {
   readonly onHealth?: OnHealth | undefined;
-  /** What an earlier start left: with it an empty store is not taken for a new one. */
+  /** The marker of an earlier start: with it an empty store is not taken for a new one. */
   readonly marker?: StoreMarker | undefined;
 }
 

@@ -12,7 +12,7 @@ export class StartError extends Error {
   }
 }
 
-/** What `read` returns; undefined, and its message in `problems`, when it throws a `StartError`. */
+/** Returns the result of `read`; undefined, with the message in `problems`, when it throws a `StartError`. */
 export function attempt<T>(read: () => T, problems: string[]): T | undefined {
   try {
     return read();

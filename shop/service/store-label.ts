@@ -3,7 +3,7 @@ import type { Mode, ServiceName } from "../topology.ts";
 import { type Database, makeBuilder, run, type Work } from "./database.ts";
 import type { Migration } from "./migration.ts";
 
-/** What a store says of itself, from its first start on. */
+/** The label that a store carries from its first start on. */
 export interface StoreLabel {
   readonly service: ServiceName;
   /** The mode of its first start. */

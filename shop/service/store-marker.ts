@@ -9,7 +9,7 @@ export function markerFileOf(dataDir: string, service: ServiceName): string {
   return join(dataDir, `${service}.store`);
 }
 
-/** What an earlier start left in the data directory. */
+/** The file that an earlier start left in the data directory. */
 export interface StoreMarker {
   readonly service: ServiceName;
   readonly file: string;
@@ -48,7 +48,7 @@ export function lostError(where: string, what: "missing" | "empty", marker?: Sto
   return new FlotillaError("failed_precondition", message, { reason: "store_lost" });
 }
 
-/** What an operator can do about a store that is lost or damaged. */
+/** Advice to an operator whose store is lost or damaged. */
 export function waysOut(service: string): string {
   return (
     "Restore it from a backup (npx flotilla restore DIRECTORY --yes), " +

@@ -13,7 +13,7 @@ const rates = { FLOTILLA_RATE_NETWORK: "6000", FLOTILLA_RATE_USER: "3000" };
 const writesShare = 0.8;
 const windowMs = 10_000;
 /**
- * What costs the most points and the least work: the User Service refuses it before it hashes anything. Even a machine
+ * The call that costs the most points for the least work: the User Service refuses it before it hashes anything. Even a machine
  * with little time to spare outspends a budget with it before the budget refills.
  */
 const createUserPoints = 20;
@@ -132,7 +132,7 @@ attack("R11 a flood of log-ins over all accounts is tried a hundred times, and o
 attack("R11 guesses at one account from one network are ten, and the right one is not told from them", async () => {
   const guess = (n: number) => ["charlie", n % 100 === 99 ? "password" : `guess${n}`];
   const tally = await flood({ method: "login", args: guess, from: [3], each: 100 });
-  // What was not refused was tried, whatever came of it.
+  // An attempt that was not refused was tried, with whatever outcome.
   expect(tally.get("rate_limited")).toBeGreaterThanOrEqual(140);
 });
 

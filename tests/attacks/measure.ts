@@ -21,7 +21,7 @@ export interface MeasureOptions {
 
 /** Between two calls of the customer. Milliseconds. */
 const pauseMs = 5;
-/** What the attacker left behind is worked off within this, or the row says that it was not. Milliseconds. */
+/** Time to work off what the attacker left behind; if it takes longer, the row says so. Milliseconds. */
 const restMsMax = 60_000;
 const memoryEveryMs = 50;
 
@@ -127,7 +127,7 @@ interface Bench extends AsyncDisposable {
   round(roundMs: number, beside?: () => Promise<void>): Promise<readonly HonestCall[]>;
   /** Resolves when the gateway has no session but the customer's; a service that was killed is started again first. */
   atRest(): Promise<void>;
-  /** Of all services after a full collection: what is resident, and what is alive. Bytes. */
+  /** Memory of all services after a full collection: resident and alive. Bytes. */
   memory(): Promise<{ resident: number; live: number }>;
   /** Resident memory as it comes; on Linux. */
   watchMemory(): Disposable & { mostBytes(): number };

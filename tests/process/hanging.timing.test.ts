@@ -29,7 +29,7 @@ test("an Order Service that hangs does not keep calls from the User Service, and
       ),
     );
     for (let n = 0; n < 5; n += 1) {
-      // What hangs keeps no place: a call beside it is answered well before the deadline of what hangs.
+      // A hanging call keeps no place: a call beside it is answered well before the hanging one's deadline.
       const call = () => other.main.getUserProfile(alice.token);
       const profile = await patiently(() => withContext({ timeoutMs: besideMsMax }, call));
       expect(profile).toMatchObject({ username: "alice" });

@@ -51,10 +51,12 @@ export class FlotillaError extends Error {
   readonly retryAfterMs: number | undefined;
 
   constructor(code: ErrorCode, message: string, detail: ErrorDetail = {}) {
+    const text = message.slice(0, messageCharsMax);
+    const options = detail.cause === undefined ? undefined : { cause: detail.cause };
     const { stackTraceLimit } = Error;
     // A flood is refused message by message, and to collect a stack takes longer than the rest of a refusal.
     if (code === "resource_exhausted") Error.stackTraceLimit = 0;
-    super(message.slice(0, messageCharsMax), detail.cause === undefined ? undefined : { cause: detail.cause });
+    super(text, options);
     Error.stackTraceLimit = stackTraceLimit;
     this.name = code;
     this.code = code;

@@ -164,17 +164,17 @@ export const linkLimits: Limits = {
   sessionsBurstMax: Number.POSITIVE_INFINITY,
 };
 
-/** What reading costs a server of ours, measured generously (µs), for `readingMsPerSecondMax`. */
+/** Estimated cost of reading (µs), rounded up from measurements, for `readingMsPerSecondMax`. */
 export const intakeCosts = {
   /** To accept a TCP connection. */
   connection: 100,
   /** To parse a request's head and answer it, beside its bytes. */
   request: 60,
-  /** Of anything that arrives: a header, a fragment, a text in a message. */
+  /** One byte of anything that arrives: a header, a fragment, a text in a message. */
   byte: 0.05,
   /** One chunk of a body that is read. */
   chunk: 2,
-  /** Of a body in chunks, whether it is read or not: a chunk of one byte takes six. */
+  /** One byte of a chunked body, read or unread: a chunk that carries one byte takes six. */
   chunkedByte: 0.4,
   /** One WebSocket message, ping or pong. */
   frame: 5,

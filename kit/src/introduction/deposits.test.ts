@@ -28,7 +28,7 @@ function setUp() {
       ...offer,
     });
   };
-  /** What becomes of a withdrawal: `waits` until something does. */
+  /** The outcome of a withdrawal; `waits` until there is one. */
   const take = (claim: Partial<WithdrawClaim>) => {
     const said = { outcome: "waits" };
     const peer = servicePeer("orders");

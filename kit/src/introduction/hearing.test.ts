@@ -30,7 +30,7 @@ const DoorContract = contract<Door>("Door", { open: { params: [introductionTo<Ba
 let told: { gifter: string; recipient: string }[] = [];
 let liveBadges = 0;
 let revoker: Revoker;
-/** What the trail does before it answers. */
+/** Runs before the trail answers. */
 let trail: () => void | Promise<void>;
 beforeEach(() => {
   told = [];

@@ -25,7 +25,7 @@ export interface Place {
   readonly network: string;
   /** Shared fairly with the other sessions of the address. */
   readonly turns: SessionTurns;
-  /** Of all sessions and batches of the widest network that the address is in. */
+  /** Shared by all sessions and batches of the widest network that contains the address. */
   readonly pace: Pace | undefined;
   /** Gives the place back, and drops what waits for a turn. Idempotent. */
   leave(): void;
@@ -80,7 +80,7 @@ export function makeAddressBudget({ limits, clock, addressOf, load }: AddressBud
         network.begun.take(nowMs);
         network.count += 1;
       }
-      // Of the widest network: the owner of a /48 would otherwise have 65,536 addresses that take turns.
+      // The widest network's pace: the owner of a /48 would otherwise have 65,536 addresses that take turns.
       const { pace } = networks.at(-1)!;
       const turns = networks[0].turns.join(pace?.unread);
       let isIn = true;

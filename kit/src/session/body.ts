@@ -9,7 +9,7 @@ import type { Intake } from "./intake.ts";
 export interface ReadBodyOptions {
   /** Aborted, with a FlotillaError, when nothing more is to be read: the client, which still sends, is told. */
   readonly stop: AbortSignal;
-  /** What the chunks are charged to. */
+  /** Is charged for each chunk. */
   readonly intake: Pick<Intake, "spend">;
 }
 

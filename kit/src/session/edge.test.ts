@@ -139,7 +139,7 @@ describe("a session", () => {
       reason: "capability_limit",
       message: "A session holds at most 3 capabilities; release some first",
     });
-    // What it was refused is not kept for it either: this is itself, and three tickets.
+    // The refused ticket is not kept either: the session exports itself and three tickets.
     expect(desk.live()).toBe(4);
     await expect(main.add(1, 2)).resolves.toBe(3);
     await expect(tickets[2]!.getNumber()).resolves.toBe(3);

@@ -24,7 +24,7 @@ export interface Identity {
   publicKeysOf(name: string): readonly KeyObject[];
 }
 
-/** What `openIdentity` takes beside the place. */
+/** Options of `openIdentity`. */
 export interface IdentityOptions {
   /** Hears of a file that was open to its group, and was closed. */
   readonly onClosed?: OnClosed;

@@ -9,7 +9,7 @@ import { type MeteredSocket, meterSocket } from "./metered-socket.ts";
 import { makeNetworkTable } from "./networks.ts";
 import type { Proxies } from "./proxies.ts";
 
-/** What arrives on one connection, charged to its network address. */
+/** Charges everything that arrives on one connection to its network address. */
 export interface Intake {
   /**
    * Counts a request before it is looked at.
@@ -44,7 +44,7 @@ export interface IntakesOptions {
   readonly onRefused?: ((reason: FlotillaError) => void) | undefined;
 }
 
-/** What one network has of the server's time. */
+/** One network's share of the server's time. */
 interface Level {
   readonly connectionsMax: number;
   connections: number;
@@ -57,7 +57,7 @@ interface Level {
   cancelAlarm?: Cancel | undefined;
 }
 
-/** What the connection's last request has said of what comes after its head. */
+/** How the body of the connection's latest request is sent. */
 interface Arriving {
   isInChunks: boolean;
 }

@@ -31,7 +31,7 @@ export interface MeteredSocket {
 export function meterSocket(socket: Socket, gate: Gate): MeteredSocket {
   const push = socket.push;
   const read = socket._read;
-  /** What has arrived and wasn't passed on; null is the end. At most one read of 64 KiB, and the end. */
+  /** Chunks that have arrived and wait to be passed on; null is the end. At most one read of 64 KiB, and the end. */
   let held: (Buffer | null)[] = [];
   let isPumping = false;
   let isOpen = false;

@@ -28,7 +28,7 @@ const expectsTls: NetworkFailure = {
 
 const byCode: Readonly<Record<string, NetworkFailure>> = {
   ECONNREFUSED: notListening,
-  // Of a Unix socket.
+  // The file of a Unix socket is missing.
   ENOENT: notListening,
   EACCES: { reason: "permission_denied", text: "this process may not use the socket at its address" },
   ENOTFOUND: { reason: "host_not_found", text: "its host name is not known" },

@@ -57,7 +57,7 @@ interface Entry<T> {
   askedAtMs: number;
 }
 
-/** What is counted for each network. */
+/** One entry of `T` for each network. */
 export interface NetworkTable<T> {
   /** The entries of all networks that `address` belongs to, the narrowest first. */
   of(address: string): readonly [T, ...T[]];

@@ -19,7 +19,7 @@ export interface OpsOptions {
   metrics(): Promise<string>;
   /** Its content type. */
   readonly metricsType: string;
-  /** What one network address may ask. Default: `edgeLimits`. */
+  /** Limits of one network address. Default: `edgeLimits`. */
   readonly limits?: Limits | undefined;
 }
 

@@ -1,6 +1,6 @@
 /** Schemes whose pages browsers give no origin of their own, or that are no pages at all. */
 const neverSent: ReadonlySet<string> = new Set(["about", "blob", "data", "file", "ftp", "javascript", "ws", "wss"]);
-/** What comes of typing `http` or `https` wrongly. */
+/** Common misspellings of `http` and `https`. */
 const mistyped = /^h*t+p*s*$/;
 const format = /^([a-z][a-z0-9+.-]*):\/\/([^/?#]*)(.*)$/is;
 

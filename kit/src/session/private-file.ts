@@ -10,7 +10,7 @@ const world = 0o007;
 /** Hears of a file that was open to its group, and was closed. */
 export type OnClosed = (file: string) => void;
 
-/** What `assertPrivate` takes beside the file. */
+/** Options of `assertPrivate`. */
 export interface PrivateFile {
   /** The bits of its mode that only its owner may have. Default: all. */
   readonly forbidden?: number;

@@ -109,7 +109,7 @@ export function keepConnected<T extends RpcTarget>(options: KeepConnectedOptions
   let sessionNumber = 0;
   let awaySinceMs: number | undefined;
   let cancelRetry: Cancel = () => {};
-  /** What `onProblem` has heard last. */
+  /** The problem that `onProblem` heard last. */
   let problem: string | undefined;
   let dialing: Dialing | undefined;
 
@@ -224,7 +224,7 @@ export function keepConnected<T extends RpcTarget>(options: KeepConnectedOptions
   function tellProblem(reason: FlotillaError): void {
     if (state.at === "closed" || reason.message === problem) return;
     problem = reason.message;
-    // What a listener throws is its own program's fault, and takes nothing of this with it.
+    // A listener that throws must not take the connection with it.
     queueMicrotask(() => options.onProblem?.(reason));
   }
 

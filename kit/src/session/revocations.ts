@@ -15,7 +15,7 @@ import {
   wordOf,
 } from "./trust.ts";
 
-/** What `carryRevocations` changed. */
+/** Keys that `carryRevocations` changed. */
 export interface Carried {
   /** Keys that are revoked now and were not before. */
   readonly revoked: readonly { readonly name: string; readonly key: KeyWord }[];

@@ -47,7 +47,7 @@ async function listening(rig: Rig, server: Server | HttpServer): Promise<number>
   return (server.address() as AddressInfo).port;
 }
 
-/** What a caller hears from `url`, and the same from the log and the report of the connection. */
+/** The error of a call to `url`, and the same problem as the log and the connection's report have it. */
 async function refusal(rig: Rig, url: string): Promise<FlotillaError> {
   const problems: [FlotillaError, string][] = [];
   const connection = rig.connect<Desk>({ url, onProblem: (problem, at) => problems.push([problem, at]) });

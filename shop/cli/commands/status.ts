@@ -57,7 +57,7 @@ interface WaitsFor {
   readonly forMs?: number;
 }
 
-/** What the gateway says to anybody. */
+/** The gateway's public answer. */
 async function readiness(shop: Shop): Promise<Readiness> {
   const startedMs = performance.now();
   const answer = await shop.get("readyz");
