@@ -1,4 +1,4 @@
-import type { Mutant } from "./mutants-of-users.ts";
+import type { Mutant } from "./mutant.ts";
 
 /** Those that keep a busy or failing part from taking the rest with it: overload, bulkheads, retries, instances, faults. */
 export const mutantsOfFaults: readonly Mutant[] = [

@@ -1,4 +1,4 @@
-import type { Mutant } from "./mutants-of-users.ts";
+import type { Mutant } from "./mutant.ts";
 
 /** Limits, and the guards that hold them: each bounds what one peer, one fault or one flood can cost. */
 export const mutantsOfLimits: readonly Mutant[] = [

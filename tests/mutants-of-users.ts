@@ -1,11 +1,4 @@
-/** A mechanism behind a promise, what to put in its place, and the test that then fails. */
-export interface Mutant {
-  readonly promise: string;
-  readonly file: string;
-  readonly cut: string;
-  readonly put: string;
-  readonly test: string;
-}
+import type { Mutant } from "./mutant.ts";
 
 /** Those of the User Service: tokens, logins, revocation, roles, the trail. */
 export const mutantsOfUsers: readonly Mutant[] = [

@@ -245,6 +245,6 @@ test("the commands do both, and say what they did, or why not", async () => {
   expect(await runRestore(command([to]))).toBe(1);
   expect(said.join("\n")).toContain("--yes moves that aside\nNothing was changed.");
   expect(await runRestore(command([to, "--yes"]))).toBe(0);
-  expect(said.join("\n")).toMatch(/What was there is in .*replaced-/);
+  expect(said.join("\n")).toMatch(/The earlier files are in .*replaced-/);
   expect(await runRestore(command([to, "--maybe"]))).toBe(2);
 });

@@ -54,7 +54,7 @@ export function runRestore({ args, env, out, err }: BackupCommand): Promise<0 | 
     const { manifest, replaced, carried } = await restore({ from: directory, dataDir, force });
     out(`Restored ${dataDir} from the backup of ${manifest.startedAt}: ${sizeOf(manifest)}, verified.`);
     for (const line of linesOf(carried)) out(line);
-    if (replaced !== undefined) out(`What was there is in ${replaced}; remove it when you are sure.`);
+    if (replaced !== undefined) out(`The earlier files are in ${replaced}; remove them when you are sure.`);
   });
 }
 

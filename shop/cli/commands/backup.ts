@@ -52,7 +52,7 @@ export const restore: CommandSpec = {
       return terminal.quiet ? say`${dataDir}` : say`${terminal.paint("green", "✓")} ${done}`;
     });
     for (const line of linesOf(carried)) terminal.note(say`${line}`);
-    if (replaced !== undefined) terminal.note(say`What was there is in ${replaced}; remove it when you are sure`);
+    if (replaced !== undefined) terminal.note(say`The earlier files are in ${replaced}; remove them when you are sure`);
     return 0;
   },
 };
@@ -82,7 +82,7 @@ export const newStore: CommandSpec = {
       const done = say`The next start of ${names.join(" and ")} makes an empty store`;
       return terminal.quiet ? say`${replaced}` : say`${terminal.paint("green", "✓")} ${done}`;
     });
-    terminal.note(say`What was there is in ${replaced}`);
+    terminal.note(say`The earlier files are in ${replaced}`);
     return 0;
   },
 };
