@@ -13,7 +13,12 @@ import type { Env } from "./env.ts";
 import { hold, isDisposable, isHeld, letGo } from "./holders.ts";
 
 /** A class per contract, made once: its prototype has the contract's methods and nothing else. */
-type BoundaryClass = new (contract: Contract<RpcTarget>, implementation: object, env: Env) => RpcTarget & Disposable;
+type BoundaryClass = new (
+  contract: Contract<RpcTarget>,
+  implementation: object,
+  env: Env,
+  onReleased?: () => void,
+) => RpcTarget & Disposable;
 const classes = new WeakMap<Contract<RpcTarget>, BoundaryClass>();
 
 /** For whom something is exposed: `{ peer }` is enough. Without a clock it follows the system's. */
@@ -32,13 +37,17 @@ export function expose<I>(
   implementation: Implementation<I>,
   env: ExposeOptions,
 ): RpcTarget & Disposable {
-  const erased = contract as unknown as Contract<RpcTarget>;
-  let boundary = classes.get(erased);
+  return stand(contract as unknown as Contract<RpcTarget>, implementation, { ...env, clock: env.clock ?? systemClock });
+}
+
+/** @param onReleased hears, once, that the boundary was released. */
+function stand(contract: Contract<RpcTarget>, implementation: object, env: Env, onReleased?: () => void) {
+  let boundary = classes.get(contract);
   if (!boundary) {
-    boundary = makeClass(erased);
-    classes.set(erased, boundary);
+    boundary = makeClass(contract);
+    classes.set(contract, boundary);
   }
-  return new boundary(erased, implementation, { ...env, clock: env.clock ?? systemClock });
+  return new boundary(contract, implementation, env, onReleased);
 }
 
 function makeClass(contract: Contract<RpcTarget>): BoundaryClass {
@@ -46,13 +55,15 @@ function makeClass(contract: Contract<RpcTarget>): BoundaryClass {
     readonly #contract: Contract<RpcTarget>;
     readonly #implementation: object;
     readonly #env: Env;
+    readonly #onReleased: (() => void) | undefined;
     #isReleased = false;
 
-    constructor(own: Contract<RpcTarget>, implementation: object, env: Env) {
+    constructor(own: Contract<RpcTarget>, implementation: object, env: Env, onReleased?: () => void) {
       super();
       this.#contract = own;
       this.#implementation = implementation;
       this.#env = env;
+      this.#onReleased = onReleased;
       hold(implementation);
     }
 
@@ -70,7 +81,7 @@ function makeClass(contract: Contract<RpcTarget>): BoundaryClass {
     [Symbol.dispose](): void {
       if (this.#isReleased) return;
       this.#isReleased = true;
-      this.#env.onReleased?.();
+      this.#onReleased?.();
       quietly(() => letGo(this.#implementation), this.#env);
     }
   }
@@ -223,7 +234,7 @@ function leave({ contract, name, method, env }: Invocation, result: unknown): un
   if (result === null || (typeof result !== "object" && typeof result !== "function")) {
     throw new TypeError(`${where} returned no capability`);
   }
-  return expose(method.returns, result as Implementation<RpcTarget>, { ...env, onReleased: takePlace(result, env) });
+  return stand(method.returns, result, env, takePlace(result, env));
 }
 
 /** A result for which the session has no place is disposed, as one that came too late. */

@@ -11,8 +11,6 @@ export interface Env {
   readonly home?: HomePort | undefined;
   /** Hears of faults inside implementations that no peer is told of, such as a disposer that throws. */
   readonly onFault?: ((fault: unknown) => void) | undefined;
-  /** Hears that the peer has released the capability, where the boundary stands around the result of a call. */
-  readonly onReleased?: (() => void) | undefined;
 }
 
 export interface HomePort {
