@@ -82,10 +82,13 @@ export function inTime<T>(awaited: Promise<T>, clock: Clock): Promise<T> {
   const context = storage.getStore();
   if (!context) return awaited;
   const late = Promise.withResolvers<never>();
-  const cancel = clock.after(context.deadlineAtMs - clock.monotonicMs(), () =>
-    late.reject(new FlotillaError("deadline_exceeded", "The call took longer than its deadline")),
-  );
+  const cancel = clock.after(context.deadlineAtMs - clock.monotonicMs(), () => late.reject(deadlineExceeded()));
   return Promise.race([awaited, late.promise]).finally(cancel);
+}
+
+/** The error of a call whose deadline has passed. */
+export function deadlineExceeded(): FlotillaError {
+  return new FlotillaError("deadline_exceeded", "The call took longer than its deadline");
 }
 
 /** Runs `run` outside any call: for what outlives the call that happened to start it, such as a connection. */

@@ -53,11 +53,10 @@ export class FlotillaError extends Error {
   constructor(code: ErrorCode, message: string, detail: ErrorDetail = {}) {
     const text = message.slice(0, messageCharsMax);
     const options = detail.cause === undefined ? undefined : { cause: detail.cause };
-    const { stackTraceLimit } = Error;
     // A flood is refused message by message, and to collect a stack takes longer than the rest of a refusal.
-    if (code === "resource_exhausted") Error.stackTraceLimit = 0;
+    const collectAgain = code === "resource_exhausted" ? collectNoStack() : undefined;
     super(text, options);
-    Error.stackTraceLimit = stackTraceLimit;
+    collectAgain?.();
     this.name = code;
     this.code = code;
     this.reason = detail.reason;
@@ -69,13 +68,22 @@ export class FlotillaError extends Error {
 
 /** For an error that only carries another one on: to collect a stack takes longer than all else that is done with it. */
 export function withoutStack<E extends Error>(make: () => E): E {
-  const { stackTraceLimit } = Error;
-  Error.stackTraceLimit = 0;
+  const collectAgain = collectNoStack();
   try {
     return make();
   } finally {
-    Error.stackTraceLimit = stackTraceLimit;
+    collectAgain();
   }
+}
+
+/** Until the answer is called. Does nothing where the engine has no such limit, or `Error` is frozen. */
+function collectNoStack(): () => void {
+  const limit = Object.getOwnPropertyDescriptor(Error, "stackTraceLimit");
+  if (!limit?.writable || typeof limit.value !== "number") return () => {};
+  Error.stackTraceLimit = 0;
+  return () => {
+    Error.stackTraceLimit = limit.value;
+  };
 }
 
 export function isErrorCode(value: unknown): value is ErrorCode {

@@ -7,7 +7,7 @@ export const capabilityLimitReason = "capability_limit";
 /** The capabilities that one session got as results and has not released. */
 export interface Holdings {
   /**
-   * @returns gives the place back, once.
+   * @returns gives the place back; to be called once.
    * @throws FlotillaError `resource_exhausted`, reason `capability_limit`: this call fails, the session and what it holds
    *   live on.
    */

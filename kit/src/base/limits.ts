@@ -18,7 +18,8 @@ export interface Limits {
   /**
    * Capabilities that one session got as results and has not released; the call beyond it is refused, by itself. Below
    * `outstandingCallsMax`, at which a session of any peer is ended, and at a link with room for `depositsPerPeerMax` in
-   * between: the capabilities of one client never end the session that everybody shares.
+   * between: the capabilities of one client never end the session that everybody shares. Withdrawals are not among them:
+   * `outstandingCallsMax` alone bounds those.
    */
   readonly capabilitiesMax: number;
   /** Calls of one network address that run at once, whether or not anybody still waits: releasing a call does not end it. */

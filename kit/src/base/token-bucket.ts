@@ -7,7 +7,7 @@ export interface TokenBucket {
   waitMs(nowMs: number): number;
   /** Whether `calls` more, by default one, pass now. Takes all of them or none. */
   take(nowMs: number, calls?: number): boolean;
-  /** Takes `calls` whatever the level is: a debt must be made up before one more passes. A negative number gives back. */
+  /** Takes `calls` whatever the level is: a debt must be made up before one more passes. */
   spend(nowMs: number, calls: number): void;
 }
 

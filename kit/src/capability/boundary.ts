@@ -1,7 +1,7 @@
 import { RpcPromise, RpcTarget } from "capnweb";
 import { alarmsOf } from "../base/alarms.ts";
 import { systemClock } from "../base/clock.ts";
-import { type CallContext, currentContext, withContext } from "../base/context.ts";
+import { type CallContext, currentContext, deadlineExceeded, withContext } from "../base/context.ts";
 import { FlotillaError, toFlotillaError } from "../base/errors.ts";
 import { holdingsOf } from "../base/holdings.ts";
 import { type OnAnswered, observerOf } from "../base/observer.ts";
@@ -270,10 +270,6 @@ function normalise(call: Invocation, thrown: unknown, context: CallContext): Flo
   const error = toFlotillaError(thrown, context.traceId);
   if (error.code === "internal") call.env.onFault?.(error.cause ?? error);
   return error;
-}
-
-function deadlineExceeded(): FlotillaError {
-  return new FlotillaError("deadline_exceeded", "The call took longer than its deadline");
 }
 
 function release(borrowed: readonly Disposable[]): void {

@@ -1,8 +1,7 @@
 import { type RpcStub, RpcTarget } from "capnweb";
 import { Type } from "typebox";
 import { type Clock, systemClock } from "../base/clock.ts";
-import { currentContext } from "../base/context.ts";
-import { FlotillaError } from "../base/errors.ts";
+import { currentContext, deadlineExceeded, inTime } from "../base/context.ts";
 import { newInstanceId } from "../base/ids.ts";
 import { introductionMsMax } from "../base/limits.ts";
 import type { Peer, ServicePeer } from "../base/peer.ts";
@@ -160,17 +159,10 @@ interface Hearing {
 async function depositOnceHeard(offer: DepositOffer, { home, hearer, clock }: Hearing): Promise<DepositReceipt> {
   using _expected = home.expect(offer);
   const { deadlineAtMs } = currentContext()!;
-  const late = Promise.withResolvers<never>();
-  const deadline = () => new FlotillaError("deadline_exceeded", "The call took longer than its deadline");
-  const cancel = clock.after(deadlineAtMs - clock.monotonicMs(), () => late.reject(deadline()));
-  try {
-    const gifter = (offer.gifter as ServicePeer).name;
-    await Promise.race([hearer[deposited]({ gifter, recipient: offer.recipient }), late.promise]);
-  } finally {
-    cancel();
-  }
+  const gifter = (offer.gifter as ServicePeer).name;
+  await inTime(Promise.resolve(hearer[deposited]({ gifter, recipient: offer.recipient })), clock);
   // A receipt that nobody waits for any more would keep the deposit alive.
-  if (clock.monotonicMs() >= deadlineAtMs) throw deadline();
+  if (clock.monotonicMs() >= deadlineAtMs) throw deadlineExceeded();
   // Authority may have ended meanwhile.
   offer.assertHolds();
   return home.deposit(offer);

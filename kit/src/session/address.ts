@@ -35,8 +35,10 @@ interface Sessions {
   readonly countMax: number;
   count: number;
   readonly begun: TokenBucket;
-  readonly turns: Turns;
-  readonly pace: Pace | undefined;
+  /** The narrowest network's. */
+  turns?: Turns;
+  /** The widest network's. */
+  pace?: Pace | undefined;
 }
 
 export interface AddressBudgetOptions {
@@ -60,11 +62,9 @@ export function makeAddressBudget({ limits, clock, addressOf, load }: AddressBud
         perMs: 1_000,
         burst: limits.sessionsBurstMax * times,
       }),
-      turns: makeTurns(limits, clock, load),
-      pace: paces?.join(),
     }),
     // SECURITY: what still runs for an address counts though all its sessions are gone; it would begin anew by leaving.
-    isIdle: ({ count, turns }) => count === 0 && turns.isIdle(),
+    isIdle: ({ count, turns }) => count === 0 && turns?.isIdle() !== false,
   });
 
   return {
@@ -81,7 +81,10 @@ export function makeAddressBudget({ limits, clock, addressOf, load }: AddressBud
         network.count += 1;
       }
       // The widest network's pace: the owner of a /48 would otherwise have 65,536 addresses that take turns.
-      const { pace } = networks.at(-1)!;
+      const widest = networks.at(-1)!;
+      widest.pace ??= paces?.join();
+      const { pace } = widest;
+      networks[0].turns ??= makeTurns(limits, clock, load);
       const turns = networks[0].turns.join(pace?.unread);
       let isIn = true;
       const leave = () => {

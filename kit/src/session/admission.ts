@@ -1,7 +1,7 @@
 import type { IncomingMessage } from "node:http";
 import type { RpcTarget } from "capnweb";
 import type { Clock } from "../base/clock.ts";
-import { FlotillaError, withoutStack } from "../base/errors.ts";
+import { FlotillaError, hasCode, withoutStack } from "../base/errors.ts";
 import { makeHoldings, setHoldings } from "../base/holdings.ts";
 import { edgeLimits, type Limits, linkLimits } from "../base/limits.ts";
 import type { Load } from "../base/load.ts";
@@ -121,7 +121,7 @@ export function makeAdmission(options: AdmissionOptions): Admission {
     },
   };
 
-  /** SECURITY: counts the hello before its signature is verified, and gives the place back to one that proves a key. */
+  /** SECURITY: verifies no signature for an address that has sent too many hellos that prove nothing. */
   function acceptHello(guard: HelloGuard, header: string, request: IncomingMessage): AcceptedHello {
     const nowMs = clock.monotonicMs();
     const buckets = hellos.of(addressOf(request));
@@ -132,9 +132,11 @@ export function makeAdmission(options: AdmissionOptions): Admission {
         retryAfterMs,
       });
     }
-    for (const bucket of buckets) bucket.spend(nowMs, 1);
-    const hello = guard.accept(header);
-    for (const bucket of buckets) bucket.spend(nowMs, -1);
-    return hello;
+    try {
+      return guard.accept(header);
+    } catch (error) {
+      if (hasCode(error, "unauthenticated")) for (const bucket of buckets) bucket.spend(nowMs, 1);
+      throw error;
+    }
   }
 }

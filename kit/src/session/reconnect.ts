@@ -224,7 +224,7 @@ export function keepConnected<T extends RpcTarget>(options: KeepConnectedOptions
   function tellProblem(reason: FlotillaError): void {
     if (state.at === "closed" || reason.message === problem) return;
     problem = reason.message;
-    // A listener that throws must not take the connection with it.
+    // In a task of its own: a listener that throws must not keep the connection from being tried again.
     queueMicrotask(() => options.onProblem?.(reason));
   }
 

@@ -8,7 +8,7 @@ import {
   addTrust,
   isRevoked,
   type KeyWord,
-  readText,
+  readBytes,
   readTrust,
   revocationsIn,
   trustFileName,
@@ -42,7 +42,8 @@ export function carryRevocations(from: readonly string[], to: string): Carried {
 }
 
 function revocationsOf(directory: string) {
-  return revocationsIn(readText(join(directory, trustFileName)) ?? "");
+  // Verbs, names and keys are ASCII, so a comment in another encoding damages no line.
+  return revocationsIn(readBytes(join(directory, trustFileName))?.toString("latin1") ?? "");
 }
 
 function namesWithKey(directory: string): string[] {

@@ -106,16 +106,20 @@ function readTrustText(file: string): string | undefined {
  * @throws FlotillaError `failed_precondition` when there is, and it cannot be read; `invalid_argument` when it is not UTF-8.
  */
 export function readText(file: string): string | undefined {
-  let bytes: Buffer;
+  const bytes = readBytes(file);
+  return bytes && decodeText(bytes, file);
+}
+
+/** The same without decoding. */
+export function readBytes(file: string): Buffer | undefined {
   try {
-    bytes = readFileSync(file);
+    return readFileSync(file);
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException;
     if (code === "ENOENT") return undefined;
     const message = `${file} cannot be read (${code})`;
     throw new FlotillaError("failed_precondition", message, { reason: "file_unreadable", cause });
   }
-  return decodeText(bytes, file);
 }
 
 function refusal(message: string): FlotillaError {
