@@ -56,8 +56,8 @@ export const mutantsOfInvariants: readonly Mutant[] = [
   {
     promise: "I3 a contract is all there is: an own method of the implementation is not callable",
     file: "kit/src/capability/boundary.ts",
-    cut: "  return new boundary(erased,",
-    put: "  if (!(implementation instanceof Function)) Object.setPrototypeOf(boundary.prototype, Object.assign(Object.create(RpcTarget.prototype), Object.fromEntries(Object.getOwnPropertyNames(Object.getPrototypeOf(implementation)).filter((n) => n !== 'constructor').map((n) => [n, () => 1]))));\n  return new boundary(erased,",
+    cut: "  return new boundary(contract,",
+    put: "  if (!(implementation instanceof Function)) Object.setPrototypeOf(boundary.prototype, Object.assign(Object.create(RpcTarget.prototype), Object.fromEntries(Object.getOwnPropertyNames(Object.getPrototypeOf(implementation)).filter((n) => n !== 'constructor').map((n) => [n, () => 1]))));\n  return new boundary(contract,",
     test: "kit/src/capability/boundary.test.ts",
   },
   {

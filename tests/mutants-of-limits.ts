@@ -4,9 +4,9 @@ import type { Mutant } from "./mutant.ts";
 export const mutantsOfLimits: readonly Mutant[] = [
   {
     promise: "limits: an address with too many unread messages is read no further",
-    file: "kit/src/session/intake.ts",
-    cut: "unread >= unreadMax);",
-    put: "unread < 0 && unreadMax < 0);",
+    file: "kit/src/session/reading-turns.ts",
+    cut: "return unread >= unreadMax;",
+    put: "return unread < 0 && unreadMax < 0;",
     test: "kit/src/session/floods.test.ts",
   },
   {

@@ -62,7 +62,10 @@ export interface Limits {
   readonly readingMsPerSecondMax: number;
   /** The same at once, when it was quiet before: what anybody else waits for at most (ms). */
   readonly readingBurstMsMax: number;
-  /** Messages of the sessions of one network address that have come and wait their turn; beyond it nothing more is read. */
+  /**
+   * Messages of one network address that have come and wait their turn; beyond it nothing more is read. A wider network may
+   * have twice as many, and twice the reading time, at most.
+   */
   readonly unreadMessagesMax: number;
   /** Requests of one connection that are unanswered. Clients send the next one after the answer; few pipeline at all. */
   readonly pipelinedRequestsMax: number;

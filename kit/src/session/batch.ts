@@ -9,6 +9,7 @@ import type { Channel, ChannelEvents } from "../transport/channel.ts";
 import { checkMessage, makePeerBudget, violation } from "../transport/check.ts";
 import { type CallerPolicy, parseTraceparent, receivedContext } from "../transport/envelope.ts";
 import type { Pace } from "../transport/pace.ts";
+import type { Intake } from "./intake.ts";
 import type { OnHiddenError } from "./redact.ts";
 import { openSession } from "./session.ts";
 
@@ -26,8 +27,8 @@ export interface BatchOptions {
   readonly clock: Clock;
   readonly pace?: Pace | undefined;
   readonly onHiddenError?: OnHiddenError | undefined;
-  /** Hears how many messages are about to be read. */
-  readonly onLines?: ((count: number) => void) | undefined;
+  /** Is charged for the messages, and hears how many of them wait to be read. */
+  readonly intake?: Pick<Intake, "lines" | "unread"> | undefined;
   /** Aborted, with a FlotillaError, when nobody waits any more or nothing may run any more: the batch ends with it. */
   readonly ended: AbortSignal;
 }
@@ -43,14 +44,16 @@ export interface BatchOptions {
  *   `deadline_exceeded` when something hung.
  */
 export async function runBatch(body: string, options: BatchOptions): Promise<string> {
-  const { clock, limits } = options;
+  const { clock, limits, intake } = options;
   // Its client had time to send it.
   const context: CallContext = { ...options.context, arrivedAtMs: clock.monotonicMs() };
   const ended = Promise.withResolvers<never>();
   ended.promise.catch(() => {});
   const answers: string[] = [];
   const channel = makeBatchChannel(answers, ended.reject);
-  const session = openSession(channel, { ...options, callContext: context });
+  // The lines are charged for here, all at once.
+  const unread = intake && { lines: () => {}, unread: intake.unread };
+  const session = openSession(channel, { ...options, intake: unread, callContext: context });
   const cancelTimeout = clock.after(context.deadlineAtMs - clock.monotonicMs() + graceMs, () =>
     ended.reject(
       new FlotillaError("deadline_exceeded", "The batch took longer than its deadline", { requestId: context.traceId }),
@@ -62,7 +65,7 @@ export async function runBatch(body: string, options: BatchOptions): Promise<str
   try {
     const lines = body.split("\n").filter((line) => line.trim() !== "");
     if (lines.length > batchMessagesMax) throw tooMany(`A batch takes at most ${batchMessagesMax} messages`);
-    options.onLines?.(lines.length);
+    intake?.lines(lines.length);
     checkBatch(lines, limits);
     for (const line of lines) channel.arrive(line);
     await Promise.race([ended.promise, session.drain()]);

@@ -1,27 +1,21 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import type { Cancel, Clock } from "../base/clock.ts";
+import type { Clock } from "../base/clock.ts";
 import { FlotillaError } from "../base/errors.ts";
 import { intakeCosts, type Limits } from "../base/limits.ts";
-import { makeTokenBucket, type TokenBucket } from "../base/token-bucket.ts";
 import { type MeteredSocket, meterSocket } from "./metered-socket.ts";
 import { makeNetworkTable } from "./networks.ts";
 import type { Proxies } from "./proxies.ts";
+import { makeReadingTurns, makeShare, type Share } from "./reading-turns.ts";
 
-/** Charges everything that arrives on one connection to its network address. */
+/** Charges one request, and the session that it may become, to its network address. */
 export interface Intake {
-  /**
-   * Counts a request before it is looked at.
-   * @returns false when the connection is cut, and the request is not to be answered.
-   * @throws FlotillaError `resource_exhausted`, reason `request_rate`: its client, behind a trusted proxy, is over budget.
-   */
-  begin(request: IncomingMessage, response?: ServerResponse): boolean;
   /** Charges work (µs). */
   spend(us: number): void;
   /** Charges so many lines, each a message or a context. */
   lines(count: number): void;
-  /** Counts a session's messages that wait to be read. */
+  /** Counts messages that wait to be read. */
   unread(change: number): void;
   /** The connection became a session. A link's is not metered any more; behind a proxy an edge session's is from now on. */
   becomeSession(of: "edge" | "link"): void;
@@ -31,9 +25,12 @@ export interface Intake {
 export interface Intakes {
   /** Meters a connection that was just accepted, or cuts it when its address has too many. */
   accept(socket: Socket): void;
-  of(socket: Duplex): Intake;
-  /** Networks that are remembered; for counting. */
-  readonly size: number;
+  /**
+   * Counts a request before it is looked at.
+   * @returns undefined when its connection is cut, and it is not to be answered.
+   * @throws FlotillaError `resource_exhausted`, reason `request_rate`: its client, behind a trusted proxy, is over budget.
+   */
+  begin(socket: Duplex, request: IncomingMessage, response?: ServerResponse): Intake | undefined;
 }
 
 export interface IntakesOptions {
@@ -44,39 +41,19 @@ export interface IntakesOptions {
   readonly onRefused?: ((reason: FlotillaError) => void) | undefined;
 }
 
-/** One network's share of the server's time. */
-interface Level {
-  readonly connectionsMax: number;
-  connections: number;
-  readonly unreadMax: number;
-  unread: number;
-  /** In µs. */
-  readonly reading: TokenBucket;
-  /** Connections with something to read, first come first served; kept at the narrowest network only. */
-  readonly waiting: MeteredSocket[];
-  cancelAlarm?: Cancel | undefined;
-}
-
-/** How the body of the connection's latest request is sent. */
-interface Arriving {
+/** One TCP connection. */
+interface Incoming {
+  readonly socket: Socket;
+  /** Undefined for a Unix socket and for a proxy's connection. */
+  readonly share: Share | undefined;
+  readonly isProxied: boolean;
+  readonly unanswered: Set<ServerResponse>;
+  metered: MeteredSocket | undefined;
+  /** Of the slice that is being parsed. */
+  sliceBytes: number;
+  /** Whether the body of the latest request comes in chunks. */
   isInChunks: boolean;
 }
-
-interface Accepted {
-  readonly levels: Levels;
-  readonly metered: MeteredSocket | undefined;
-  readonly arriving: Arriving;
-  readonly isProxied: boolean;
-}
-
-/** The narrowest network first. */
-type Levels = readonly Level[];
-
-/** A network of any width is read for twice the time of an address at most: sixteen times would be all that there is. */
-const readingTimesMax = 2;
-
-/** After which an address is looked at again whose neighbours in a wider network have too much unread (ms). */
-const unreadRetryMs = 5;
 
 const tooManyConnections = new FlotillaError("resource_exhausted", "Too many connections from this address", {
   reason: "connection_limit",
@@ -96,170 +73,135 @@ const tooFarAhead = new FlotillaError("resource_exhausted", "Too many requests a
  * budget, but the connection is read on.
  */
 export function makeIntakes({ limits, clock, proxies, onRefused }: IntakesOptions): Intakes {
-  const intakes = new WeakMap<Duplex, Intake>();
-  let turnAtMs: number | undefined;
-  const table = makeNetworkTable<Level>({
+  const connections = new WeakMap<Duplex, Incoming>();
+  const turns = makeReadingTurns(clock);
+  const table = makeNetworkTable<Share>({
     clock,
     limits,
-    make: (times) => ({
-      connectionsMax: limits.connectionsPerAddressMax * times,
-      connections: 0,
-      unreadMax: limits.unreadMessagesMax * Math.min(times, readingTimesMax),
-      unread: 0,
-      reading: makeTokenBucket({
-        calls: limits.readingMsPerSecondMax * 1_000 * Math.min(times, readingTimesMax),
-        perMs: 1_000,
-        burst: limits.readingBurstMsMax * 1_000,
-      }),
-      waiting: [],
-    }),
-    isIdle: ({ connections, reading }) => connections === 0 && reading.waitMs(turnMs()) === 0,
+    make: (times) => makeShare(limits, times),
+    isIdle: (share) => share.connections === 0 && turns.waitMs(share) === 0,
   });
 
   return {
     accept(socket) {
       const address = socket.remoteAddress;
-      const isShared = address === undefined || proxies.isProxy(address);
-      const levels = isShared ? [] : table.of(address);
-      if (levels.some(({ connections, connectionsMax }) => connections >= connectionsMax)) {
+      const isProxied = address !== undefined && proxies.isProxy(address);
+      const share = address === undefined || isProxied ? undefined : shareOf(address);
+      if (share && isCrowded(share)) {
         onRefused?.(tooManyConnections);
         socket.destroy();
         return;
       }
-      enter(socket, levels);
-      spend(levels, intakeCosts.connection);
-      const arriving: Arriving = { isInChunks: false };
-      const metered = levels.length > 0 ? meter(socket, levels, arriving) : undefined;
-      const isProxied = isShared && address !== undefined;
-      intakes.set(socket, makeIntake(socket, { levels, metered, arriving, isProxied }));
+      const made = { metered: undefined, sliceBytes: 0, isInChunks: false };
+      const incoming: Incoming = { socket, share, isProxied, unanswered: new Set(), ...made };
+      connections.set(socket, incoming);
+      socket.once("close", () => endUnanswered(incoming));
+      if (!share) return;
+      enter(socket, share);
+      turns.spend(share, intakeCosts.connection);
+      meter(incoming, share);
     },
-    of: (socket) => intakes.get(socket)!,
-    get size() {
-      return table.size;
+    begin(socket, request, response) {
+      const incoming = connections.get(socket)!;
+      const { unanswered, isProxied } = incoming;
+      const share = isProxied ? shareOf(proxies.addressOf(request)) : incoming.share;
+      const spend = (us: number) => share && turns.spend(share, us);
+      if (!mayBegin(incoming, isProxied ? share : undefined)) {
+        spend(intakeCosts.request);
+        return undefined;
+      }
+      incoming.isInChunks = request.headers["transfer-encoding"] !== undefined;
+      // The slice in which the head has come was charged before anybody knew.
+      const chunksUs = incoming.isInChunks ? incoming.sliceBytes * (intakeCosts.chunkedByte - intakeCosts.byte) : 0;
+      spend(intakeCosts.request + chunksUs);
+      if (response) unanswered.add(response);
+      response?.once("close", () => unanswered.delete(response));
+      return makeIntake(incoming, share);
     },
   };
 
-  function makeIntake(socket: Socket, { levels, metered, arriving, isProxied }: Accepted): Intake {
-    let charged = levels;
-    let unanswered = 0;
+  function mayBegin({ socket, unanswered }: Incoming, client: Share | undefined): boolean {
+    if (socket.destroyed) return false;
+    if (unanswered.size >= limits.pipelinedRequestsMax) {
+      onRefused?.(tooFarAhead);
+      socket.destroy();
+      return false;
+    }
+    const retryAfterMs = client ? turns.waitMs(client) : 0;
+    if (retryAfterMs === 0) return true;
+    throw new FlotillaError("resource_exhausted", "Too many requests from this address", {
+      reason: "request_rate",
+      retryAfterMs,
+    });
+  }
+
+  function makeIntake(incoming: Incoming, share: Share | undefined): Intake {
+    let charged = share;
+    const spend = (us: number) => charged && turns.spend(charged, us);
     return {
-      begin(request, response) {
-        if (socket.destroyed) {
-          spend(charged, intakeCosts.request);
-          return false;
-        }
-        if (unanswered >= limits.pipelinedRequestsMax) {
-          onRefused?.(tooFarAhead);
-          socket.destroy();
-          return false;
-        }
-        if (isProxied) charged = table.of(proxies.addressOf(request));
-        const retryAfterMs = isProxied ? waitMs(charged) : 0;
-        if (retryAfterMs > 0) {
-          throw new FlotillaError("resource_exhausted", "Too many requests from this address", {
-            reason: "request_rate",
-            retryAfterMs,
-          });
-        }
-        spend(charged, intakeCosts.request);
-        arriving.isInChunks = request.headers["transfer-encoding"] !== undefined;
-        unanswered += 1;
-        response?.once("close", () => {
-          unanswered -= 1;
-        });
-        return true;
-      },
-      spend: (us) => spend(charged, us),
-      lines: (count) => spend(charged, count * intakeCosts.line),
-      unread(change) {
-        const wasFull = isFull(charged);
-        for (const level of charged) level.unread += change;
-        // Not now: the transport is in the middle of a message.
-        if (wasFull && !isFull(charged)) setImmediate(readWaiting, charged);
-      },
+      spend,
+      lines: (count) => spend(count * intakeCosts.line),
+      unread: (change) => charged && turns.unread(charged, change),
       becomeSession(of) {
         if (of === "link") {
-          metered?.open();
-          charged = [];
-        } else if (isProxied) {
-          enter(socket, charged);
-          meter(socket, charged, arriving);
+          incoming.metered?.open();
+          charged = undefined;
+        } else if (incoming.isProxied && charged) {
+          enter(incoming.socket, charged);
+          meter(incoming, charged);
         }
       },
     };
   }
 
-  function enter(socket: Socket, levels: Levels): void {
-    for (const level of levels) level.connections += 1;
-    socket.once("close", () => {
-      for (const level of levels) level.connections -= 1;
-    });
+  function shareOf(address: string): Share {
+    const shares = table.of(address);
+    for (const [index, share] of shares.entries()) share.wider = shares[index + 1];
+    return shares[0];
   }
 
-  function meter(socket: Socket, levels: Levels, arriving: Arriving): MeteredSocket {
-    const narrowest = levels[0]!;
+  function meter(incoming: Incoming, share: Share): void {
+    const { socket } = incoming;
+    let isWaiting = false;
     const metered = meterSocket(socket, {
       mayPass() {
-        if (narrowest.waiting.includes(metered)) return false;
-        if (narrowest.waiting.length === 0 && waitMs(levels) === 0) return true;
-        narrowest.waiting.push(metered);
-        readLater(levels);
+        if (!isWaiting && turns.mayRead(share)) return true;
+        if (!isWaiting) turns.wait(share, waiter);
         return false;
       },
-      passes: (bytes) => spend(levels, bytes * (arriving.isInChunks ? intakeCosts.chunkedByte : intakeCosts.byte)),
+      passes(bytes) {
+        incoming.sliceBytes = bytes;
+        turns.spend(share, bytes * (incoming.isInChunks ? intakeCosts.chunkedByte : intakeCosts.byte));
+      },
     });
-    return metered;
-  }
-
-  function readLater(levels: Levels): void {
-    const narrowest = levels[0]!;
-    narrowest.cancelAlarm ??= clock.after(waitMs(levels), () => {
-      narrowest.cancelAlarm = undefined;
-      readWaiting(levels);
-    });
-  }
-
-  /** One slice of each connection that waits, again and again, for as long as the budget allows. */
-  function readWaiting(levels: Levels): void {
-    const waiting = levels[0]?.waiting ?? [];
-    while (waiting.length > 0) {
-      if (waitMs(levels) > 0) {
-        readLater(levels);
-        return;
-      }
-      const next = waiting.shift()!;
-      if (next.next()) waiting.push(next);
-    }
-  }
-
-  /**
-   * The time at which this turn of the event loop was first asked. Time that passes while a flood is worked off brings
-   * nothing: on a busy machine a flood would earn as much as it spends, in one turn without end.
-   */
-  function turnMs(): number {
-    if (turnAtMs === undefined) {
-      turnAtMs = clock.monotonicMs();
-      setImmediate(() => {
-        turnAtMs = undefined;
-      });
-    }
-    return turnAtMs;
-  }
-
-  function waitMs(levels: Levels): number {
-    const nowMs = turnMs();
-    const backlogMs = isFull(levels) ? unreadRetryMs : 0;
-    return levels.reduce((ms, { reading }) => Math.max(ms, reading.waitMs(nowMs)), backlogMs);
-  }
-
-  function spend(levels: Levels, us: number): void {
-    if (levels.length === 0) return;
-    const nowMs = turnMs();
-    for (const { reading } of levels) reading.spend(nowMs, us);
+    const waiter = {
+      next() {
+        isWaiting = false;
+        isWaiting = metered.next();
+        return isWaiting;
+      },
+    };
+    incoming.metered = metered;
+    socket.once("close", () => turns.forget(share, waiter));
   }
 }
 
-/** Whether there is too much unread to read on. */
-function isFull(levels: Levels): boolean {
-  return levels.some(({ unread, unreadMax }) => unread >= unreadMax);
+function isCrowded(narrowest: Share): boolean {
+  for (let share: Share | undefined = narrowest; share; share = share.wider) {
+    if (share.connections >= share.connectionsMax) return true;
+  }
+  return false;
+}
+
+function enter(socket: Socket, narrowest: Share): void {
+  const count = (change: number) => {
+    for (let share: Share | undefined = narrowest; share; share = share.wider) share.connections += change;
+  };
+  count(1);
+  socket.once("close", () => count(-1));
+}
+
+/** Until Node 24 only the first of the answers that a lost connection still waits for says that it is closed. */
+function endUnanswered({ unanswered }: Incoming): void {
+  for (const response of [...unanswered]) if (!response.closed) response.emit("close");
 }

@@ -15,6 +15,8 @@ export interface ListenerOptions {
   readonly proxies: Proxies;
   /** Hears of requests and connections that are refused here. */
   readonly onRefused?: ((reason: FlotillaError) => void) | undefined;
+  /** Whether an offer to upgrade is one for the listener of `upgrade`. Default: every offer, if there is a listener. */
+  readonly mayUpgrade?: (request: IncomingMessage) => boolean;
   onRequest(request: IncomingMessage, response: ServerResponse, intake: Intake): void;
 }
 
@@ -28,13 +30,12 @@ export function makeListener(options: ListenerOptions): { readonly http: HttpSer
       requestTimeout: receiveMsMax,
       connectionsCheckingInterval: Math.ceil(receiveMsMax / 10),
       keepAliveTimeout: 65_000,
-      // Some clients (Java's) offer HTTP/2 on every request: that is no reason to refuse it.
-      shouldUpgradeCallback: (request) => request.headers.upgrade?.toLowerCase() === "websocket",
+      ...(options.mayUpgrade && { shouldUpgradeCallback: options.mayUpgrade }),
     },
     (request, response) => {
-      const intake = intakes.of(request.socket);
       try {
-        if (intake.begin(request, response)) options.onRequest(request, response, intake);
+        const intake = intakes.begin(request.socket, request, response);
+        if (intake) options.onRequest(request, response, intake);
       } catch (thrown) {
         const error = toFlotillaError(thrown, traceIdOf(request));
         onRefused?.(error);

@@ -27,13 +27,14 @@ import {
   refuseUpgrade,
 } from "./http.ts";
 import type { Identity } from "./identity.ts";
+import type { Intake } from "./intake.ts";
 import { endWhenRevoked } from "./key-watch.ts";
 import { limitLifetime } from "./lifetime.ts";
 import { makeListener } from "./listener.ts";
 import { makeProxies } from "./proxies.ts";
 import { type OnHiddenError, tellHidden } from "./redact.ts";
 import { openSession, type Session } from "./session.ts";
-import { makeUpgrader } from "./upgrader.ts";
+import { makeUpgrader, offersWebSocket } from "./upgrader.ts";
 
 /** What `serve` takes. `edge` limits anonymous peers, `link` services that proved a key: default `edgeLimits`, `linkLimits`. */
 export interface ServeOptions {
@@ -98,6 +99,7 @@ const receiveMsDefault = 8_000;
 
 /** A batch that is being answered. */
 interface Batch {
+  readonly intake: Intake;
   readonly ended: AbortController;
   /** When its answer was handed to the network, or the client is gone. */
   readonly answered: Promise<void>;
@@ -127,7 +129,8 @@ export async function serve(options: ServeOptions): Promise<Server> {
   /** Tells those who still send that nobody will read on. */
   const stopAsked = new AbortController();
   let stopping: Promise<void> | undefined;
-  const { http, intakes } = makeListener({ receiveMsMax, limits, clock, proxies, onRequest, onRefused });
+  const listening = { receiveMsMax, limits, clock, proxies, mayUpgrade: offersWebSocket };
+  const { http, intakes } = makeListener({ ...listening, onRequest, onRefused });
   const upgraders = { anonymous: makeUpgrader(limits), service: makeUpgrader(options.link ?? linkLimits) };
   http.on("upgrade", onUpgrade);
   const closeSocket = await listenAll(http, { ...options, host }).catch((error: unknown) => {
@@ -144,7 +147,7 @@ export async function serve(options: ServeOptions): Promise<Server> {
     drain,
   };
 
-  function onRequest(request: IncomingMessage, response: ServerResponse): void {
+  function onRequest(request: IncomingMessage, response: ServerResponse, intake: Intake): void {
     const path = pathOf(request);
     const { origin } = request.headers;
     if (admission.isListedOrigin(origin)) allowOrigin(response, origin);
@@ -155,14 +158,14 @@ export async function serve(options: ServeOptions): Promise<Server> {
     if (path === paths.batch && request.method === "POST") {
       const ended = new AbortController();
       const answered = Promise.withResolvers<void>();
-      const batch: Batch = { ended, answered: answered.promise };
+      const batch: Batch = { intake, ended, answered: answered.promise };
       batches.add(batch);
       response.once("close", () => {
         batches.delete(batch);
         if (!response.writableFinished) ended.abort(clientWentAway());
         answered.resolve();
       });
-      void answerBatch(request, response, ended.signal);
+      void answerBatch(request, response, batch);
       return;
     }
     const isGet = request.method === "GET" || request.method === "HEAD";
@@ -172,21 +175,18 @@ export async function serve(options: ServeOptions): Promise<Server> {
     else answerUnserved(response, Object.values<string>(paths).includes(path));
   }
 
-  async function answerBatch(request: IncomingMessage, response: ServerResponse, ended: AbortSignal): Promise<void> {
-    const intake = intakes.of(request.socket);
+  async function answerBatch(request: IncomingMessage, response: ServerResponse, batch: Batch): Promise<void> {
     try {
       const { peer, limits, callers, pace, leave } = admit(request, { isBatch: true });
       response.once("close", leave);
       const context = contextOfRequest(request, callers, clock);
       const localMain = admission.mainFor(peer);
-      const body = await readBody(request, { stop: stopAsked.signal, intake }).catch((error: unknown) => {
+      const body = await readBody(request, { stop: stopAsked.signal, intake: batch.intake }).catch((error: unknown) => {
         disposeMain(localMain);
         throw error;
       });
-      const { onHiddenError } = options;
-      const run = { localMain, limits, callers, pace, context, clock, onHiddenError, ended, onLines: intake.lines };
-      const answer = await runBatch(body, run);
-      answerLines(response, answer);
+      const run = { localMain, limits, callers, pace, context, clock, intake: batch.intake, ended: batch.ended.signal };
+      answerLines(response, await runBatch(body, { ...run, onHiddenError: options.onHiddenError }));
     } catch (thrown) {
       answerRefusal(response, refuse(thrown, request));
     }
@@ -194,9 +194,9 @@ export async function serve(options: ServeOptions): Promise<Server> {
 
   function onUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     socket.on("error", () => socket.destroy());
-    const intake = intakes.of(socket);
     try {
-      if (!intake.begin(request)) return;
+      const intake = intakes.begin(socket, request);
+      if (!intake) return;
       if (pathOf(request) !== paths.session)
         throw new FlotillaError("not_found", `WebSocket sessions are at ${paths.session}`);
       const { peer, hello, limits, callers, pace, leave } = admit(request, { isBatch: false });

@@ -26,3 +26,8 @@ export function makeUpgrader(limits: Limits): Upgrader {
   });
   return { server, replies };
 }
+
+/** Some clients (Java's) offer HTTP/2 on every request: that is no reason to refuse it, and no upgrade of ours. */
+export function offersWebSocket({ headers }: IncomingMessage): boolean {
+  return headers.upgrade?.toLowerCase() === "websocket";
+}
