@@ -38,6 +38,13 @@ export const mutantsOfFaults: readonly Mutant[] = [
     test: "kit/src/session/goodput.test.ts",
   },
   {
+    promise: "overload: a long queue is refused in several turns of the event loop",
+    file: "kit/src/base/load.ts",
+    cut: "refusalsLeft === 0",
+    put: "refusalsLeft < 0",
+    test: "kit/src/base/turns.test.ts",
+  },
+  {
     promise: "overload: calls of so many run at once and wait",
     file: "kit/src/base/turns.ts",
     cut: "waiting >= waitingCallsMax && ",

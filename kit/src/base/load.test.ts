@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { expect, test } from "vitest";
 import { makeVirtualClock } from "../testing/virtual-clock.ts";
 import { makeLoad, makeQueueWatch } from "./load.ts";
@@ -59,4 +60,22 @@ test("a process is overloaded for a while after it refused a call", async () => 
   expect(load.isOverloaded).toBe(true);
   await clock.advance(1);
   expect(load).toMatchObject({ isOverloaded: false, shed: 1 });
+});
+
+test("a process refuses 64 of the calls that wait in one turn of the event loop, in their order, and counts all at once", async () => {
+  const load = makeLoad(makeVirtualClock());
+  const refused: number[] = [];
+  const refuse = (from: number, to: number) => {
+    for (let n = from; n < to; n += 1) load.refuse(() => refused.push(n));
+  };
+  refuse(0, 140);
+  expect(load.shed).toBe(140);
+  const counts = [refused.length];
+  for (let turn = 0; turn < 3; turn += 1) {
+    await nextTurn();
+    if (turn === 1) refuse(140, 200);
+    counts.push(refused.length);
+  }
+  expect(counts).toEqual([64, 128, 192, 200]);
+  expect(refused).toEqual(Array.from({ length: 200 }, (_, n) => n));
 });

@@ -1,4 +1,5 @@
 import type { Clock } from "./clock.ts";
+import { afterTurn } from "./platform.ts";
 
 /**
  * A queue of this process, and whether it goes away by itself. A burst makes a long queue for a moment; one that does not
@@ -57,10 +58,12 @@ export function makeQueueWatch(): QueueWatch {
   };
 }
 
-/** Counts the calls that a process refused for overload. */
+/** What a process refuses for overload. */
 export interface Load {
   /** A call was refused for overload. */
   refused(): void;
+  /** Refuses a call that waited: runs `reject` now, or in a later turn of the event loop when many are refused at once. */
+  refuse(reject: () => void): void;
   readonly isOverloaded: boolean;
   /** Calls that were refused for overload so far. */
   readonly shed: number;
@@ -68,14 +71,26 @@ export interface Load {
 
 /** How long a process that refused calls counts as overloaded. Milliseconds. */
 const overloadedMs = 1_000;
+/** About 2 ms: a refusal takes 30 µs until it is written, so a queue of thousands would hold everybody up for 100 ms. */
+const refusalsPerTurnMax = 64;
 
 export function makeLoad(clock: Clock): Load {
   let shed = 0;
   let shedAtMs = Number.NEGATIVE_INFINITY;
+  let refusalsLeft = refusalsPerTurnMax;
+  let postponed: (() => void)[] = [];
+
   return {
-    refused() {
-      shed += 1;
-      shedAtMs = clock.monotonicMs();
+    refused,
+    refuse(reject) {
+      refused();
+      if (refusalsLeft === refusalsPerTurnMax) afterTurn(beginTurn);
+      if (refusalsLeft === 0) {
+        postponed.push(reject);
+        return;
+      }
+      refusalsLeft -= 1;
+      reject();
     },
     get isOverloaded() {
       return clock.monotonicMs() - shedAtMs < overloadedMs;
@@ -84,4 +99,17 @@ export function makeLoad(clock: Clock): Load {
       return shed;
     },
   };
+
+  function refused(): void {
+    shed += 1;
+    shedAtMs = clock.monotonicMs();
+  }
+
+  function beginTurn(): void {
+    const due = postponed.slice(0, refusalsPerTurnMax);
+    postponed = postponed.slice(due.length);
+    refusalsLeft = refusalsPerTurnMax - due.length;
+    if (due.length > 0) afterTurn(beginTurn);
+    for (const reject of due) reject();
+  }
 }

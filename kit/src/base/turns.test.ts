@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
 import { makeVirtualClock } from "../testing/virtual-clock.ts";
 import { makeLoad } from "./load.ts";
@@ -91,6 +92,26 @@ describe("turns", () => {
     await end("first");
     await refused;
     (await patient!).end();
+    expect(turns.isIdle()).toBe(true);
+  });
+
+  test("are given on at once when many have waited too long, which are refused over several turns of the event loop", async () => {
+    const { clock, turns } = makeBench({ turnsPerSessionMax: 1, waitingCallsMax: 200 });
+    const session = turns.join();
+    const first = session.take() as Turn;
+    const arrivedAtMs = clock.monotonicMs();
+    const call = async (timeMs: number) => session.take({ arrivedAtMs, deadlineAtMs: arrivedAtMs + timeMs });
+    let refused = 0;
+    for (let n = 0; n < 140; n += 1) void call(100).catch(() => (refused += 1));
+    const patient = call(10_000);
+    await clock.advance(60);
+    first.end();
+    (await patient).end();
+    expect(refused).toBe(64);
+    await nextTurn();
+    expect(refused).toBe(128);
+    await nextTurn();
+    expect(refused).toBe(140);
     expect(turns.isIdle()).toBe(true);
   });
 

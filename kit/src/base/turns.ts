@@ -95,7 +95,10 @@ export function makeTurns(limits: TurnLimits, clock: Clock, load?: Load): Turns 
     if (member.hasLeft) throw sessionEnded();
     if (running >= runningCallsMax) throw tooMany(`More than ${runningCallsMax} calls at once`);
     if (member.waiting.length === 0 && mayRun(member)) {
-      if (isTooLate(member, call)) throw overloaded;
+      if (isTooLate(member, call)) {
+        load!.refused();
+        throw overloaded;
+      }
       return grant(member);
     }
     // However many the neighbours at its address have waiting, a session has a few places of its own.
@@ -122,9 +125,7 @@ export function makeTurns(limits: TurnLimits, clock: Clock, load?: Load): Turns 
     if (waitedMs <= overloadWaitMsMax) return false;
     const timeMs = call.deadlineAtMs - call.arrivedAtMs;
     const isStanding = ownQueue.waited(waitedMs, timeMs, nowMs) || unread?.waited(waitedMs, timeMs, nowMs) === true;
-    const isLate = isStanding || waitedMs > timeMs * waitShareMax;
-    if (isLate) load.refused();
-    return isLate;
+    return isStanding || waitedMs > timeMs * waitShareMax;
   }
 
   function mayRun(member: Member): boolean {
@@ -175,7 +176,8 @@ export function makeTurns(limits: TurnLimits, clock: Clock, load?: Load): Turns 
     const { waiting: places } = member;
     while (places.length > 0 && isTooLate(member, places[0]!.call)) {
       waiting -= 1;
-      places.shift()!.reject(overloaded);
+      const { reject } = places.shift()!;
+      load!.refuse(() => reject(overloaded));
     }
   }
 
