@@ -19,7 +19,10 @@ export interface TokenKey {
   readonly publicKey: KeyObject;
 }
 
-/** The Ed25519 keys of access tokens. Changing the one that signs logs nobody out: the old one verifies on. */
+/**
+ * The Ed25519 keys of access tokens. Changing the one that signs logs nobody out: the old one verifies on. Both methods
+ * throw `internal`, with the fault as its cause, when a file cannot be read.
+ */
 export interface TokenKeys {
   /** The key that signs now; a new one, when the newest is too old. */
   current(): TokenKey;
@@ -65,8 +68,13 @@ export function openTokenKeys(directory: string, clock: Clock, onClosed?: OnClos
   };
 
   function look(nowMs: number): void {
-    removeOld(directory, nowMs);
-    keys = read(directory, keys, onClosed);
+    try {
+      removeOld(directory, nowMs);
+      keys = read(directory, keys, onClosed);
+    } catch (cause) {
+      // SECURITY: a caller waits for this; the path is for the log.
+      throw new FlotillaError("internal", "The token keys cannot be read", { cause });
+    }
     readAtMs = nowMs;
   }
 }
