@@ -4,7 +4,7 @@ import { join, sep } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { pipeline } from "node:stream/promises";
 import { decodeText, FlotillaError } from "@flotilla/kit";
-import { syncFile } from "./files.ts";
+import { syncFile } from "../service/sync.ts";
 
 /** Written last: a directory without it is no backup. */
 export const manifestName = "manifest.json";

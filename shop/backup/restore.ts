@@ -4,8 +4,9 @@ import { DatabaseSync } from "node:sqlite";
 import { type Carried, carryRevocations, FlotillaError } from "@flotilla/kit";
 import { openDataDirectory, restoringName } from "../service/data-directory.ts";
 import { openError } from "../service/sqlite-error.ts";
+import { syncDirectory } from "../service/sync.ts";
 import { lockDataDirectory } from "../supervisor/lock.ts";
-import { copyFile, namesIn, syncDirectory } from "./files.ts";
+import { copyFile, namesIn } from "./files.ts";
 import { type Manifest, verifyBackup } from "./manifest.ts";
 
 export interface RestoreOptions {

@@ -2,6 +2,7 @@ import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject,
 import { chmodSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { assertPrivate, type Clock, FlotillaError, type OnClosed } from "@flotilla/kit";
+import { syncDirectory } from "../service/sync.ts";
 
 /** A key signs for so long. Milliseconds. */
 export const tokenKeyAgeMsMax = 30 * 86_400_000;
@@ -84,9 +85,10 @@ export function addTokenKey(directory: string, nowMs: number): string {
   const kid = randomBytes(12).toString("base64url");
   const { privateKey } = generateKeyPairSync("ed25519");
   const draft = join(directory, `${kid}.draft`);
-  writeFileSync(draft, privateKey.export({ type: "pkcs8", format: "pem" }), { mode: 0o600, flag: "wx" });
+  writeFileSync(draft, privateKey.export({ type: "pkcs8", format: "pem" }), { mode: 0o600, flag: "wx", flush: true });
   // By its name a file is known to be whole.
   renameSync(draft, join(directory, `${nowMs}.${kid}.key`));
+  syncDirectory(directory);
   return kid;
 }
 
