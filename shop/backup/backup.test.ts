@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import {
   mkdirSync,
   mkdtempSync,
@@ -140,6 +141,10 @@ describe("a restore", () => {
       const manifest = readFileSync(join(to, manifestName), "utf8");
       writeFileSync(join(to, manifestName), manifest.replace("keys/users.key", "../users.key"));
     },
+    "its time would command the terminal": () => {
+      const manifest = readFileSync(join(to, manifestName), "utf8");
+      writeFileSync(join(to, manifestName), manifest.replace('"startedAt": "', '"startedAt": "\\u001b[8m'));
+    },
     "it is of another format": () => {
       const manifest = readFileSync(join(to, manifestName), "utf8");
       writeFileSync(join(to, manifestName), manifest.replace('"format": 1', '"format": 2'));
@@ -225,7 +230,36 @@ describe("a restore", () => {
     expect(openDataDirectory(dataDir)).toBe(dataDir);
     expect(await countIn(dataDir)).toBe(1);
   });
+
+  test("that fails before it moves anything leaves what was there, and services start on it", async () => {
+    await back();
+    breakTrust();
+    const before = readdirSync(dataDir).sort();
+    await expect(restore({ from: to, dataDir, force: true })).rejects.toThrow("EISDIR");
+    expect(
+      readdirSync(dataDir)
+        .filter((name) => !name.startsWith("supervisor.lock"))
+        .sort(),
+    ).toEqual(before);
+    expect(openDataDirectory(dataDir)).toBe(dataDir);
+  });
+
+  test("that was cut short keeps services from starting also when the next is refused or fails", async () => {
+    await back();
+    mkdirSync(join(dataDir, "restoring"));
+    expect(await refusalOf(restore({ from: to, dataDir }))).toMatchObject({ code: "already_exists" });
+    expect(() => openDataDirectory(dataDir)).toThrow("restore it again");
+    breakTrust();
+    await expect(restore({ from: to, dataDir, force: true })).rejects.toThrow("EISDIR");
+    expect(() => openDataDirectory(dataDir)).toThrow("restore it again");
+  });
 });
+
+/** The revocations of the data directory can be read no more. */
+function breakTrust(): void {
+  rmSync(join(dataDir, "keys", "trusted-keys"));
+  mkdirSync(join(dataDir, "keys", "trusted-keys"));
+}
 
 function flip(file: string, at: number): void {
   const bytes = readFileSync(file);
@@ -248,3 +282,16 @@ test("the commands do both, and say what they did, or why not", async () => {
   expect(said.join("\n")).toMatch(/The earlier files are in .*replaced-/);
   expect(await runRestore(command([to, "--maybe"]))).toBe(2);
 });
+
+test.each(["backup", "restore"])(
+  "cli/%s.ts prints what it was given as text, whatever a terminal would obey",
+  (command) => {
+    const { stderr } = spawnSync(process.execPath, [join(import.meta.dirname, `../cli/${command}.ts`), "\x1b[8m/x"], {
+      cwd: root,
+      env: { ...process.env, FLOTILLA_DATA: join(root, "no\x1b[8mwhere") },
+      encoding: "utf8",
+    });
+    expect(stderr).toContain("\\x1b[8m");
+    expect(stderr).not.toContain("\x1b");
+  },
+);

@@ -6,8 +6,9 @@ import { type Connection, connect, FlotillaError, openIdentity, reasonOf } from 
 import { type Operations, operatorName } from "../contracts/operations.ts";
 import { copySqlite } from "../service/sqlite-copy.ts";
 import { openError } from "../service/sqlite-error.ts";
+import { syncDirectory, syncFile } from "../service/sync.ts";
 import { type ServiceName, serviceNames, topology } from "../topology.ts";
-import { copyFiles, namesIn, syncDirectory, syncFile } from "./files.ts";
+import { copyFiles, namesIn } from "./files.ts";
 import { type Manifest, writeManifest } from "./manifest.ts";
 
 /** Those with a store. Orders first: whoever is named in one is in the copy of the users, which is made later. */

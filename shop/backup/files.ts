@@ -1,20 +1,6 @@
-import { closeSync, constants, copyFileSync, fsyncSync, mkdirSync, openSync, readdirSync } from "node:fs";
+import { constants, copyFileSync, mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-
-/** What is in the file is on disk when this returns. */
-export function syncFile(path: string): void {
-  const descriptor = openSync(path, process.platform === "win32" ? "r+" : "r");
-  try {
-    fsyncSync(descriptor);
-  } finally {
-    closeSync(descriptor);
-  }
-}
-
-/** The same of which files a directory has; Windows does that by itself. */
-export function syncDirectory(path: string): void {
-  if (process.platform !== "win32") syncFile(path);
-}
+import { syncDirectory, syncFile } from "../service/sync.ts";
 
 /** Copies to a new file, with its mode; it is on disk when this returns. */
 export function copyFile(from: string, to: string): void {

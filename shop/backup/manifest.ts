@@ -4,7 +4,7 @@ import { join, sep } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { pipeline } from "node:stream/promises";
 import { decodeText, FlotillaError } from "@flotilla/kit";
-import { syncFile } from "./files.ts";
+import { syncFile } from "../service/sync.ts";
 
 /** Written last: a directory without it is no backup. */
 export const manifestName = "manifest.json";
@@ -84,8 +84,13 @@ function readManifest(directory: string): Manifest {
 }
 
 function isManifest(value: unknown): value is Manifest {
-  const { format, files } = (value ?? {}) as Partial<Manifest>;
-  return format === formatKnown && Array.isArray(files) && files.every(isFile);
+  const { format, startedAt, files } = (value ?? {}) as Partial<Manifest>;
+  return format === formatKnown && isTime(startedAt) && Array.isArray(files) && files.every(isFile);
+}
+
+/** SECURITY: it is printed, and a terminal would obey other texts. */
+function isTime(value: unknown): value is string {
+  return typeof value === "string" && /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/.test(value);
 }
 
 /** SECURITY: a path of a manifest never leads out of its directory. */

@@ -4,8 +4,9 @@ import { DatabaseSync } from "node:sqlite";
 import { type Carried, carryRevocations, FlotillaError } from "@flotilla/kit";
 import { openDataDirectory, restoringName } from "../service/data-directory.ts";
 import { openError } from "../service/sqlite-error.ts";
+import { syncDirectory } from "../service/sync.ts";
 import { lockDataDirectory } from "../supervisor/lock.ts";
-import { copyFile, namesIn, syncDirectory } from "./files.ts";
+import { copyFile, namesIn } from "./files.ts";
 import { type Manifest, verifyBackup } from "./manifest.ts";
 
 export interface RestoreOptions {
@@ -46,25 +47,17 @@ export async function restore({ from, dataDir, force = false }: RestoreOptions):
   const lock = lockDataDirectory(target);
   try {
     const staging = join(target, restoringName);
-    // What an attempt before this one left.
-    rmSync(staging, { recursive: true, force: true });
-    openDataDirectory(target);
-    const present = namesIn(target).filter((name) => !lockFile.test(name) && !replacedFile.test(name));
+    const isRepeated = namesIn(target).includes(restoringName);
+    // What an attempt before this one left keeps services from starting until this one is done.
+    if (!isRepeated) openDataDirectory(target);
+    const isKept = (name: string) => name === restoringName || lockFile.test(name) || replacedFile.test(name);
+    const present = namesIn(target).filter((name) => !isKept(name));
     if (present.length > 0 && !force) {
       const message = `${target} is not empty: it has ${present.slice(0, 5).join(", ")}; --yes moves that aside`;
       throw new FlotillaError("already_exists", message);
     }
     for (const name of present) if (name.endsWith(".db")) assertUnused(join(target, name));
-    mkdirSync(staging, { mode: 0o700 });
-    syncDirectory(target);
-    for (const { path } of manifest.files) {
-      mkdirSync(dirname(join(staging, path)), { recursive: true, mode: 0o700 });
-      copyFile(join(source, path), join(staging, path));
-    }
-    // Files that an earlier attempt moved aside belonged to this directory too.
-    const earlier = ["", ...namesIn(target).filter((name) => replacedFile.test(name))];
-    const keys = earlier.map((name) => join(target, name, "keys"));
-    const carried = carryRevocations(keys, join(staging, "keys"));
+    const carried = stage({ manifest, source, target, staging, isRepeated });
     const replaced = present.length > 0 ? moveAside(target, present) : undefined;
     for (const name of namesIn(staging)) renameSync(join(staging, name), join(target, name));
     syncDirectory(target);
@@ -73,6 +66,36 @@ export async function restore({ from, dataDir, force = false }: RestoreOptions):
     return { manifest, replaced, carried };
   } finally {
     lock.release();
+  }
+}
+
+interface Staging {
+  readonly manifest: Manifest;
+  readonly source: string;
+  readonly target: string;
+  /** Within `target`. */
+  readonly staging: string;
+  /** Whether an attempt before this one was cut short, and left `staging`. */
+  readonly isRepeated: boolean;
+}
+
+/** Makes `staging` a copy of `source` with the revocations of `target`. When that fails, `target` is as it was. */
+function stage({ manifest, source, target, staging, isRepeated }: Staging): Carried {
+  try {
+    mkdirSync(staging, { recursive: true, mode: 0o700 });
+    for (const name of namesIn(staging)) rmSync(join(staging, name), { recursive: true });
+    syncDirectory(target);
+    for (const { path } of manifest.files) {
+      mkdirSync(dirname(join(staging, path)), { recursive: true, mode: 0o700 });
+      copyFile(join(source, path), join(staging, path));
+    }
+    // Files that an earlier attempt moved aside belonged to this directory too.
+    const earlier = ["", ...namesIn(target).filter((name) => replacedFile.test(name))];
+    const keys = earlier.map((name) => join(target, name, "keys"));
+    return carryRevocations(keys, join(staging, "keys"));
+  } catch (error) {
+    if (!isRepeated) rmSync(staging, { recursive: true, force: true });
+    throw error;
   }
 }
 

@@ -1,8 +1,9 @@
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { type Carried, hasCode } from "@flotilla/kit";
-import { type Environment, readPlacement } from "../service/placement.ts";
+import { readPlacement } from "../service/placement.ts";
 import { StartError } from "../service/start-error.ts";
+import type { Environment } from "../service/variables.ts";
 import { linkUrlOf, type Placement, urlVariable } from "../topology.ts";
 import { backup, type StoredService } from "./backup.ts";
 import type { Manifest } from "./manifest.ts";

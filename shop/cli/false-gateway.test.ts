@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PassThrough, Readable } from "node:stream";
 import { serve } from "@flotilla/kit";
-import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, expect, onTestFinished, test, vi } from "vitest";
 import type { CommandSpec, Context } from "./command.ts";
 import { allCommands } from "./commands.ts";
 import {
@@ -179,6 +179,7 @@ const coded = (Object.keys(manners) as Manner[]).filter((it) => it !== "an error
 test.each(coded)("in a session that holds capabilities, too, %s is text", async (how) => {
   const onHiddenError = () => undefined;
   const server = await serve({ name: "gateway", port: 0, main: () => falseMain(how), onHiddenError });
+  onTestFinished(() => server.drain(0));
   const kept = { ...login, username: hostile };
   const shop = { url: server.url, login: () => kept, token: async () => kept.token };
   for (const json of [false, true]) {
@@ -189,18 +190,16 @@ test.each(coded)("in a session that holds capabilities, too, %s is text", async 
         return true;
       },
     };
-    const spy = vi.spyOn(process.stderr, "write").mockImplementation(err.write);
+    using _ = vi.spyOn(process.stderr, "write").mockImplementation(err.write);
     const terminal = makeTerminal({ out: err, err, json, quiet: false, verbose: true, color: false });
     const output = new PassThrough({ encoding: "utf8" }).on("data", (text: string) => {
       said.out += text;
     });
     const context = { terminal, shop, signal: new AbortController().signal } as unknown as Context;
     await runSession({ context, input: Readable.from([Buffer.from(session.join("\n"))]), output });
-    spy.mockRestore();
     expect(said.out + said.err, how).toMatch(/\\(x1b|u001b)\[8mhid/i);
     for (const text of Object.values(said)) expectHarmless(text, `repl of ${how}`);
   }
-  await server.drain(0);
 });
 
 test("each command that asks the gateway is called above", async () => {

@@ -2,7 +2,7 @@ import { mkdtempSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Environment } from "../service/placement.ts";
+import type { Environment } from "../service/variables.ts";
 import { type Outcome, type SystemOptions, startSystem } from "../supervisor/system.ts";
 import { eachService } from "../topology.ts";
 

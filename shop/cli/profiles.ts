@@ -14,10 +14,9 @@ import {
 import { homedir } from "node:os";
 import { isAbsolute, join } from "node:path";
 import type { Login } from "../contracts/users.ts";
+import type { Environment } from "../service/variables.ts";
 import { CliError, usageError } from "./cli-error.ts";
 import { strictText } from "./strict-text.ts";
-
-type Environment = Readonly<Record<string, string | undefined>>;
 
 /** What is kept between two commands. */
 export interface Profile {

@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { unknownSettings } from "../service/variables.ts";
+import { settingProblems } from "../service/variables.ts";
 import { onStopSignals } from "../supervisor/stop-signals.ts";
 import { adviceFor } from "./advice.ts";
 import { advised, toCliError, usageError } from "./cli-error.ts";
@@ -64,8 +64,8 @@ export async function runCli(options: CliOptions): Promise<number> {
 
 async function run(chosen: Chosen, terminal: Terminal, { env, input, err, exit }: CliOptions): Promise<number> {
   const { spec, globals } = chosen;
-  const unknown = unknownSettings(env);
-  if (unknown.length > 0) throw usageError(unknown.join("; "));
+  const problems = settingProblems(env);
+  if (problems.length > 0) throw usageError(problems.join("; "));
   const interrupted = new AbortController();
   const { signal } = interrupted;
   const prompt = makePrompt({

@@ -1,7 +1,6 @@
 import { once } from "node:events";
-import type { Environment } from "../service/placement.ts";
 import { exitCodeOf, StartError } from "../service/start-error.ts";
-import { unknownSettings } from "../service/variables.ts";
+import { type Environment, settingProblems } from "../service/variables.ts";
 import type { Output } from "../supervisor/screen.ts";
 import { onStopSignals } from "../supervisor/stop-signals.ts";
 import type { SystemOptions } from "../supervisor/system.ts";
@@ -38,8 +37,8 @@ export async function runDemo({ env, out, err, exit, entryOf }: DemoOptions): Pr
     },
   });
   try {
-    const unknown = unknownSettings(env);
-    if (unknown.length > 0) throw new StartError("bad_settings", unknown.join("\n"));
+    const problems = settingProblems(env);
+    if (problems.length > 0) throw new StartError("bad_settings", problems.join("\n"));
     const given = (env.FLOTILLA_GATEWAY_URL || gatewayUrlDefault).replace(/\/+$/, "");
     const steps = async (): Promise<void> => {
       let url = given;

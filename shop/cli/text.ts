@@ -1,12 +1,17 @@
+/** `spell` writes, by its code, each character that a terminal obeys, or that makes it show another text than there is. */
+function escaped(text: string, spell: (code: number) => string): string {
+  return text.replace(/[\p{Cc}\p{Bidi_Control}\u2028\u2029]/gu, (c) => spell(c.charCodeAt(0)));
+}
+
+const inTwoDigits = (code: number) => `\\x${code.toString(16).padStart(2, "0")}`;
+const inFourDigits = (code: number) => `\\u${code.toString(16).padStart(4, "0")}`;
+
 /**
  * SECURITY: names and messages come from strangers, whose control characters would command the terminal, and whose
  * bidirectional marks would make it show another text than there is. They are shown as `\x1b` or `\u202e`.
  */
 export function shown(text: string): string {
-  return text.replace(/[\p{Cc}\p{Bidi_Control}\u2028\u2029]/gu, (c) => {
-    const hex = c.charCodeAt(0).toString(16);
-    return hex.length > 2 ? `\\u${hex.padStart(4, "0")}` : `\\x${hex.padStart(2, "0")}`;
-  });
+  return escaped(text, (code) => (code > 0xff ? inFourDigits(code) : inTwoDigits(code)));
 }
 
 /**
@@ -43,10 +48,7 @@ export function lines(texts: readonly (string | Printable)[]): Printable {
 
 /** One line. `JSON.stringify` leaves what it does not have to escape; terminals obey some of that. */
 export function jsonText(value: unknown): string {
-  const text = JSON.stringify(value) ?? "null";
-  return text.replace(/[\x7f-\x9f\p{Bidi_Control}\u2028\u2029]/gu, (c) => {
-    return `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`;
-  });
+  return escaped(JSON.stringify(value) ?? "null", inFourDigits);
 }
 
 export type Style = "bold" | "dim" | "green" | "red" | "yellow" | "cyan";

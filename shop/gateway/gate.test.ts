@@ -104,6 +104,20 @@ test("fifty sessions may act for a user, and the next for none of theirs but for
   expect(await ask(last)).toEqual({ ok: 1 });
 });
 
+test("an account counts its session, also by a token that was unknown and when many ask at once", async () => {
+  await using shop = await makeShop();
+  const { token } = await shop.clock.run(shop.usersMain.authenticate("bob", demoPassword));
+  const sessions = Array.from({ length: userLimits.sessionsMax + 5 }, () => shop.openClient({ network: here }));
+  const held: Disposable[] = [];
+  let next = 0;
+  const open = async () => void held.push(await sessions[next++]!.main.account(token));
+  const atUsers = shop.links.gatewayUsers.near.stats();
+  expect(await outcomes(shop, sessions.length, open)).toEqual({ ok: userLimits.sessionsMax, session_limit: 5 });
+  for (const account of held) account[Symbol.dispose]();
+  await shop.clock.advance(100);
+  expect(shop.links.gatewayUsers.near.stats()).toEqual(atUsers);
+});
+
 describe("sessions by a token that has ended", () => {
   const ask = (shop: Shop, { main }: { main: Client }, token: string) =>
     outcomes(shop, 1, () => main.getUserProfile(token));

@@ -50,7 +50,7 @@ export function makeGate({ gateway, users, clock, rates, bulkheads: given, onRef
         if (name === "refresh") return learnt(await spent(charged));
         const acting: Acting = { token: args[0] as string, session: isBatch(peer) ? undefined : session };
         const answer = await byToken(charged, acting);
-        return name === "account" ? limited(answer as AccountTarget, network, acting) : answer;
+        return name === "account" ? await limited(answer as AccountTarget, network, acting) : answer;
       });
       return Object.assign(session, {
         [Symbol.dispose]: () => sessions.leave(session),
@@ -78,10 +78,10 @@ export function makeGate({ gateway, users, clock, rates, bulkheads: given, onRef
 
   /** Every other method takes a token first. */
   async function byToken({ cost, network, call }: ChargedCall, acting: Acting): Promise<unknown> {
-    const { token, session } = acting;
+    const { token } = acting;
     const userId = principals.userOf(token);
     await budgets.charge(cost, { network, userId });
-    if (userId !== undefined && session) await sessions.join(userId, session, token);
+    if (userId !== undefined) await join(userId, acting);
     try {
       const answer = await call();
       if (userId === undefined) principals.ask(token);
@@ -95,6 +95,10 @@ export function makeGate({ gateway, users, clock, rates, bulkheads: given, onRef
     }
   }
 
+  async function join(userId: string, { token, session }: Acting): Promise<void> {
+    if (session) await sessions.join(userId, session, token);
+  }
+
   function confirm(userId: string, { token, session }: Acting): void {
     if (session) sessions.confirm(userId, session, token);
   }
@@ -105,12 +109,21 @@ export function makeGate({ gateway, users, clock, rates, bulkheads: given, onRef
   }
 
   /** The account as a client holds it: each call is charged to its user, whichever of their sessions it comes from. */
-  function limited(account: AccountTarget, network: string, acting: Acting): object {
+  async function limited(account: AccountTarget, network: string, acting: Acting): Promise<object> {
     const { userId, username } = account;
+    const behind = counted(account, userId);
+    try {
+      // The token may have been unknown until now.
+      await join(userId, acting);
+    } catch (refusal) {
+      behind[Symbol.dispose]();
+      throw refusal;
+    }
     return charging(
       accountCosts,
       async (name, cost, args) => {
         await budgets.charge(cost, { network, userId });
+        await join(userId, acting);
         const call = () => called(account, name, args);
         // Whoever has come by a token could guess at the password here instead.
         if (name === "changePassword") return learnt(await logins.attempt({ username, network }, call));
@@ -123,7 +136,7 @@ export function makeGate({ gateway, users, clock, rates, bulkheads: given, onRef
           throw error;
         }
       },
-      counted(account, userId),
+      behind,
     );
   }
 

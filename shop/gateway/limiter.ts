@@ -1,4 +1,4 @@
-import { type Clock, FlotillaError } from "@flotilla/kit";
+import { type Clock, FlotillaError, networksOf } from "@flotilla/kit";
 import { type RateLimiterAbstract, RateLimiterMemory, RateLimiterRes } from "rate-limiter-flexible";
 
 /**
@@ -20,6 +20,26 @@ export interface LimiterOptions {
 /** The package's memory limiter, with a storage of ours: its own has no bound, and a timer for each key. */
 export function makeLimiter({ clock, points, windowMs, entriesMax }: LimiterOptions): Limiter {
   return new BoundedLimiter(points, windowMs / 1_000, new BoundedStorage(clock, entriesMax));
+}
+
+/** A counter of one network, or of a wider one around it. */
+interface Nested<Counter> {
+  readonly counter: Counter;
+  readonly name: string;
+}
+
+/**
+ * What counts a network together with the wider networks around one of IPv6: a counter of `make` for each width, made when
+ * the first network of it is met. `times` is how many times the budget of one address that width has.
+ */
+export function makeNested<Counter>(make: (times: number) => Counter): (network: string) => Nested<Counter>[] {
+  const counters = new Map<number, Counter>();
+  return (network) =>
+    networksOf(network).map(({ name, times }) => {
+      const counter = counters.get(times) ?? make(times);
+      counters.set(times, counter);
+      return { counter, name };
+    });
 }
 
 class BoundedLimiter extends RateLimiterMemory {

@@ -1,7 +1,7 @@
 import { hash } from "node:crypto";
-import { type Clock, hasCode, networksOf } from "@flotilla/kit";
+import { type Clock, hasCode } from "@flotilla/kit";
 import { canonicalUsername } from "../contracts/users.ts";
-import { type Limiter, LimitReached, makeLimiter, refusalIn } from "./limiter.ts";
+import { type Limiter, LimitReached, makeLimiter, makeNested, refusalIn } from "./limiter.ts";
 
 const minuteMs = 60_000;
 const hourMs = 60 * minuteMs;
@@ -57,7 +57,7 @@ export function makeLoginLimits(options: LoginLimitsOptions): LoginLimits {
   const pairs = limiter(pairFailuresMax, windowMs);
   /** How often a pair went over, in a day. */
   const overruns = limiter(1, dayMs);
-  const networks = makeNested((times) => limiter(networkLogins * times, windowMs));
+  const networks = makeNetworkFailures((times) => limiter(networkLogins * times, windowMs));
   const accounts = limiter(accountFailuresMax, windowMs);
   const known = limiter(1, knownMs);
   let slowed = 0;
@@ -111,33 +111,27 @@ export function makeLoginLimits(options: LoginLimitsOptions): LoginLimits {
   }
 }
 
-interface Nested {
+interface NetworkFailures {
   /** Counts one in each network, or in those only that refuse it. Rejects as `Limiter.consume` does. */
   consume(network: string): Promise<void>;
   reward(network: string): Promise<void>;
 }
 
-/** Counts a network together with the wider networks around one of IPv6, each by a limiter for its width. */
-function makeNested(make: (times: number) => Limiter): Nested {
-  const limiters = new Map<number, Limiter>();
-  const countersOf = (network: string) =>
-    networksOf(network).map(({ name, times }) => {
-      const limiter = limiters.get(times) ?? make(times);
-      limiters.set(times, limiter);
-      return { limiter, name };
-    });
+/** Counts a network together with the wider networks around one of IPv6. */
+function makeNetworkFailures(make: (times: number) => Limiter): NetworkFailures {
+  const countersOf = makeNested(make);
   return {
     async consume(network) {
       const counters = countersOf(network);
-      const outcomes = await Promise.allSettled(counters.map(({ limiter, name }) => limiter.consume(name)));
+      const outcomes = await Promise.allSettled(counters.map(({ counter, name }) => counter.consume(name)));
       const refused = outcomes.find((outcome) => outcome.status === "rejected");
       if (!refused) return;
       const counted = counters.filter((_, index) => outcomes[index]?.status === "fulfilled");
-      await Promise.all(counted.map(({ limiter, name }) => limiter.reward(name)));
+      await Promise.all(counted.map(({ counter, name }) => counter.reward(name)));
       throw refused.reason;
     },
     async reward(network) {
-      await Promise.all(countersOf(network).map(({ limiter, name }) => limiter.reward(name)));
+      await Promise.all(countersOf(network).map(({ counter, name }) => counter.reward(name)));
     },
   };
 }

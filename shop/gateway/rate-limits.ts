@@ -1,9 +1,9 @@
-import { type Clock, networksOf } from "@flotilla/kit";
+import type { Clock } from "@flotilla/kit";
 import type { RpcTarget } from "capnweb";
 import type { Administration } from "../contracts/administration.ts";
 import type { Gateway, MyAccount } from "../contracts/gateway.ts";
 import type { RateSettings } from "../service/rate-settings.ts";
-import { type Limiter, LimitReached, makeLimiter, refusalIn } from "./limiter.ts";
+import { type Limiter, LimitReached, makeLimiter, makeNested, refusalIn } from "./limiter.ts";
 
 export type GatewayMethod = Exclude<keyof Gateway, keyof RpcTarget>;
 export type AccountMethod = Exclude<keyof MyAccount, keyof RpcTarget>;
@@ -95,7 +95,10 @@ const shares: Readonly<Record<MethodClass, number>> = { login: 0.2, read: 0.8, w
 
 /** Long enough that a page which asks for thirty things at once is no burst, short enough to wait for. Milliseconds. */
 const windowMs = 10_000;
-/** Networks, and users, that are counted at once, each a few times: 20 MB in all. More in ten seconds is no crowd. */
+/**
+ * Entries of one table. Networks have four tables for each of three widths, and users four: 64 MB in all. More in ten
+ * seconds is no crowd.
+ */
 const entriesMax = 20_000;
 
 export interface Caller {
@@ -120,15 +123,13 @@ export interface RateLimitsOptions {
 }
 
 export function makeRateLimits({ clock, settings }: RateLimitsOptions): RateLimits {
-  /** By the width of the network: how many times the budget of one address it has. */
-  const networks = new Map<number, Budget>();
+  const budgetsOf = makeNested((times) => makeBudget(clock, settings.networkPoints * times));
   const users = makeBudget(clock, settings.userPoints);
   return {
     async charge({ class: of, points }, { network, userId }) {
-      const charged = networksOf(network).flatMap(({ name, times }) => {
-        const budget = budgetOf(times);
-        return [budget.all, budget[of]].map((limiter) => ({ limiter, key: name }));
-      });
+      const charged = budgetsOf(network).flatMap(({ counter: budget, name }) =>
+        [budget.all, budget[of]].map((limiter) => ({ limiter, key: name })),
+      );
       if (userId !== undefined) charged.push(...[users.all, users[of]].map((limiter) => ({ limiter, key: userId })));
       const outcomes = await Promise.allSettled(charged.map(({ limiter, key }) => limiter.consume(key, points)));
       const refusals = outcomes.flatMap((it) => (it.status === "rejected" ? [refusalIn(it.reason)] : []));
@@ -138,12 +139,6 @@ export function makeRateLimits({ clock, settings }: RateLimitsOptions): RateLimi
       throw new LimitReached("Too many calls; try again later", { reason: "rate_limited", waitMs });
     },
   };
-
-  function budgetOf(times: number): Budget {
-    const budget = networks.get(times) ?? makeBudget(clock, settings.networkPoints * times);
-    networks.set(times, budget);
-    return budget;
-  }
 }
 
 type Budget = Readonly<Record<MethodClass | "all", Limiter>>;

@@ -20,7 +20,10 @@ export function makeUserCapabilities(capabilitiesMax: number = userLimits.capabi
         throw new LimitReached(message, { reason: "capability_limit" });
       }
       heldOf.set(userId, held + 1);
+      let isGiven = false;
       return () => {
+        if (isGiven) return;
+        isGiven = true;
         const left = heldOf.get(userId)! - 1;
         if (left > 0) heldOf.set(userId, left);
         else heldOf.delete(userId);

@@ -11,7 +11,7 @@ export interface UserSessions {
    * @throws LimitReached reason `session_limit`, when no place is left.
    */
   join(userId: string, session: object, token: string): Promise<void>;
-  /** The User Service has answered a call of `session` by `token`. */
+  /** The User Service has answered a call of `session` by `token`: it keeps its place, or takes one that is free. */
   confirm(userId: string, session: object, token: string): void;
   /** The User Service has refused `token`: the sessions that acted by it leave. */
   refuse(userId: string, token: string): void;
@@ -52,7 +52,9 @@ export function makeUserSessions(options: UserSessionsOptions): UserSessions {
       }
       if (!placesOf.get(userId)?.tokens.has(session)) take(userId, session, token);
     },
-    confirm: take,
+    confirm(userId, session, token) {
+      if (hasPlace(userId, session)) take(userId, session, token);
+    },
     refuse,
     leave(session) {
       left.add(session);

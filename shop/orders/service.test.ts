@@ -1,4 +1,12 @@
-import { anonymous, contract, type Implementation, type Introducible, introduce, introducible } from "@flotilla/kit";
+import {
+  anonymous,
+  contract,
+  FlotillaError,
+  type Implementation,
+  type Introducible,
+  introduce,
+  introducible,
+} from "@flotilla/kit";
 import { makeTestLink, servicePeer } from "@flotilla/kit/testing";
 import type { RpcStub, RpcTarget } from "capnweb";
 import { describe, expect, test } from "vitest";
@@ -141,10 +149,10 @@ describe("listAllOrders", () => {
 
   test("shows nothing that the trail does not have", async () => {
     await using shop = await shopWithOrders();
-    const full = Object.assign(new Error("disk full"), { code: "unavailable" });
+    const full = new FlotillaError("unavailable", "The disk is full");
     const store = { ...shop.orderStore, noteListing: () => Promise.reject(full) };
     Object.assign(shop.orderDeps, { store });
-    await expect(listedBy(shop, "alice")).rejects.toBeInstanceOf(Error);
+    await expect(listedBy(shop, "alice")).rejects.toMatchObject({ code: "unavailable", message: full.message });
   });
 });
 

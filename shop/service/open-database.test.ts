@@ -4,10 +4,11 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import type { FlotillaError } from "@flotilla/kit";
 import type { Generated } from "kysely";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { type PostgresServer, startPostgres, whyNoPostgres } from "../../tests/postgres.ts";
 import type { Mode } from "../topology.ts";
 import { type Database, run } from "./database.ts";
+import { watchSyncs } from "./fixtures/syncs.ts";
 import type { Migration } from "./migration.ts";
 import { type OwnStore, openDatabase } from "./open-database.ts";
 import type { PostgresPlace } from "./postgres-place.ts";
@@ -115,6 +116,21 @@ describe("a store in a file", () => {
     await db.close();
     expect(markerText()).toEqual(first);
   });
+
+  it("leaves its marker, and the name of it, on disk", async () => {
+    const isSynced = watchSyncs();
+    await used(file());
+    expect([join(dataDir, marker), dataDir].filter((path) => !isSynced(path))).toEqual([]);
+  });
+
+  it("is refused for what is wrong with it, also when it cannot be closed then", async () => {
+    await used(file());
+    const close = vi.spyOn(DatabaseSync.prototype, "close").mockImplementation(() => {
+      throw new Error("the disk is gone");
+    });
+    onTestFinished(() => close.mockRestore());
+    expect(await refusalOf(open(file(), { mode: "development" }))).toMatchObject({ reason: "store_mode" });
+  });
 });
 
 interface Kind {
@@ -199,6 +215,22 @@ describe.skipIf(whyNoPostgres)(`a database${whyNoPostgres ? ` (${whyNoPostgres})
     }
     rmSync(join(dataDir, marker));
     await used(another);
+  });
+
+  it("is refused where a file was before, as a file is after it, although either is whole", async () => {
+    const elsewhere = { code: "failed_precondition", reason: "store_elsewhere" };
+    const [file, place] = [join(dataDir, "orders.db"), postgres!.place()];
+    await used(file);
+    rmSync(join(dataDir, marker));
+    await used(place);
+    const back = await refusalOf(open(file));
+    expect(back).toMatchObject(elsewhere);
+    expect(back.message).toContain(`${place.servers[0]!.name}, made `);
+    expect(back.message).toContain("FLOTILLA_ORDERS_STORE is not set");
+    await used(place);
+    rmSync(join(dataDir, marker));
+    await used(file);
+    expect(await refusalOf(open(place))).toMatchObject(elsewhere);
   });
 
   it("is labelled once by instances that start at the same time", async () => {

@@ -6,7 +6,7 @@ import type { PostgresPlace } from "./postgres-place.ts";
 import { openSqlite } from "./sqlite.ts";
 import type { OnHealth } from "./sqlite-health.ts";
 import { assertMayStart, labelOf } from "./store-label.ts";
-import { findMarker, leaveMarker } from "./store-marker.ts";
+import { assertSameKind, findMarker, leaveMarker, type OpenedStore } from "./store-marker.ts";
 
 /** The store of a service that starts: what is known of it besides its place. */
 export interface OwnStore {
@@ -30,7 +30,8 @@ export interface OpenOptions<Tables> {
 /**
  * The database of one service, at `where`: a file of SQLite by its path, or a place of PostgreSQL. See `openSqlite` and
  * `openPostgres` for what makes it refuse to open. One that is empty although an earlier start left its marker is refused
- * with `failed_precondition`, reason `store_lost`, and one made in production in a start in development with `store_mode`.
+ * with `failed_precondition`, reason `store_lost`, one of another kind than the marker's with `store_elsewhere`, and one made
+ * in production in a start in development with `store_mode`.
  */
 export async function openDatabase<Tables>(
   where: string | PostgresPlace,
@@ -38,20 +39,30 @@ export async function openDatabase<Tables>(
   { application, own, shownMode }: OpenOptions<Tables>,
 ): Promise<Database<Tables>> {
   const marker = own && findMarker(own.dataDir, own.service);
+  const at = openedAt(where);
+  if (marker) assertSameKind(marker, at);
   const db: Database<Tables> =
     typeof where === "string"
       ? openSqlite<Tables>(where, migrations, { onHealth: own?.onHealth, marker })
       : await openPostgres<Tables>(where, migrations, { application, marker });
   if (!own || !marker) return db;
   try {
-    const name = typeof where === "string" ? where : where.servers.map((server) => server.name).join(", ");
     const labelling = { ...own, shownMode: shownMode && (() => shownMode(db)) };
     const label = await labelOf(db as unknown as Database<never>, labelling);
-    assertMayStart(label, labelling, name);
-    leaveMarker(marker, label, name);
+    assertMayStart(label, labelling, at.name);
+    leaveMarker(marker, label, at);
     return db;
   } catch (error) {
-    await db.close();
+    try {
+      await db.close();
+    } catch {
+      // The refusal says what to do.
+    }
     throw error;
   }
+}
+
+function openedAt(where: string | PostgresPlace): OpenedStore {
+  if (typeof where === "string") return { dialect: "sqlite", name: where };
+  return { dialect: "postgres", name: where.servers.map((server) => server.name).join(", ") };
 }

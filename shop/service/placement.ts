@@ -11,9 +11,7 @@ import {
   topology,
 } from "../topology.ts";
 import { StartError } from "./start-error.ts";
-import { readPort, unknownSettings } from "./variables.ts";
-
-export type Environment = Readonly<Record<string, string | undefined>>;
+import { type Environment, readPort, settingProblems } from "./variables.ts";
 
 const dataDirDefault = fileURLToPath(new URL("../../data", import.meta.url));
 
@@ -32,7 +30,7 @@ export function readPlacement(env: Environment, portsOf: readonly ServiceName[] 
 
 /** The same without throwing: adds to `problems` everything that is wrong. */
 export function placementIn(env: Environment, portsOf: readonly ServiceName[], problems: string[]): Placement {
-  problems.push(...unknownSettings(env));
+  problems.push(...settingProblems(env));
   const mode = env.FLOTILLA_MODE || "development";
   if (!isMode(mode)) problems.push(`FLOTILLA_MODE: expected development or production, got ${JSON.stringify(mode)}`);
   const ports = readPorts(env, portsOf, problems);

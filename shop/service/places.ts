@@ -1,6 +1,6 @@
 import { addressOf, type EtcdPlace, etcdPlaceOf, openDirectory } from "@flotilla/kit";
 import { linkUrlOf, type Placement, type ServiceName, topology, urlVariable } from "../topology.ts";
-import type { Environment } from "./placement.ts";
+import type { Environment } from "./variables.ts";
 
 /** By service that is reached: one address, several with commas, or a directory, as `openDirectory` takes it. */
 export type Places = Readonly<Partial<Record<ServiceName, string>>>;

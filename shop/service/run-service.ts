@@ -36,7 +36,7 @@ import { type Build, readBuild } from "./build.ts";
 import { openDataDirectory } from "./data-directory.ts";
 import { watchFigures } from "./figures.ts";
 import { type Log, type LogSink, makeLog, openLogSink } from "./log.ts";
-import type { Environment } from "./placement.ts";
+import type { Environment } from "./variables.ts";
 import { userLimits } from "./rate-settings.ts";
 import { readSettings, type Settings } from "./settings.ts";
 import { makeSparseLog } from "./sparse-log.ts";

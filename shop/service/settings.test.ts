@@ -55,6 +55,11 @@ test("who is reached is one address, several, or a directory", () => {
   expect(readSettings("users", { FLOTILLA_ORDERS_URL: "nonsense" }).places).toEqual({});
 });
 
+test("who is reached has no password, and none is printed", () => {
+  const read = () => readSettings("gateway", { FLOTILLA_USERS_URL: "http://shop:swordfish@users:8081" });
+  expect(read).toThrow(/^FLOTILLA_USERS_URL: url is no address((?!swordfish).)*$/);
+});
+
 test("where an instance writes itself down is a place in etcd, by the name of its service", () => {
   const env = { FLOTILLA_REGISTER: "etcd+http://etcd:2379/shop", FLOTILLA_ADDRESS: "http://10.0.0.1:8081" };
   expect(readSettings("users", env).registration).toEqual({

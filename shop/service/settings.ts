@@ -1,12 +1,12 @@
 import { isAddressRange, originOf } from "@flotilla/kit";
 import { opsPortVariable, type Placement, type ServiceName, topology, urlVariable } from "../topology.ts";
-import { type Environment, placementIn } from "./placement.ts";
+import { placementIn } from "./placement.ts";
 import { type Places, type RegistrationSettings, readPlaces, readRegistration } from "./places.ts";
 import type { PostgresPlace } from "./postgres-place.ts";
 import { type RateSettings, readRates } from "./rate-settings.ts";
 import { attempt, StartError } from "./start-error.ts";
 import { readStore } from "./store-setting.ts";
-import { readPort } from "./variables.ts";
+import { type Environment, readPort } from "./variables.ts";
 
 /** Everything a service reads of its environment. */
 export interface Settings {
@@ -34,10 +34,6 @@ type LogLevel = (typeof logLevels)[number];
 /** Throws one `StartError` that lists everything that is wrong. */
 export function readSettings(name: ServiceName, env: Environment): Settings {
   const problems: string[] = [];
-  // Node has put U+FFFD in the place of what it could not decode, such as a password in Latin-1.
-  for (const [variable, text] of Object.entries(env)) {
-    if (variable.startsWith("FLOTILLA_") && text?.includes("\uFFFD")) problems.push(`${variable} is not valid UTF-8`);
-  }
   const placement = placementIn(env, portsReadBy(name, env), problems);
   const logLevel = readLogLevel(env.FLOTILLA_LOG_LEVEL || "info", problems);
   const opsPort = readPort(opsPortVariable(name), env, problems);

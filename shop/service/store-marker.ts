@@ -1,8 +1,11 @@
-import { closeSync, existsSync, fsyncSync, openSync, readFileSync, writeSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { FlotillaError } from "@flotilla/kit";
 import type { ServiceName } from "../topology.ts";
+import type { DialectName } from "./database.ts";
 import type { StoreLabel } from "./store-label.ts";
+import { storeVariable } from "./store-setting.ts";
+import { syncDirectory } from "./sync.ts";
 
 /** Says, beside a store, that there is one: so that its loss is noticed. */
 export function markerFileOf(dataDir: string, service: ServiceName): string {
@@ -15,28 +18,57 @@ export interface StoreMarker {
   readonly file: string;
   /** False before the first start of the service there, and after `flotilla new-store`. */
   readonly isThere: boolean;
+  /** The kind of the store that left it; undefined when the marker does not say. */
+  readonly dialect: DialectName | undefined;
+}
+
+/** The text of a marker, as far as it can be read. It is for people, but for `dialect`; the file itself is what counts. */
+interface MarkerText {
+  readonly dialect?: unknown;
+  readonly createdAt?: unknown;
+  readonly store?: unknown;
 }
 
 export function findMarker(dataDir: string, service: ServiceName): StoreMarker {
   const file = markerFileOf(dataDir, service);
-  return { service, file, isThere: existsSync(file) };
+  const { dialect } = textOf(file);
+  const known = dialect === "sqlite" || dialect === "postgres" ? dialect : undefined;
+  return { service, file, isThere: existsSync(file), dialect: known };
 }
 
-/** Leaves the marker, on disk, unless it is there. Its text is for people; the file itself is what counts. */
-export function leaveMarker({ file, isThere }: StoreMarker, { service, mode, createdAtMs }: StoreLabel, where: string) {
-  if (isThere) return;
-  const text = JSON.stringify({ service, mode, createdAt: new Date(createdAtMs).toISOString(), store: where });
+/** A store as a start opens it. */
+export interface OpenedStore {
+  readonly dialect: DialectName;
+  /** For people. */
+  readonly name: string;
+}
+
+/** Leaves the marker, on disk, unless one that says as much is there. */
+export function leaveMarker(marker: StoreMarker, { service, mode, createdAtMs }: StoreLabel, at: OpenedStore): void {
+  const { file } = marker;
+  if (marker.dialect === at.dialect) return;
+  const createdAt = new Date(createdAtMs).toISOString();
+  const text = JSON.stringify({ service, mode, createdAt, dialect: at.dialect, store: at.name });
   try {
-    const descriptor = openSync(file, "w", 0o600);
-    try {
-      writeSync(descriptor, `${text}\n`);
-      fsyncSync(descriptor);
-    } finally {
-      closeSync(descriptor);
-    }
+    writeFileSync(file, `${text}\n`, { mode: 0o600, flush: true });
+    syncDirectory(dirname(file));
   } catch (cause) {
     throw new FlotillaError("failed_precondition", `${file} cannot be written`, { reason: "store", cause });
   }
+}
+
+/**
+ * A service whose store was of the other kind is not started: what it finds there, such as the file from before a move to
+ * PostgreSQL, is not what it kept last.
+ */
+export function assertSameKind(marker: StoreMarker, { dialect, name }: OpenedStore): void {
+  if (marker.dialect === undefined || marker.dialect === dialect) return;
+  const [kept, given] = dialect === "sqlite" ? ["PostgreSQL", "is not set"] : ["a file", "is set"];
+  const message =
+    `The ${marker.service} service kept its store in ${kept} at an earlier start${since(marker)}, and would now use ` +
+    `${name}, because ${storeVariable(marker.service)} ${given}. Start it as before, or move on purpose ` +
+    `(npx flotilla new-store ${marker.service})`;
+  throw new FlotillaError("failed_precondition", message, { reason: "store_elsewhere" });
 }
 
 /** Why a service does not start: its store was there, and has nothing in it now. */
@@ -57,10 +89,16 @@ export function waysOut(service: string): string {
 }
 
 function since({ file }: StoreMarker): string {
+  const { createdAt, store } = textOf(file);
+  return store === undefined
+    ? ` (${file} is left of it)`
+    : ` (${file} says: ${String(store)}, made ${String(createdAt)})`;
+}
+
+function textOf(file: string): MarkerText {
   try {
-    const { createdAt, store } = JSON.parse(readFileSync(file, "utf8")) as { createdAt?: unknown; store?: unknown };
-    return ` (${file} says: ${String(store)}, made ${String(createdAt)})`;
+    return Object(JSON.parse(readFileSync(file, "utf8"))) as MarkerText;
   } catch {
-    return ` (${file} is left of it)`;
+    return {};
   }
 }

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import type { ServiceName } from "../topology.ts";
-import type { Environment } from "./placement.ts";
+import type { Environment } from "./variables.ts";
 import { PostgresPlace } from "./postgres-place.ts";
 import { StartError } from "./start-error.ts";
 

@@ -6,10 +6,10 @@ import { expect, test } from "vitest";
 import { serviceNames, topology } from "../topology.ts";
 import { readPlacement } from "./placement.ts";
 import { readSettings } from "./settings.ts";
-import { unknownSettings } from "./variables.ts";
+import { settingNames, settingProblems } from "./variables.ts";
 
 test("a setting that does not exist is refused with the one it resembles", () => {
-  expect(unknownSettings({ FLOTILLA_MOD: "production" })).toEqual([
+  expect(settingProblems({ FLOTILLA_MOD: "production" })).toEqual([
     "FLOTILLA_MOD: there is no such setting; did you mean FLOTILLA_MODE?",
   ]);
   const meant: Record<string, string> = {
@@ -20,8 +20,8 @@ test("a setting that does not exist is refused with the one it resembles", () =>
     FLOTILLA_TRUSTED_PROXY: "FLOTILLA_TRUSTED_PROXIES",
     FLOTILLA_ORDERS_STORE_FLIE: "FLOTILLA_ORDERS_STORE_FILE",
   };
-  for (const [wrong, right] of Object.entries(meant)) expect(unknownSettings({ [wrong]: "1" })[0]).toContain(right);
-  expect(unknownSettings({ FLOTILLA_COLOUR_OF_SAILS: "red" })[0]).not.toContain("did you mean");
+  for (const [wrong, right] of Object.entries(meant)) expect(settingProblems({ [wrong]: "1" })[0]).toContain(right);
+  expect(settingProblems({ FLOTILLA_COLOUR_OF_SAILS: "red" })[0]).not.toContain("did you mean");
 });
 
 test("every one that does not exist is named, beside what else is wrong", () => {
@@ -30,14 +30,19 @@ test("every one that does not exist is named, beside what else is wrong", () => 
 });
 
 test("an empty one sets nothing, and variables of others are none of ours", () => {
-  expect(unknownSettings({ FLOTILLA_MOD: "", FLOTILLA_MODE: "production", MODE: "x", MY_FLOTILLA_X: "x" })).toEqual([]);
+  expect(settingProblems({ FLOTILLA_MOD: "", FLOTILLA_MODE: "production", MODE: "x", MY_FLOTILLA_X: "x" })).toEqual([]);
+});
+
+test("a value that was not UTF-8 is named, without a word of it, wherever a system is placed", () => {
+  const read = () => readPlacement({ FLOTILLA_DATA: "/srv/z\uFFFDrich", OTHER: "\uFFFD" });
+  expect(read).toThrow(/^FLOTILLA_DATA is not valid UTF-8$/);
 });
 
 test("the README lists every setting, and no other", () => {
   const readme = readFileSync(join(import.meta.dirname, "../../README.md"), "utf8");
   const table = readme.slice(readme.indexOf("## Settings"));
   const listed = new Set([...table.matchAll(/FLOTILLA_[A-Z_]+[A-Z]/g)].map(([name]) => name));
-  expect(unknownSettings(Object.fromEntries([...listed].map((name) => [name, "1"])))).toEqual([]);
+  expect([...listed].sort()).toEqual(settingNames.map((name) => `FLOTILLA_${name}`).sort());
 });
 
 /** All that Kubernetes (kubelet, pkg/kubelet/envvars) makes in a container for a Service with these ports. */

@@ -1,11 +1,11 @@
 import { serviceNames, topology } from "../topology.ts";
 
-type Environment = Readonly<Record<string, string | undefined>>;
+export type Environment = Readonly<Record<string, string | undefined>>;
 
 const prefix = "FLOTILLA_";
 
 /** Every setting that any program of the shop reads, without the prefix. A name that is not here is refused. */
-const settings: readonly string[] = [
+export const settingNames: readonly string[] = [
   ..."MODE DATA HOST INSTANCES INSTANCE SOCKETS REGISTER ADDRESS LOG_LEVEL ORIGINS TRUSTED_PROXIES PROFILE".split(" "),
   ..."RATE_NETWORK RATE_USER RATE_LOGINS".split(" "),
   ...serviceNames.flatMap((name) => {
@@ -14,12 +14,26 @@ const settings: readonly string[] = [
   }),
 ];
 
-/** A problem for each variable that looks like a setting and is none, with the setting it may have been meant for. */
-export function unknownSettings(env: Environment): string[] {
+/**
+ * A problem for each variable that looks like a setting and is none, with the setting it may have been meant for, and for
+ * each value that was not UTF-8.
+ */
+export function settingProblems(env: Environment): string[] {
+  return [...undecodedSettings(env), ...unknownSettings(env)];
+}
+
+/** Node puts U+FFFD in the place of what it cannot decode, such as a password in Latin-1. */
+function undecodedSettings(env: Environment): string[] {
+  return Object.entries(env)
+    .filter(([variable, value]) => variable.startsWith(prefix) && value?.includes("\uFFFD"))
+    .map(([variable]) => `${variable} is not valid UTF-8`);
+}
+
+function unknownSettings(env: Environment): string[] {
   return Object.entries(env)
     .filter(([variable, value]) => variable.startsWith(prefix) && value && !isOfKubernetes(variable, value))
     .map(([variable]) => variable.slice(prefix.length))
-    .filter((name) => !settings.includes(name))
+    .filter((name) => !settingNames.includes(name))
     .sort()
     .map((name) => {
       const meant = nearest(name);
@@ -49,7 +63,7 @@ function isOfKubernetes(variable: string, value: string): boolean {
 
 /** The setting that fewest changes make of `name`; undefined when that would be more than a third of it. */
 function nearest(name: string): string | undefined {
-  const byDistance = settings.map((setting) => ({ setting, distance: distanceBetween(name, setting) }));
+  const byDistance = settingNames.map((setting) => ({ setting, distance: distanceBetween(name, setting) }));
   const [best] = byDistance.sort((a, b) => a.distance - b.distance);
   return best && best.distance <= Math.max(1, name.length / 3) ? best.setting : undefined;
 }

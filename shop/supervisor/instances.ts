@@ -1,4 +1,4 @@
-import type { Environment } from "../service/placement.ts";
+import type { Environment } from "../service/variables.ts";
 import { StartError } from "../service/start-error.ts";
 import { readStore, storeVariable } from "../service/store-setting.ts";
 import { eachService, type ServiceName, serviceNames, topology } from "../topology.ts";

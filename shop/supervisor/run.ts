@@ -1,6 +1,7 @@
 import { parseArgs } from "node:util";
-import { type Environment, placementIn } from "../service/placement.ts";
+import { placementIn } from "../service/placement.ts";
 import { attempt, exitCodeOf, StartError } from "../service/start-error.ts";
+import type { Environment } from "../service/variables.ts";
 import { type ServiceName, serviceNames } from "../topology.ts";
 import { instancesMax, readInstances } from "./instances.ts";
 import { portStep } from "./ports.ts";

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { compileCacheVariables } from "../compile-cache.js";
-import type { Environment } from "../service/placement.ts";
+import type { Environment } from "../service/variables.ts";
 import { StartError } from "../service/start-error.ts";
 import type { ProcessName } from "../topology.ts";
 import { type Backoff, restartDelayMs } from "./backoff.ts";

@@ -1,5 +1,5 @@
 import { fileURLToPath } from "node:url";
-import type { Environment } from "../service/placement.ts";
+import type { Environment } from "../service/variables.ts";
 import { StartError } from "../service/start-error.ts";
 import {
   eachService,

@@ -1,5 +1,5 @@
 import { systemClock as clock, FlotillaError } from "@flotilla/kit";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { type PostgresServer, startPostgres, whyNoPostgres } from "../../tests/postgres.ts";
 import type { Database, Work } from "../service/database.ts";
 import { openPostgres } from "../service/postgres.ts";
@@ -66,6 +66,7 @@ test.for([
     let steps: string[] = [];
     const note = (step: string) => steps.push(step);
     const store = userStore(noting(await open(), note));
+    onTestFinished(() => store.close());
     const passwordHash = `hash of ${password}`;
     await store.addAccount({ ...alice, passwordHash });
     for (const username of ["bob", "carol", "dave"]) await store.addAccount({ ...bob, username, passwordHash });
@@ -89,6 +90,5 @@ test.for([
     ] as const) {
       expect(await stepsOf(username, word), username).toEqual(unknown);
     }
-    await store.close();
   },
 );

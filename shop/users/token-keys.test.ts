@@ -1,8 +1,9 @@
 import { chmodSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Clock, systemClock } from "@flotilla/kit";
+import { type Clock, type FlotillaError, systemClock } from "@flotilla/kit";
 import { afterEach, beforeEach, expect, it } from "vitest";
+import { watchSyncs } from "../service/fixtures/syncs.ts";
 import { makeAccessTokens, tokenLifetimeMsDefault } from "./access-token.ts";
 import { addTokenKey, openTokenKeys, tokenKeyAgeMsMax, tokenKeyKeptMs } from "./token-keys.ts";
 
@@ -78,4 +79,22 @@ it.each(["", "nonsense"])("a damaged key is named, with what to do: %j", (text) 
   writeFileSync(file, text);
   const damaged = { code: "failed_precondition", reason: "key_damaged", message: expect.stringContaining(file) };
   expect(() => openTokenKeys(directory, clock)).toThrow(expect.objectContaining(damaged));
+});
+
+it("a key is on disk, with its name, before it signs", () => {
+  const isSynced = watchSyncs();
+  openTokenKeys(directory, clock);
+  expect([join(directory, files()[0]!), directory].filter((path) => !isSynced(path))).toEqual([]);
+});
+
+it("a key that is damaged while the service runs is named in the log alone", async () => {
+  const keys = openTokenKeys(directory, clock);
+  const file = join(directory, `${nowMs}.${"k".repeat(16)}.key`);
+  writeFileSync(file, "nonsense", { mode: 0o600 });
+  nowMs += 60_000;
+  const tokens = makeAccessTokens({ clock, keys });
+  const refusal = await tokens.issue(bob).catch((error: FlotillaError) => error);
+  expect(refusal).toMatchObject({ code: "internal", cause: { reason: "key_damaged" } });
+  expect((refusal as FlotillaError).message).not.toContain(directory);
+  expect(() => keys.byId("unknown")).toThrow(expect.objectContaining({ code: "internal" }));
 });

@@ -2,6 +2,7 @@ import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject,
 import { chmodSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { assertPrivate, type Clock, FlotillaError, type OnClosed } from "@flotilla/kit";
+import { syncDirectory } from "../service/sync.ts";
 
 /** A key signs for so long. Milliseconds. */
 export const tokenKeyAgeMsMax = 30 * 86_400_000;
@@ -19,7 +20,10 @@ export interface TokenKey {
   readonly publicKey: KeyObject;
 }
 
-/** The Ed25519 keys of access tokens. Changing the one that signs logs nobody out: the old one verifies on. */
+/**
+ * The Ed25519 keys of access tokens. Changing the one that signs logs nobody out: the old one verifies on. Both methods
+ * throw `internal`, with the fault as its cause, when a file cannot be read.
+ */
 export interface TokenKeys {
   /** The key that signs now; a new one, when the newest is too old. */
   current(): TokenKey;
@@ -65,8 +69,13 @@ export function openTokenKeys(directory: string, clock: Clock, onClosed?: OnClos
   };
 
   function look(nowMs: number): void {
-    removeOld(directory, nowMs);
-    keys = read(directory, keys, onClosed);
+    try {
+      removeOld(directory, nowMs);
+      keys = read(directory, keys, onClosed);
+    } catch (cause) {
+      // SECURITY: a caller waits for this; the path is for the log.
+      throw new FlotillaError("internal", "The token keys cannot be read", { cause });
+    }
     readAtMs = nowMs;
   }
 }
@@ -76,9 +85,10 @@ export function addTokenKey(directory: string, nowMs: number): string {
   const kid = randomBytes(12).toString("base64url");
   const { privateKey } = generateKeyPairSync("ed25519");
   const draft = join(directory, `${kid}.draft`);
-  writeFileSync(draft, privateKey.export({ type: "pkcs8", format: "pem" }), { mode: 0o600, flag: "wx" });
+  writeFileSync(draft, privateKey.export({ type: "pkcs8", format: "pem" }), { mode: 0o600, flag: "wx", flush: true });
   // By its name a file is known to be whole.
   renameSync(draft, join(directory, `${nowMs}.${kid}.key`));
+  syncDirectory(directory);
   return kid;
 }
 

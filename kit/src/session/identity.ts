@@ -113,7 +113,7 @@ function makeKey(file: string): KeyObject {
 
 function writeDraft(file: string, privateKey: KeyObject): string {
   const draft = `${file}.${randomBytes(6).toString("hex")}`;
-  writeFileSync(draft, privateKey.export({ type: "pkcs8", format: "pem" }), { mode: 0o600, flag: "wx" });
+  writeFileSync(draft, privateKey.export({ type: "pkcs8", format: "pem" }), { mode: 0o600, flag: "wx", flush: true });
   return draft;
 }
 

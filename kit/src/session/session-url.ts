@@ -6,7 +6,7 @@ export function sessionHref(url: URL): string {
   return at.href;
 }
 
-/** Whether `url` has parts that no address of a service has. */
-export function hasMore({ search, hash }: URL): boolean {
-  return search !== "" || hash !== "";
+/** Whether `url` has parts that no address of a service has. SECURITY: a password in one would be printed in logs. */
+export function hasMore({ search, hash, username, password }: URL): boolean {
+  return [search, hash, username, password].some((part) => part !== "");
 }
