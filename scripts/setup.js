@@ -8,7 +8,7 @@ import Module from "node:module";
 import { constants } from "node:os";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { install } from "./install.js";
+import { InstallError, install } from "./install.js";
 
 const nodeMajorNeeded = 24;
 const root = fileURLToPath(new URL("..", import.meta.url));
@@ -16,13 +16,14 @@ const [self, ...words] = process.argv.slice(1);
 const dev = take("--dev");
 const folders = [root, ...(take("--also") ? [join(root, words.shift())] : [])];
 
+endWithNpm();
 try {
   for (const folder of folders) await install({ folder, dev, nodeMajorNeeded, say });
   if (words.length > 0) run(...words);
 } catch (error) {
-  if (error.name !== "InstallError") throw error;
+  if (!(error instanceof InstallError)) throw error;
   say(`${error.message} Nothing was started.`);
-  process.exitCode = 1;
+  process.exitCode = error.exitCode;
 }
 
 function take(flag) {
@@ -32,7 +33,6 @@ function take(flag) {
 }
 
 function run(file, ...args) {
-  endWithNpm();
   if (Number(process.versions.node.split(".")[0]) >= nodeMajorNeeded) {
     process.argv.splice(1, process.argv.length, resolve(root, file), ...args);
     // As if it had been named on the command line: not `import()`, in which it would not be the main module.
