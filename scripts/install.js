@@ -6,6 +6,7 @@ import { constants } from "node:os";
 import { join } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { takeLock } from "./install-lock.js";
+import { isNodeNewEnough, isPackagedNode } from "./packaged-node.js";
 
 /** Beside node_modules, and ignored by git: the lock, and the directories in which installs are made. */
 const workPrefix = ".setup-";
@@ -25,8 +26,8 @@ export class InstallError extends Error {
  * complete until then, and so is the new one from then on, whenever this is interrupted. A signal ends npm and then throws
  * InstallError, with nothing left behind.
  */
-export async function install({ folder, dev, nodeMajorNeeded, say }) {
-  const missing = () => missingIn(folder, { dev, nodeMajorNeeded });
+export async function install({ folder, dev, say }) {
+  const missing = () => missingIn(folder, dev);
   if (missing().length === 0) return;
   const release = await cannot(folder, "start an install", () =>
     takeLock(join(folder, ".setup.lock"), {
@@ -53,7 +54,7 @@ export async function install({ folder, dev, nodeMajorNeeded, say }) {
 }
 
 /** Paths of packages that are needed and not there. A name in npm's own list is not enough: npm may have been killed. */
-function missingIn(folder, { dev, nodeMajorNeeded }) {
+function missingIn(folder, dev) {
   const wanted = packagesOf(join(folder, "package-lock.json"));
   const have = installedIn(folder);
   return Object.entries(wanted)
@@ -62,7 +63,8 @@ function missingIn(folder, { dev, nodeMajorNeeded }) {
       if (entry.link) return !existsSync(join(folder, path, "package.json"));
       if ((entry.dev || entry.devOptional) && !dev) return false;
       if (have[path]?.version === entry.version && existsSync(join(folder, path, "package.json"))) return false;
-      return !entry.optional || (isForThisHost(entry) && !(isRuntime(path) && isNodeNewEnough(nodeMajorNeeded)));
+      // When no Node is packaged for this host, the one that runs this runs the rest.
+      return !entry.optional || (isForThisHost(entry) && !(isPackagedNode(path) && isNodeNewEnough));
     })
     .map(([path]) => path);
 }
@@ -78,15 +80,6 @@ function installedIn(folder) {
   } catch {
     return {};
   }
-}
-
-function isRuntime(path) {
-  return /^node_modules\/node-(linux|darwin|win)-/.test(path);
-}
-
-/** When no runtime is packaged, the one that runs this runs the rest. */
-function isNodeNewEnough(nodeMajorNeeded) {
-  return Number(process.versions.node.split(".")[0]) >= nodeMajorNeeded;
 }
 
 /** Optional packages are the native parts, one for each kind of host; one that names no host is never needed. */
