@@ -106,7 +106,7 @@ test("an install that failed leaves node_modules as it was, also when npm said t
 
 test("what installs that were killed left behind goes with the next one", async () => {
   write(".setup-killed/node_modules/half/package.json", "{}");
-  write(".setup.lock-1-1", "");
+  write(".setup.lock-1-long-ago", "");
   writeModules("made", "new");
   expect((await setUp(working).ended).code).toBe(0);
   expect(leftovers()).toEqual([]);
