@@ -2,24 +2,32 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { constants } from "node:os";
 import { join } from "node:path";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { takeLock } from "./install-lock.js";
+import { isNodeNewEnough, isPackagedNode } from "./packaged-node.js";
 
 /** Beside node_modules, and ignored by git: the lock, and the directories in which installs are made. */
 const workPrefix = ".setup-";
 
+/** A directory of an install holds the old node_modules under this name during the swap. */
+const oldName = "old";
+
 /** Something is missing and cannot be installed; the message says what to do. */
 export class InstallError extends Error {
   name = "InstallError";
+  exitCode = 1;
 }
 
 /**
  * Makes sure that the packages of `folder` are there; those for development only with `dev`. A running system may load
  * from `node_modules` at any time, so the new one is made beside it and takes its place by a rename; the old one is
- * complete until then, and so is the new one from then on, whenever this is interrupted.
+ * complete until then, and so is the new one from then on, whenever this is interrupted. A signal ends npm and then throws
+ * InstallError, with nothing left behind.
  */
-export async function install({ folder, dev, nodeMajorNeeded, say }) {
-  const missing = () => missingIn(folder, { dev, nodeMajorNeeded });
+export async function install({ folder, dev, say }) {
+  const missing = () => missingIn(folder, dev);
   if (missing().length === 0) return;
   const release = await cannot(folder, "start an install", () =>
     takeLock(join(folder, ".setup.lock"), {
@@ -29,9 +37,10 @@ export async function install({ folder, dev, nodeMajorNeeded, say }) {
   );
   if (!release) return;
   try {
-    removeLeftovers(folder);
+    await removeLeftovers(folder);
+    if (missing().length === 0) return;
     say(describe(folder, missing()));
-    await installAnew(folder, dev);
+    await untilSignalled((signal) => installAnew(folder, dev, signal));
   } finally {
     release();
   }
@@ -45,7 +54,7 @@ export async function install({ folder, dev, nodeMajorNeeded, say }) {
 }
 
 /** Paths of packages that are needed and not there. A name in npm's own list is not enough: npm may have been killed. */
-function missingIn(folder, { dev, nodeMajorNeeded }) {
+function missingIn(folder, dev) {
   const wanted = packagesOf(join(folder, "package-lock.json"));
   const have = installedIn(folder);
   return Object.entries(wanted)
@@ -54,7 +63,8 @@ function missingIn(folder, { dev, nodeMajorNeeded }) {
       if (entry.link) return !existsSync(join(folder, path, "package.json"));
       if ((entry.dev || entry.devOptional) && !dev) return false;
       if (have[path]?.version === entry.version && existsSync(join(folder, path, "package.json"))) return false;
-      return !entry.optional || (isForThisHost(entry) && !(isRuntime(path) && isNodeNewEnough(nodeMajorNeeded)));
+      // When no Node is packaged for this host, the one that runs this runs the rest.
+      return !entry.optional || (isForThisHost(entry) && !(isPackagedNode(path) && isNodeNewEnough));
     })
     .map(([path]) => path);
 }
@@ -70,15 +80,6 @@ function installedIn(folder) {
   } catch {
     return {};
   }
-}
-
-function isRuntime(path) {
-  return /^node_modules\/node-(linux|darwin|win)-/.test(path);
-}
-
-/** When no runtime is packaged, the one that runs this runs the rest. */
-function isNodeNewEnough(nodeMajorNeeded) {
-  return Number(process.versions.node.split(".")[0]) >= nodeMajorNeeded;
 }
 
 /** Optional packages are the native parts, one for each kind of host; one that names no host is never needed. */
@@ -105,24 +106,49 @@ function nameAll(paths) {
   return rest.length === 0 ? first : `${first} and ${rest.length} more`;
 }
 
-/** The directories of installs that were killed. */
-function removeLeftovers(folder) {
+/** Removes the directories of installs that ended, after putting back the node_modules of a swap that was cut off. */
+async function removeLeftovers(folder) {
+  const modules = join(folder, "node_modules");
   for (const name of readdirSync(folder)) {
+    if (!name.startsWith(workPrefix)) continue;
+    const old = join(folder, name, oldName);
+    if (!existsSync(modules) && existsSync(old))
+      await cannot(folder, "get back its node_modules", () => renameSync(old, modules));
     // The npm of an install that was killed may still be writing there; what it leaves goes next time.
-    if (name.startsWith(workPrefix)) remove(join(folder, name));
+    remove(join(folder, name));
   }
 }
 
-async function installAnew(folder, dev) {
+/** Aborts the signal of `work` when this process gets one of the system, and throws InstallError once `work` has ended. */
+async function untilSignalled(work) {
+  const names = ["SIGINT", "SIGTERM", "SIGHUP"];
+  const controller = new AbortController();
+  const end = (name) => {
+    const error = new InstallError(`${name} ended the install.`);
+    error.exitCode = 128 + constants.signals[name];
+    controller.abort(error);
+  };
+  for (const name of names) process.on(name, end);
+  try {
+    await work(controller.signal);
+  } finally {
+    // Signals that arrived during the last synchronous step are told now.
+    await nextTurn();
+    for (const name of names) process.off(name, end);
+    controller.signal.throwIfAborted();
+  }
+}
+
+async function installAnew(folder, dev, signal) {
   const work = await cannot(folder, "be written", () => mkdtempSync(join(folder, workPrefix)));
   try {
     copyManifests(folder, work);
     const hadDev = Object.values(installedIn(folder)).some((entry) => entry.dev);
     // Native parts are optional for npm, which leaves them out on other hosts, and not for us.
-    await npmCi(work, ["--include=optional", ...(dev || hadDev ? ["--include=dev"] : [])]);
+    await npmCi(work, ["--include=optional", ...(dev || hadDev ? ["--include=dev"] : [])], signal);
     await cannot(folder, "get a new node_modules", () => swap(folder, work));
   } finally {
-    remove(work);
+    await removeLeftovers(folder);
   }
 }
 
@@ -136,27 +162,31 @@ function copyManifests(folder, work) {
   }
 }
 
-async function npmCi(cwd, flags) {
+async function npmCi(cwd, flags, signal) {
   const { npm_execpath: path = "" } = process.env;
   const isNpm = /npm-cli\.js$/.test(path);
   const [command, args] = isNpm ? [process.execPath, [path]] : ["npm", []];
   const all = [...args, "ci", "--no-audit", "--no-fund", "--loglevel=error", ...flags];
-  const npm = spawn(command, all, { cwd, stdio: ["ignore", 2, 2], shell: !isNpm && process.platform === "win32" });
+  const isWindows = process.platform === "win32";
+  const options = { cwd, stdio: ["ignore", 2, 2], shell: !isNpm && isWindows, detached: !isWindows };
+  const npm = spawn(command, all, options);
+  signal.addEventListener("abort", () => killAll(npm));
   const [code] = await once(npm, "close").catch((error) => [error.message]);
   if (code !== 0) throw new InstallError(`npm ci failed (${code ?? "killed"}); node_modules is as it was.`);
 }
 
+/** Ends npm and the scripts that it runs, which are in a group of their own: all that they wrote is thrown away. */
+function killAll(npm) {
+  if (npm.exitCode !== null || npm.signalCode !== null) return;
+  if (process.platform === "win32") npm.kill();
+  else process.kill(-npm.pid, "SIGKILL");
+}
+
+/** When the second rename fails, or this process is killed before it, `removeLeftovers` undoes the first. */
 function swap(folder, work) {
   const modules = join(folder, "node_modules");
-  const old = join(work, "old");
-  const hadOne = existsSync(modules);
-  if (hadOne) renameSync(modules, old);
-  try {
-    renameSync(join(work, "node_modules"), modules);
-  } catch (error) {
-    if (hadOne) renameSync(old, modules);
-    throw error;
-  }
+  if (existsSync(modules)) renameSync(modules, join(work, oldName));
+  renameSync(join(work, "node_modules"), modules);
 }
 
 function remove(directory) {
@@ -171,7 +201,7 @@ async function cannot(folder, what, act) {
   try {
     return await act();
   } catch (error) {
-    if (error.code === undefined) throw error;
+    if (error?.code === undefined) throw error;
     throw new InstallError(
       `Packages are missing, and ${folder} cannot ${what} (${error.code}). ` +
         "Stop what runs from it and run npm ci there as its owner.",

@@ -4,16 +4,17 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { killGroup, type NpmRun, runInShell } from "./npm.ts";
+import { runInShell } from "./npm.ts";
 import { isAlive } from "./npm-start.ts";
 import { strayFilesIn, until } from "./process-harness.ts";
+import { killGroup, type Program } from "./run-program.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const isWindows = process.platform === "win32";
 const anyPort = { FLOTILLA_GATEWAY_PORT: "0", FLOTILLA_USERS_PORT: "0", FLOTILLA_ORDERS_PORT: "0" };
 
 let dataDir = "";
-let running: NpmRun[] = [];
+let running: Program[] = [];
 beforeEach(() => {
   dataDir = mkdtempSync(join(tmpdir(), "flotilla-npm-"));
 });
@@ -23,7 +24,7 @@ afterEach(() => {
   rmSync(dataDir, { recursive: true, force: true });
 });
 
-function run(...command: string[]): NpmRun {
+function run(...command: string[]): Program {
   const its = runInShell(command, { cwd: root, env: { ...anyPort, FLOTILLA_DATA: dataDir } });
   running.push(its);
   return its;

@@ -1,8 +1,7 @@
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import type { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { until } from "./process-harness.ts";
+import { killGroup, runProgram } from "./run-program.ts";
 
 /** `npm start` as it is, ready. */
 export interface Started {
@@ -21,36 +20,29 @@ const stopMsMax = 20_000;
 /** Rejects, with nothing left of it, when it ends before it is ready. */
 export async function npmStart(args: readonly string[], env: Readonly<Record<string, string>>): Promise<Started> {
   const entry = fileURLToPath(new URL("../shop/start.ts", import.meta.url));
-  const child = spawn(process.execPath, [entry, ...args], { env, stdio: ["ignore", "pipe", "pipe"] });
-  const streams = [child.stdout, child.stderr];
-  let output = "";
-  for (const stream of streams) {
-    stream.setEncoding("utf8").on("data", (text: string) => {
-      output += text;
-    });
-  }
-  const closed = once(child, "close") as Promise<[number | null]>;
+  const its = runProgram([process.execPath, entry, ...args], { env });
+  const { child, output, ended } = its;
   try {
     await until(() => {
       if (child.exitCode !== null || child.signalCode !== null)
-        throw new Error(`It ended before it was ready:\n${output}`);
-      return output.includes("Press Ctrl+C to stop");
+        throw new Error(`It ended before it was ready:\n${output()}`);
+      return output().includes("Press Ctrl+C to stop");
     }, "it is ready");
   } catch (error) {
-    child.kill("SIGKILL");
-    await closed;
+    killGroup(its);
+    await ended;
     throw error;
   }
   return {
     pid: child.pid!,
-    streams,
-    output: () => output,
+    streams: [child.stdout, child.stderr],
+    output,
     async stop() {
       child.kill("SIGINT");
       const killLater = setTimeout(() => child.kill("SIGKILL"), stopMsMax);
-      const [code] = await closed;
+      const { code } = await ended;
       clearTimeout(killLater);
-      if (code !== 0) throw new Error(`It ended with ${code}:\n${output}`);
+      if (code !== 0) throw new Error(`It ended with ${code}:\n${output()}`);
     },
   };
 }

@@ -58,6 +58,15 @@ describe("the commands", () => {
     expect(readFileSync(join(root, ".ci", "run"), "utf8")).toMatch(/^npm test$/m);
   });
 
+  test("install what they need by themselves, not by pre scripts, which npm skips with ignore-scripts", () => {
+    for (const [name, script] of Object.entries(scripts)) {
+      expect(Object.keys(scripts)).not.toContain(`pre${name}`);
+      for (const command of script.split(" && ")) {
+        expect(command, name).toMatch(/^(exec )?node scripts\/setup\.js |^npm run -s /);
+      }
+    }
+  });
+
   test("start what the README says, and the ten steps run on it", async () => {
     const lines: string[] = [];
     await runTenSteps(makeGatewayClient(gatewayUrl), (line) => lines.push(line));

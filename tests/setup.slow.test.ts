@@ -4,9 +4,10 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { freePort } from "./free-port.ts";
-import { killGroup, type NpmRun, runInShell } from "./npm.ts";
+import { runInShell } from "./npm.ts";
 import { until } from "./process-harness.ts";
 import { copyFiles } from "./repository-copy.ts";
+import { killGroup, type Program } from "./run-program.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 /** Nobody listens there, and nothing is in the cache. */
@@ -16,13 +17,13 @@ const production = { NODE_ENV: "production" };
 const patienceMs = 400_000;
 
 let clone = "";
-let running: NpmRun[] = [];
+let running: Program[] = [];
 afterEach(() => {
   for (const each of running) killGroup(each);
   running = [];
 });
 
-function run(command: string, env: Readonly<Record<string, string>> = {}): NpmRun {
+function run(command: string, env: Readonly<Record<string, string>> = {}): Program {
   const its = runInShell(command.split(" "), { cwd: clone, env: { FLOTILLA_DATA: join(clone, "data"), ...env } });
   running.push(its);
   return its;

@@ -1,6 +1,5 @@
 // docs/kit/tutorial.md, as somebody follows it: from an empty folder, with the package, to three processes that run.
-import { type ChildProcess, execFile, spawn } from "node:child_process";
-import { once } from "node:events";
+import { execFile } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
@@ -11,6 +10,7 @@ import { packKit } from "../kit/package/pack.ts";
 import { type Block, blocksOf } from "./documents.ts";
 import { freePort } from "./free-port.ts";
 import { savePages } from "./kit-pages.ts";
+import { killGroup, type Program, runProgram } from "./run-program.ts";
 
 const run = promisify(execFile);
 const root = fileURLToPath(new URL("..", import.meta.url));
@@ -24,14 +24,9 @@ const env = {
   npm_config_update_notifier: "false",
 };
 const home = mkdtempSync(join(tmpdir(), "flotilla-tutorial-"));
-const terminals: Terminal[] = [];
+const terminals: Program[] = [];
 let tarball = "";
 let portOf: (asWritten: string) => string;
-
-interface Terminal {
-  readonly process: ChildProcess;
-  output(): string;
-}
 
 beforeAll(async () => {
   const ports = new Map<string, string>();
@@ -41,23 +36,14 @@ beforeAll(async () => {
 }, 120_000);
 
 afterAll(() => {
-  for (const terminal of terminals) terminal.process.kill("SIGKILL");
+  for (const terminal of terminals) killGroup(terminal);
   rmSync(home, { recursive: true, force: true });
 });
 
 /** The page as it is typed here: by this machine's ports, and with the path of the package. */
 const here = (text: string) => text.replace(/\b400\d\b/g, portOf).replace("/path/to/flotilla-kit-0.1.0.tgz", tarball);
 
-function open(command: string): Terminal {
-  const child = spawn("sh", ["-c", `exec ${command}`], { cwd: home, env, stdio: ["ignore", "pipe", "pipe"] });
-  let output = "";
-  for (const stream of [child.stdout, child.stderr]) {
-    stream.setEncoding("utf8").on("data", (text: string) => {
-      output += text;
-    });
-  }
-  return { process: child, output: () => output };
-}
+const open = (command: string) => runProgram(["sh", "-c", `exec ${command}`], { cwd: home, env });
 
 const blocks = blocksOf(page);
 /** A command's output stands in the block after it, if it has any. */
@@ -126,15 +112,15 @@ describe("step by step, from an empty folder", () => {
   }, 120_000);
 
   test("three processes run, and each ends by Ctrl+C", async () => {
-    expect(terminals.map(({ process }) => process.exitCode)).toEqual([null, null, null]);
+    expect(terminals.map(({ child }) => child.exitCode)).toEqual([null, null, null]);
     for (const port of ["4001", "4002", "4003"]) {
       const health = await fetch(`http://127.0.0.1:${portOf(port)}/healthz`);
       expect(health.status).toBe(200);
     }
-    for (const { process, output } of terminals) {
-      process.kill("SIGINT");
-      const [code] = await once(process, "exit");
-      expect([code, output().trim().split("\n")]).toEqual([0, [expect.stringMatching(/^\w+ at http:/)]]);
+    for (const { child, ended } of terminals) {
+      child.kill("SIGINT");
+      const { code, output } = await ended;
+      expect([code, output.trim().split("\n")]).toEqual([0, [expect.stringMatching(/^\w+ at http:/)]]);
     }
   });
 });

@@ -1,22 +1,19 @@
-import { type ChildProcessByStdio, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { createConnection, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, expect, test } from "vitest";
-
-type Supervisor = ChildProcessByStdio<null, Readable, Readable>;
+import { killGroup, type Program, runProgram } from "../../tests/run-program.ts";
 
 let dataDir = "";
-let running: Supervisor[] = [];
+let running: Program[] = [];
 beforeEach(() => {
   dataDir = mkdtempSync(join(tmpdir(), "flotilla-run-"));
 });
 afterEach(() => {
-  for (const supervisor of running) supervisor.kill("SIGKILL");
+  for (const each of running) killGroup(each);
   running = [];
   rmSync(dataDir, { recursive: true, force: true });
 });
@@ -26,29 +23,11 @@ const anyPort = { FLOTILLA_GATEWAY_PORT: "0", FLOTILLA_USERS_PORT: "0", FLOTILLA
 /** Runs `npm start` with stand-in services. `said` resolves when the output matches; `ended` with code and output. */
 function npmStart(env: Record<string, string> = {}, args: string[] = []) {
   const entry = fileURLToPath(new URL("fixtures/start.ts", import.meta.url));
-  const supervisor: Supervisor = spawn(process.execPath, [entry, ...args], {
+  const its = runProgram([process.execPath, entry, ...args], {
     env: { ...process.env, ...anyPort, FLOTILLA_DATA: dataDir, ...env },
-    stdio: ["ignore", "pipe", "pipe"],
-    detached: process.platform !== "win32",
   });
-  running.push(supervisor);
-  let output = "";
-  const checks = new Set<() => void>();
-  for (const stream of [supervisor.stdout, supervisor.stderr]) {
-    stream.setEncoding("utf8").on("data", (text: string) => {
-      output += text;
-      for (const check of checks) check();
-    });
-  }
-  const ended = once(supervisor, "close").then(([code]) => ({ code, output }));
-  const said = (pattern: RegExp) =>
-    new Promise<string>((resolve, reject) => {
-      const check = () => pattern.test(output) && resolve(output);
-      checks.add(check);
-      check();
-      void ended.then(() => reject(new Error(`ended without saying ${pattern}:\n${output}`)));
-    });
-  return { supervisor, said, ended };
+  running.push(its);
+  return { supervisor: its.child, said: its.says, ended: its.ended };
 }
 
 function portsIn(output: string): number[] {

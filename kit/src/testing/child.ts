@@ -20,7 +20,8 @@ export function spawnChild(program: string): Child {
   const child = spawn(process.execPath, ["--input-type=module", "--eval", program], {
     stdio: ["ignore", "pipe", "pipe"],
   });
-  const exit = once(child, "exit") as Promise<[number | null, NodeJS.Signals | null]>;
+  // Not "exit", after which there may be output to read.
+  const closed = once(child, "close") as Promise<[number | null, NodeJS.Signals | null]>;
   let output = "";
   const listeners = new Set<() => void>();
   for (const stream of [child.stdout, child.stderr]) {
@@ -42,16 +43,16 @@ export function spawnChild(program: string): Child {
         };
         listeners.add(look);
         look();
-        exit.then(() => reject(new Error(`It ended without saying "${text}", but: ${output}`)), reject);
+        closed.then(() => reject(new Error(`It ended without saying "${text}", but: ${output}`)), reject);
       });
     },
     async ended() {
-      const [code, signal] = await exit;
+      const [code, signal] = await closed;
       return code ?? signal!;
     },
     async [Symbol.asyncDispose]() {
       if (child.exitCode === null && child.signalCode === null) child.kill("SIGKILL");
-      await exit;
+      await closed;
     },
   };
 }
