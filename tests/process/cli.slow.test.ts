@@ -256,7 +256,7 @@ const cases: Readonly<Record<string, Case>> = {
     fails: ["restore NEW2 --data NEW2", 5, "failed_precondition"],
   },
   "new-store": {
-    text: ["new-store orders --data DATA1 --yes", /^✓ The next start of orders makes an empty store\n$/],
+    text: ["new-store orders --data DATA1 --yes", /^✓ The next start of orders counts as the first\n$/],
     json: ["new-store users orders --data DATA2 --yes", { replaced: expect.stringContaining("replaced-") }],
     fails: ["new-store users --data TO1 --yes", 4, "not_found"],
   },

@@ -62,7 +62,8 @@ export const newStore: CommandSpec = {
   summary: "Let a service begin anew with an empty store",
   about:
     "For a store that is lost or damaged and has no backup. Moves what is left of it aside, so that the next start of its " +
-    "service makes a new one. A new store of users needs a new one of orders: both number from 1 again.",
+    "service makes a new one. A new store of users needs a new one of orders: both number from 1 again. A database of " +
+    "PostgreSQL is left as it is; give the service an empty one, or the one that it moves to.",
   args: [["<service...>", "users, orders"]],
   options: [data],
   examples: ["flotilla new-store orders", "flotilla new-store users orders --data /var/lib/flotilla --yes"],
@@ -79,7 +80,7 @@ export const newStore: CommandSpec = {
     const replaced = await placed(async () => beginAnew({ dataDir, services: names }));
     const { terminal } = context;
     terminal.result({ dataDir, services: names, replaced }, () => {
-      const done = say`The next start of ${names.join(" and ")} makes an empty store`;
+      const done = say`The next start of ${names.join(" and ")} counts as the first`;
       return terminal.quiet ? say`${replaced}` : say`${terminal.paint("green", "✓")} ${done}`;
     });
     terminal.note(say`The earlier files are in ${replaced}`);
