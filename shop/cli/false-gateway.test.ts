@@ -189,14 +189,13 @@ test.each(coded)("in a session that holds capabilities, too, %s is text", async 
         return true;
       },
     };
-    const spy = vi.spyOn(process.stderr, "write").mockImplementation(err.write);
+    using _ = vi.spyOn(process.stderr, "write").mockImplementation(err.write);
     const terminal = makeTerminal({ out: err, err, json, quiet: false, verbose: true, color: false });
     const output = new PassThrough({ encoding: "utf8" }).on("data", (text: string) => {
       said.out += text;
     });
     const context = { terminal, shop, signal: new AbortController().signal } as unknown as Context;
     await runSession({ context, input: Readable.from([Buffer.from(session.join("\n"))]), output });
-    spy.mockRestore();
     expect(said.out + said.err, how).toMatch(/\\(x1b|u001b)\[8mhid/i);
     for (const text of Object.values(said)) expectHarmless(text, `repl of ${how}`);
   }
