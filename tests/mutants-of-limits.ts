@@ -59,6 +59,13 @@ export const mutantsOfLimits: readonly Mutant[] = [
     test: "kit/src/session/intake.test.ts",
   },
   {
+    promise: "limits: messages of batches count as unread",
+    file: "kit/src/session/batch.ts",
+    cut: "intake: unread, callContext: context",
+    put: "intake: undefined, callContext: context",
+    test: "kit/src/session/floods.test.ts",
+  },
+  {
     promise: "limits: a caller that was held back forgets old refusals before it decides on a call",
     file: "kit/src/session/throttle.ts",
     cut: "if (refused === 0) return;\n      forget();",

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
-import { WebSocket } from "ws";
 import { edgeLimits, turnMsMax } from "../base/limits.ts";
 import { makeDesk } from "../testing/desk.ts";
 import { ask } from "../testing/http.ts";
+import { openRawSocket } from "../testing/raw-socket.ts";
 import { makeRig, type Rig } from "../testing/rig.ts";
 import { until } from "../testing/until.ts";
 import { makeVirtualClock } from "../testing/virtual-clock.ts";
@@ -23,11 +23,7 @@ async function setUp(rig: Rig) {
 }
 
 async function open(rig: Rig, url: string) {
-  const socket = new WebSocket(`${url.replace("http", "ws")}/rpc`);
-  rig.onEnd(() => socket.terminate());
-  const heard: string[] = [];
-  socket.on("message", (data) => heard.push(String(data)));
-  await new Promise((resolve) => socket.once("open", resolve));
+  const { socket, heard } = await openRawSocket(rig, url);
   const send = (...messages: string[]) => {
     for (const message of messages) socket.send(message);
   };
