@@ -1,3 +1,4 @@
+import { request } from "node:http";
 import { describe, expect, test } from "vitest";
 import { edgeLimits, turnMsMax } from "../base/limits.ts";
 import { makeDesk } from "../testing/desk.ts";
@@ -58,6 +59,19 @@ describe("a session that asks for much", () => {
     send("no message");
     await until(() => desk.live() === 0, "the session is over");
     expect(desk.calls).toHaveLength(turnsPerSessionMax);
+    desk.answerAll();
+    for (let turn = 0; turn < 5; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+    expect(desk.calls).toHaveLength(turnsPerSessionMax);
+  });
+
+  test("has nothing begun for it any more when it was a batch whose client went away", async () => {
+    await using rig = makeRig();
+    const { desk, url, running } = await setUp(rig);
+    const asked = request(`${url}/rpc/batch`, { method: "POST", agent: false }).on("error", () => {});
+    asked.end(times(turnsPerSessionMax + 5, () => call("hang")).join("\n"));
+    await until(() => running("hang") === turnsPerSessionMax, "its share runs");
+    asked.destroy();
+    await until(() => desk.live() === 0, "the batch is over");
     desk.answerAll();
     for (let turn = 0; turn < 5; turn += 1) await new Promise((resolve) => setImmediate(resolve));
     expect(desk.calls).toHaveLength(turnsPerSessionMax);
