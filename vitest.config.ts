@@ -14,6 +14,8 @@ export default defineConfig({
     dangerouslyIgnoreUnhandledErrors: false,
     // Loading modules anew for each file takes longer than most files do. Files share nothing but modules.
     isolate: false,
+    // A spy that a failed test left would be found by the next file.
+    restoreMocks: true,
     // Much of each file is waiting.
     maxWorkers: 2,
     // For the processes that tests start.

@@ -78,6 +78,21 @@ test("the trail of orders is for those who have system.admin, and asking for it 
   expect((await trails(shop, alice.token)).orders).toEqual(["permission_refused - user2 system.admin 1"]);
 });
 
+test("a list of others' orders that is refused is in the trail once, however often it was asked for; one's own is not", async () => {
+  await using shop = await makeShop();
+  const { client, clock } = shop;
+  const bob = await shop.login("bob");
+  const alice = await shop.login("alice");
+  await clock.run(client.createOrder(bob.token, someItems));
+  expect(await clock.run(client.listOrders(bob.token))).toHaveLength(1);
+  for (const page of [undefined, { userId: "user1" }, { userId: "user2" }]) {
+    const refused = clock.run(client.listAllOrders(bob.token, page));
+    await expect(refused, JSON.stringify(page)).rejects.toMatchObject({ code: "permission_denied" });
+  }
+  await clock.advance(minuteMs);
+  expect((await trails(shop, alice.token)).orders).toEqual(["permission_refused - user2 order.cancel 3"]);
+});
+
 describe("what the trail cannot keep does not happen", () => {
   const full = new FlotillaError("unavailable", "The store cannot be used now", { reason: "store" });
 
@@ -88,6 +103,22 @@ describe("what the trail cannot keep does not happen", () => {
     const order = shop.client.createOrder(bob.token, someItems);
     await expect(shop.clock.run(order)).rejects.toMatchObject({ code: "unavailable", reason: "store" });
     expect(await shop.orderStore.count()).toBe(0);
+  });
+
+  test("others' orders are not listed, neither by the gateway nor by an account", async () => {
+    await using shop = await makeShop();
+    const alice = await shop.login("alice");
+    using account = shop.client.account(alice.token);
+    shop.orderStore.noteListing = () => Promise.reject(full);
+    const { client } = shop;
+    const lists = [
+      () => client.listAllOrders(alice.token),
+      () => client.listAllOrders(alice.token, { userId: "user2" }),
+    ];
+    for (const list of [...lists, () => account.allOrders()]) {
+      await expect(shop.clock.run(list())).rejects.toMatchObject({ code: "unavailable", reason: "store" });
+    }
+    expect(await shop.clock.run(client.listAllOrders(alice.token, { userId: "user1" }))).toEqual([]);
   });
 
   test("another's order is not shown, neither to staff nor to the gateway", async () => {

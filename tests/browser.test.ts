@@ -8,6 +8,7 @@ import { packKit } from "../kit/package/pack.ts";
 import type { Gateway } from "../shop/contracts/gateway.ts";
 import { openChromium, type Site, startSite, whyNoChromium } from "./chromium.ts";
 import { makeConsumer } from "./consumer.ts";
+import { isShed, patiently } from "./gateway-clients.ts";
 import { type Processes, startProcesses, until, untilEqual } from "./process-harness.ts";
 
 type Kit = typeof import("@flotilla/kit/browser");
@@ -22,19 +23,22 @@ interface Kept {
 declare global {
   interface Window {
     readonly kit: Kit;
+    readonly patiently: typeof patiently;
     readonly kept: Kept;
   }
 }
 
 const html = `<!doctype html><title>A page</title>
+  <script>${isShed} ${patiently}</script>
   <script type="module">import * as kit from "/kit.js"; window.kit = kit;</script>`;
 
 const worker = `
-  import { connect, reasonOf } from "/kit.js";
+  import { connect } from "/kit.js";
+  ${isShed} ${patiently}
   onmessage = async ({ data: url }) => {
     const connection = connect({ name: "gateway", url });
-    const { username } = await connection.main.login("bob", "password");
-    const code = await connection.main.account("forged").catch((error) => error.code);
+    const { username } = await patiently(() => connection.main.login("bob", "password"));
+    const code = await patiently(() => connection.main.account("forged")).catch((error) => error.code);
     connection.close();
     postMessage([username, code]);
   };`;
@@ -82,11 +86,14 @@ describe.skipIf(why !== undefined)(`a page in Chromium${why ? ` (skipped: ${why}
     const { page, complaints } = await open(listed);
     const done = await page.evaluate(async () => {
       const { connection, key } = window.kept;
-      const { token } = await connection.main.login("bob", "password");
-      const account = await connection.main.account(token);
+      const { token } = await window.patiently(() => connection.main.login("bob", "password"));
+      const account = await window.patiently(() => connection.main.account(token));
       const items = [{ name: "Laptop", quantity: 1, price: 999.99 }];
-      const [first, again] = await Promise.all([account.createOrder(items, key), account.createOrder(items, key)]);
-      const profile = await account.profile();
+      const [first, again] = await Promise.all([
+        window.patiently(() => account.createOrder(items, key)),
+        window.patiently(() => account.createOrder(items, key)),
+      ]);
+      const profile = await window.patiently(() => account.profile());
       account[Symbol.dispose]();
       return { order: first, isOne: first.orderId === again.orderId, name: profile.username };
     });
@@ -104,11 +111,13 @@ describe.skipIf(why !== undefined)(`a page in Chromium${why ? ` (skipped: ${why}
         const { code, message, requestId } = error as InstanceType<Kit["FlotillaError"]>;
         return { code, message, requestId, isTold: kit.hasCode(error, code) };
       };
-      const wrongPassword = await connection.main.login("bob", "wrong").catch(tell);
-      const { token } = await connection.main.login("bob", "password");
+      const wrongPassword = await window.patiently(() => connection.main.login("bob", "wrong")).catch(tell);
+      const { token } = await window.patiently(() => connection.main.login("bob", "password"));
       const items = [{ name: "Laptop", quantity: -1, price: 1 }];
-      const tooLittle = await connection.main.createOrder(token, items).catch(tell);
-      const tooLate = await kit.withContext({ timeoutMs: 0 }, () => connection.main.listOrders(token)).catch(tell);
+      const tooLittle = await window.patiently(() => connection.main.createOrder(token, items)).catch(tell);
+      const tooLate = await window
+        .patiently(() => kit.withContext({ timeoutMs: 0 }, () => connection.main.listOrders(token)))
+        .catch(tell);
       return { wrongPassword, tooLittle, tooLate };
     });
     const requestId = expect.stringMatching(/^[0-9a-f]{32}$/);
@@ -123,9 +132,11 @@ describe.skipIf(why !== undefined)(`a page in Chromium${why ? ` (skipped: ${why}
     const { page, complaints } = await open(listed);
     const before = await page.evaluate(async () => {
       const { connection, key } = window.kept;
-      const { token } = await connection.main.login("bob", "password");
-      const account = await connection.main.account(token);
-      const { orderId } = await account.createOrder([{ name: "Mouse", quantity: 2, price: 29.99 }], key);
+      const { token } = await window.patiently(() => connection.main.login("bob", "password"));
+      const account = await window.patiently(() => connection.main.account(token));
+      const { orderId } = await window.patiently(() =>
+        account.createOrder([{ name: "Mouse", quantity: 2, price: 29.99 }], key),
+      );
       Object.assign(window.kept, { token, account });
       return { orderId };
     });
@@ -145,8 +156,10 @@ describe.skipIf(why !== undefined)(`a page in Chromium${why ? ` (skipped: ${why}
       const { connection, token, key } = window.kept;
       const { account } = window.kept as unknown as { account: { profile(): Promise<unknown> } };
       const held = await account.profile().catch((error) => error.code);
-      const renewed = await connection.main.account(token);
-      const { orderId } = await renewed.createOrder([{ name: "Mouse", quantity: 2, price: 29.99 }], key);
+      const renewed = await window.patiently(() => connection.main.account(token));
+      const { orderId } = await window.patiently(() =>
+        renewed.createOrder([{ name: "Mouse", quantity: 2, price: 29.99 }], key),
+      );
       renewed[Symbol.dispose]();
       return { held, orderId, sessions: connection.sessionNumber, heard: window.kept.heard };
     });

@@ -1,30 +1,31 @@
-import { setTimeout as sleep } from "node:timers/promises";
-import { hasCode } from "@flotilla/kit";
 import { newHttpBatchRpcSession, newWebSocketRpcSession, type RpcStub } from "capnweb";
 import type { GatewayClient } from "../shop/cli/gateway-client.ts";
 import type { Gateway } from "../shop/contracts/gateway.ts";
 import type { CreatedOrder, Item } from "../shop/contracts/orders.ts";
-
-/** For a refusal that names no wait. Milliseconds. */
-export const overloadRetryMs = 500;
 
 /** The gateway as its clients see it, with the optional key. */
 export interface TestClient extends GatewayClient, Disposable {
   createOrder(token: string, items: Item[], idempotencyKey?: string): Promise<CreatedOrder>;
 }
 
+/** Whether a busy machine refused the call before it was begun, which is no fault. */
+export function isShed(error: unknown): boolean {
+  const { reason = "" } = (error ?? {}) as { reason?: string };
+  return ["overloaded", "destination_busy", "passwords_busy"].includes(reason);
+}
+
 /**
- * Makes `call`, and again after the wait that its refusal names for as long as the server has too much to do: what a
- * busy machine refuses so is no fault. A call that changes something carries an idempotency key.
+ * Makes `call` until it is not shed, forty times at most, each after the wait that the refusal names. A page gets the text
+ * of both functions (browser.test.ts), so they use nothing else.
  */
 export async function patiently<R>(call: () => PromiseLike<R>): Promise<R> {
-  for (;;) {
+  for (let triesLeft = 39; ; triesLeft -= 1) {
     try {
       return await call();
     } catch (error) {
-      if (!hasCode(error, "resource_exhausted")) throw error;
-      const { retryAfterMs } = error as { retryAfterMs?: number };
-      await sleep(retryAfterMs ?? overloadRetryMs);
+      if (!isShed(error) || triesLeft === 0) throw error;
+      const { retryAfterMs = 500 } = error as { retryAfterMs?: number };
+      await new Promise((resolve) => setTimeout(resolve, retryAfterMs));
     }
   }
 }
@@ -46,8 +47,16 @@ export function webSocketClient(url: string): TestClient {
   );
 }
 
+/** `client`, whose calls are each made `patiently`. It owns `client`. */
+export function patient(client: TestClient): TestClient {
+  return clientOf(
+    (call) => patiently(() => call(client)),
+    () => client[Symbol.dispose](),
+  );
+}
+
 function clientOf(
-  run: <T>(call: (gateway: RpcStub<Gateway>) => PromiseLike<T>) => Promise<T>,
+  run: <T>(call: (gateway: RpcStub<Gateway> | TestClient) => PromiseLike<T>) => Promise<T>,
   dispose = () => {},
 ): TestClient {
   return {
@@ -65,10 +74,9 @@ function clientOf(
 export function rawClient(url: string, headers: Record<string, string>): TestClient {
   const call = async <T>(method: string, ...args: unknown[]): Promise<T> => {
     const [answer] = await postLines(url, headers, callLines(method, args));
-    const [kind, , value] = answer as [string, number, unknown];
-    if (kind === "resolve") return fromWire(value) as T;
-    const [, name, message] = value as [string, string, string];
-    throw Object.assign(new Error(message), { code: name });
+    const error = errorIn(answer);
+    if (error) throw error;
+    return fromWire((answer as [string, number, unknown])[2]) as T;
   };
   return {
     login: (...args) => call("login", ...args),
@@ -86,8 +94,18 @@ export function callLines(method: string, args: readonly unknown[]): string {
   return `${JSON.stringify(["push", ["pipeline", 0, [method], args.map(toWire)]])}\n["pull",1]\n`;
 }
 
-/** The messages of the answer. */
+/** The messages of the answer. A body whose first call is shed is posted again, as by `patiently`. */
 export async function postLines(url: string, headers: Record<string, string>, body: string): Promise<unknown[]> {
+  let answers: unknown[] = [];
+  await patiently(async () => {
+    answers = await postOnce(url, headers, body);
+    const error = errorIn(answers[0]);
+    if (isShed(error)) throw error;
+  });
+  return answers;
+}
+
+async function postOnce(url: string, headers: Record<string, string>, body: string): Promise<unknown[]> {
   // A Buffer, because fetch would give a string a content type.
   const response = await fetch(`${url}/rpc/batch`, { method: "POST", headers, body: Buffer.from(body) });
   const text = await response.text();
@@ -96,6 +114,14 @@ export async function postLines(url: string, headers: Record<string, string>, bo
     .split("\n")
     .filter((line) => line !== "")
     .map((line) => JSON.parse(line) as unknown);
+}
+
+/** What a "reject" message says. */
+function errorIn(message: unknown): Error | undefined {
+  const [kind, , value] = (message ?? []) as [string?, number?, unknown?];
+  if (kind !== "reject") return undefined;
+  const [, code, text, , fields] = value as [string, string, string, null, object];
+  return Object.assign(new Error(text), { code }, fields);
 }
 
 /** An array is written as an array in an array, because the bare ones are expressions. */

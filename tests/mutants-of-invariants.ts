@@ -272,6 +272,13 @@ export const mutantsOfInvariants: readonly Mutant[] = [
   },
   {
     promise: "fairness: what waits for a turn goes with its session",
+    file: "kit/src/session/serve.ts",
+    cut: ".then(turnsOf(peer, clock).end)",
+    put: "",
+    test: "kit/src/session/fairness.test.ts",
+  },
+  {
+    promise: "fairness: what waits for a turn goes with its batch",
     file: "kit/src/session/address.ts",
     cut: "        turns.end();\n",
     put: "",

@@ -248,6 +248,20 @@ export const mutantsOfUsers: readonly Mutant[] = [
     test: "tests/audit.test.ts",
   },
   {
+    promise: "who listed whose orders is in the trail",
+    file: "shop/orders/service.ts",
+    cut: "if (userId !== viewerId) await store.noteListing",
+    put: "if (userId === null) await store.noteListing",
+    test: "tests/audit.test.ts",
+  },
+  {
+    promise: "who was refused a list of others' orders is in the trail",
+    file: "shop/orders/service.ts",
+    cut: "await store.refuse(missing.permission,",
+    put: "if (needs.length < 2) await store.refuse(missing.permission,",
+    test: "tests/audit.test.ts",
+  },
+  {
     promise: "who cancelled whose order is in the trail",
     file: "shop/orders/store-sql.ts",
     cut: 'if (changed.length > 0) yield* note("order_cancelled", order, by);',

@@ -45,7 +45,8 @@ describe("a crowd", () => {
     const refused = outcomes.flatMap((outcome) => (outcome.status === "rejected" ? [outcome.reason] : []));
     expect(outcomes.slice(0, 66).every((outcome) => outcome.status === "fulfilled")).toBe(true);
     expect(refused).toHaveLength(4);
-    for (const error of refused) expect(error).toMatchObject({ code: "resource_exhausted", retryable: true });
+    const busy = { code: "resource_exhausted", reason: "passwords_busy", retryable: true, retryAfterMs: 1_000 };
+    for (const error of refused) expect(error).toMatchObject(busy);
     expect(refused[0]).toBeInstanceOf(FlotillaError);
     expect(await crowded.verify(undefined, "x")).toBe(false);
   });

@@ -38,7 +38,7 @@ export const dummyHash =
 
 /**
  * Hashes and compares passwords. Both throw `invalid_argument` for a password above `passwordCharsMax` and
- * `resource_exhausted` when too many wait.
+ * `resource_exhausted`, reason `passwords_busy`, when too many wait.
  */
 export interface Passwords {
   /** A salted hash that carries its own parameters. */
@@ -71,6 +71,11 @@ function canonical(password: string): string {
   return password.normalize("NFC");
 }
 
+function busy(): FlotillaError {
+  const detail = { reason: "passwords_busy", retryAfterMs: 1_000 };
+  return new FlotillaError("resource_exhausted", "Too many people are logging in now; try again in a moment", detail);
+}
+
 /** Runs at most `parallel` at once, each on a thread of its own, first come first served. */
 function makeBulkhead(parallel: number): <T>(work: (thread: HashThread) => Promise<T>) => Promise<T> {
   const free = Array.from({ length: parallel }, makeHashThread);
@@ -78,9 +83,7 @@ function makeBulkhead(parallel: number): <T>(work: (thread: HashThread) => Promi
   return async (work) => {
     let thread = free.pop();
     if (!thread) {
-      if (waiting.length >= waitingMax) {
-        throw new FlotillaError("resource_exhausted", "Too many people are logging in now; try again in a moment");
-      }
+      if (waiting.length >= waitingMax) throw busy();
       thread = await new Promise<HashThread>((resolve) => waiting.push(resolve));
     }
     try {

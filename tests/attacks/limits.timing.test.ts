@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { batchClient, overloadRetryMs, patiently } from "../gateway-clients.ts";
+import { batchClient, patient } from "../gateway-clients.ts";
 import { post } from "./hostile-http.ts";
 import { callOf, dial, errorOf, type Message } from "./hostile-peer.ts";
 import { startTarget, type Target } from "./target.ts";
@@ -32,6 +32,9 @@ const attack = (name: string, run: () => Promise<void>) =>
 type Tally = Map<string, number>;
 
 const limitReasons: readonly unknown[] = ["rate_limited", "session_limit"];
+
+/** How long a sender waits after a refusal for overload (ms). */
+const shedRetryMs = 500;
 
 /** A busy machine refuses some for what it has to do, and not for what they have spent. They are sent again. */
 function isShed(answer: Message): boolean {
@@ -94,7 +97,7 @@ async function flood({ method, args, from, each }: Flood): Promise<Tally> {
       const answers = await send(left);
       for (const answer of answers) if (!isShed(answer)) count(tally, answer);
       left = left.filter((_, n) => isShed(answers[n]!));
-      if (left.length > 0) await sleep(overloadRetryMs);
+      if (left.length > 0) await sleep(shedRetryMs);
     }
   };
   await Promise.all(
@@ -119,7 +122,7 @@ async function timed<T>(run: () => Promise<T>): Promise<{ readonly result: T; re
 
 /** An honest log-in, from an address that attacked nobody. */
 const logIn = (name: string) =>
-  patiently(() => batchClient(target.shop.urls.gateway, { connection: "close" }).login(name, "password"));
+  patient(batchClient(target.shop.urls.gateway, { connection: "close" })).login(name, "password");
 
 attack("R11 a flood of log-ins over all accounts is tried a hundred times, and others log in meanwhile", async () => {
   const flooding = flood({ method: "login", args: (n) => [`name${n}`, "wrong"], from: [2], each: 400 });

@@ -2,6 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { connect, type Socket } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
+import { upgradeRequest } from "./adversary-wire.ts";
 import type { Attacked, MeasuredAttack } from "./attacker.ts";
 import { dial, type HostilePeer } from "./hostile-peer.ts";
 
@@ -115,16 +116,7 @@ const preflight =
   "OPTIONS /rpc/batch HTTP/1.1\r\nhost: shop\r\norigin: https://shop.example\r\naccess-control-request-method: POST\r\n\r\n";
 const chunkedTo = (path: string) => `POST ${path} HTTP/1.1\r\nhost: shop\r\ntransfer-encoding: chunked\r\n\r\n`;
 const chunk = "1\r\nx\r\n";
-const upgrade = [
-  "GET /rpc HTTP/1.1",
-  "Host: shop",
-  "Connection: Upgrade",
-  "Upgrade: websocket",
-  "Sec-WebSocket-Version: 13",
-  `Sec-WebSocket-Key: ${randomBytes(16).toString("base64")}`,
-  "Sec-WebSocket-Protocol: flotilla.v1",
-  "\r\n",
-].join("\r\n");
+const upgrade = upgradeRequest(["Sec-WebSocket-Protocol: flotilla.v1"]);
 
 /** Opcodes of RFC 6455. */
 const text = 1;

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { until } from "../process-harness.ts";
+import { upgradeRequest } from "./adversary-wire.ts";
 import { dialTcp, inTime, post, sendRaw } from "./hostile-http.ts";
 import { callOf, dial, errorOf, type HostilePeer, list, type Message } from "./hostile-peer.ts";
 import { startTarget, type Target } from "./target.ts";
@@ -289,18 +290,15 @@ describe("connections that are held", () => {
   });
 
   attack("R8 whoever trickles headers, a body, a handshake or a frame is cut within ten seconds", async () => {
-    const handshake =
-      "GET /rpc HTTP/1.1\r\nhost: x\r\nupgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-version: 13\r\n";
-    const key = "sec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";
     const slow: Record<string, string> = {
       nothing: "",
       "a line": "POST /rpc/ba",
       headers: "POST /rpc/batch HTTP/1.1\r\nhost: x\r\nx-a: ",
       "a body": "POST /rpc/batch HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n",
       chunks: "POST /rpc/batch HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n",
-      "a handshake": handshake,
+      "a handshake": upgradeRequest().slice(0, -2),
       // Open by then, and no answer to a ping: a byte of a frame that never comes to its end.
-      "a frame": handshake + key,
+      "a frame": upgradeRequest(),
     };
     const startMs = performance.now();
     await Promise.all(
@@ -319,21 +317,12 @@ describe("connections that are held", () => {
 
 describe("bytes that are too many", () => {
   attack("R9 nothing is decompressed: not a frame, not a body", async () => {
-    const handshake = [
-      "GET /rpc HTTP/1.1",
-      "host: x",
-      "upgrade: websocket",
-      "connection: upgrade",
-      "sec-websocket-version: 13",
-      "sec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==",
-      "sec-websocket-extensions: permessage-deflate; client_max_window_bits, permessage-deflate",
-      "\r\n",
-    ].join("\r\n");
+    const extensions = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits, permessage-deflate";
     // A compressed frame nevertheless: the first of the reserved bits.
     const answer = await inTime(
       (async () => {
         using connection = await dialTcp(gateway());
-        connection.write(handshake);
+        connection.write(upgradeRequest([extensions]));
         connection.write(Buffer.from([0xc1, 0x84, 0, 0, 0, 0, 1, 2, 3, 4]));
         return await connection.ended;
       })(),

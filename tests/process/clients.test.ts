@@ -2,7 +2,15 @@ import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { runTenSteps } from "../../shop/cli/ten-steps.ts";
 import type { Item } from "../../shop/contracts/orders.ts";
-import { batchClient, callLines, postLines, rawClient, type TestClient, webSocketClient } from "../gateway-clients.ts";
+import {
+  batchClient,
+  callLines,
+  patient,
+  postLines,
+  rawClient,
+  type TestClient,
+  webSocketClient,
+} from "../gateway-clients.ts";
 import { type Processes, startProcesses } from "../process-harness.ts";
 
 let shop: Processes;
@@ -16,8 +24,8 @@ const laptop: Item = { name: "Laptop", quantity: 1, price: 999.99 };
 const ndjson = { "content-type": "application/x-ndjson" };
 
 const clients: readonly [string, (url: string) => TestClient][] = [
-  ["stock capnweb over HTTP batch", batchClient],
-  ["stock capnweb over WebSocket", webSocketClient],
+  ["stock capnweb over HTTP batch", (url) => patient(batchClient(url))],
+  ["stock capnweb over WebSocket", (url) => patient(webSocketClient(url))],
   ["newline-delimited JSON over plain HTTP", (url) => rawClient(url, ndjson)],
   ["the same without a content type", (url) => rawClient(url, {})],
 ];
@@ -79,7 +87,7 @@ describe.each(clients)("with %s", (_, open) => {
 });
 
 test("a key is the user's own: the same one of somebody else is another order", async () => {
-  using client = webSocketClient(shop.urls.gateway);
+  using client = patient(webSocketClient(shop.urls.gateway));
   const key = randomUUID();
   const orders = await Promise.all(
     ["alice", "bob"].map(async (name) => {
@@ -158,11 +166,11 @@ describe("items that cannot be ordered are invalid_argument, naming the field", 
   ];
 
   test.each(bad)("%s", async (_, field, items) => {
-    using first = webSocketClient(shop.urls.gateway);
+    using first = patient(webSocketClient(shop.urls.gateway));
     const { token } = await first.login("charlie", password);
     const before = await first.listOrders(token);
     for (const open of [batchClient, webSocketClient]) {
-      using client = open(shop.urls.gateway);
+      using client = patient(open(shop.urls.gateway));
       const refused = await client.createOrder(token, items).catch((error: unknown) => error);
       expect(refused).toMatchObject({ code: "invalid_argument" });
       expect((refused as Error).message.startsWith(field)).toBe(true);
@@ -171,7 +179,7 @@ describe("items that cannot be ordered are invalid_argument, naming the field", 
   });
 
   test("while the largest order is placed, and its total is exact", async () => {
-    using client = webSocketClient(shop.urls.gateway);
+    using client = patient(webSocketClient(shop.urls.gateway));
     const { token } = await client.login("bob", password);
     const largest = Array.from({ length: 100 }, () => ({ name: "x".repeat(100), quantity: 10_000, price: 999_999.99 }));
     expect((await client.createOrder(token, largest)).total).toBe(999_999_990_000);

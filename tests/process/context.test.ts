@@ -11,7 +11,7 @@ let token: string;
 beforeAll(async () => {
   shop = await startProcesses();
   gateway = connect<Gateway>({ name: "gateway", url: shop.urls.gateway });
-  ({ token } = await gateway.main.login("bob", "password"));
+  ({ token } = await patiently(() => gateway.main.login("bob", "password")));
 });
 afterAll(async () => {
   gateway.close();
@@ -28,6 +28,20 @@ async function countOrders(): Promise<number> {
   return (await patiently(() => gateway.main.listOrders(token))).length;
 }
 
+/** How an order ended, and how long its last attempt took: a busy machine sheds some before it. */
+async function endOfOrder(request: ContextRequest): Promise<{ readonly error: unknown; readonly tookMs: number }> {
+  let startMs = 0;
+  const attempt = () => {
+    startMs = performance.now();
+    return within(request, () => gateway.main.createOrder(token, items));
+  };
+  const error = await patiently(attempt).then(
+    () => "placed",
+    (refused: unknown) => refused,
+  );
+  return { error, tookMs: performance.now() - startMs };
+}
+
 /** What is refused by each service in turn; the requestId is the trace id in which that service worked. */
 const refusals: readonly [service: string, code: string, method: string, args: () => unknown[]][] = [
   ["the gateway", "invalid_argument", "createOrder", () => [token, []]],
@@ -40,7 +54,7 @@ const refusals: readonly [service: string, code: string, method: string, args: (
 describe("the client's trace id", () => {
   test.each(refusals)("is seen by %s, over WebSocket and by a batch's traceparent", async (_, code, method, args) => {
     const main = gateway.main as unknown as Record<string, (...args: unknown[]) => Promise<unknown>>;
-    const refused = within({ traceId }, () => main[method]!(...args()));
+    const refused = patiently(() => within({ traceId }, () => main[method]!(...args())));
     await expect(refused).rejects.toMatchObject({ code, requestId: traceId });
 
     const headers = { traceparent: `00-${traceId}-00f067aa0ba902b7-01` };
@@ -58,12 +72,11 @@ describe("an expired deadline", () => {
 
   test("is answered in time and places no order, over WebSocket", async () => {
     const before = await countOrders();
-    const startMs = performance.now();
-    const calls = Array.from({ length: 20 }, () =>
-      patiently(() => within({ timeoutMs: 0 }, () => gateway.main.createOrder(token, items))),
-    );
-    for (const call of calls) await expect(call).rejects.toMatchObject(late);
-    expect(performance.now() - startMs).toBeLessThan(soonMs);
+    const ends = await Promise.all(Array.from({ length: 20 }, () => endOfOrder({ timeoutMs: 0 })));
+    for (const { error, tookMs } of ends) {
+      expect(error).toMatchObject(late);
+      expect(tookMs).toBeLessThan(soonMs);
+    }
     expect(await countOrders()).toBe(before);
   });
 
@@ -81,10 +94,8 @@ describe("an expired deadline", () => {
     const before = await countOrders();
     process.kill(pid, "SIGSTOP");
     try {
-      const startMs = performance.now();
-      const call = patiently(() => within({ timeoutMs: 300 }, () => gateway.main.createOrder(token, items)));
-      await expect(call).rejects.toMatchObject(late);
-      const tookMs = performance.now() - startMs;
+      const { error, tookMs } = await endOfOrder({ timeoutMs: 300 });
+      expect(error).toMatchObject(late);
       expect(tookMs).toBeGreaterThanOrEqual(299);
       expect(tookMs).toBeLessThan(soonMs);
     } finally {

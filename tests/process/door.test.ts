@@ -9,6 +9,7 @@ import { createServer } from "node:tls";
 import { fileURLToPath } from "node:url";
 import { ask, sendRaw } from "@flotilla/kit/testing";
 import { expect, onTestFinished, test } from "vitest";
+import { upgradeRequest } from "../attacks/adversary-wire.ts";
 import { makeCertificate } from "../certificate.ts";
 
 type Line = Record<string, unknown> & { readonly msg: string };
@@ -22,11 +23,6 @@ async function strangerPort(): Promise<number> {
   await once(server.listen(0, "127.0.0.1"), "listening");
   onTestFinished(() => void server.close());
   return (server.address() as AddressInfo).port;
-}
-
-function upgradeFrom(origin: string): string {
-  const socket = "sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==";
-  return `GET /rpc HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n${socket}\r\norigin: ${origin}\r\n\r\n`;
 }
 
 test("a gateway says why it is not ready, and which web page it refused, in one line of its log each", async () => {
@@ -74,7 +70,7 @@ test("a gateway says why it is not ready, and which web page it refused, in one 
 
   for (const origin of ["https://evil.example", "https://shop.example.evil", "null"]) {
     expect((await ask(`${url}/rpc/batch`, { headers: { origin } })).status).toBe(403);
-    expect(await sendRaw(url, upgradeFrom(origin))).toMatch(/^HTTP\/1.1 403 /);
+    expect(await sendRaw(url, upgradeRequest([`Origin: ${origin}`]))).toMatch(/^HTTP\/1.1 403 /);
   }
   const listed = await ask(`${url}/rpc/batch`, { headers: { origin: "https://shop.example" } });
   expect(listed.headers["access-control-allow-origin"]).toBe("https://shop.example");

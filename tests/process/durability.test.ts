@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { expect, test } from "vitest";
 import type { Item } from "../../shop/contracts/orders.ts";
 import type { ServiceName } from "../../shop/topology.ts";
-import { batchClient, patiently, type TestClient, webSocketClient } from "../gateway-clients.ts";
+import { batchClient, patient, type TestClient, webSocketClient } from "../gateway-clients.ts";
 import { startProcesses, until } from "../process-harness.ts";
 
 const items: Item[] = [{ name: "Laptop", quantity: 1, price: 999.99 }];
@@ -10,7 +10,7 @@ const password = "password";
 
 test("after kill -9 of all three during a stream of orders, every acknowledged order is there, exactly once", async () => {
   await using shop = await startProcesses();
-  const { token } = await patiently(() => batchClient(shop.urls.gateway).login("bob", password));
+  const { token } = await patient(batchClient(shop.urls.gateway)).login("bob", password);
   const acknowledged = new Map<string, string>();
   const asked: string[] = [];
   for (const killed of [
@@ -18,7 +18,7 @@ test("after kill -9 of all three during a stream of orders, every acknowledged o
     ["orders", "gateway", "users"],
   ] as ServiceName[][]) {
     const atLeast = acknowledged.size + 100;
-    const stream = Array.from({ length: 8 }, () => orderOn(webSocketClient(shop.urls.gateway)));
+    const stream = Array.from({ length: 8 }, () => orderOn(patient(webSocketClient(shop.urls.gateway))));
     await until(() => acknowledged.size >= atLeast, "a hundred orders were acknowledged");
     await Promise.all(killed.map((name) => shop.kill(name)));
     await Promise.all(stream);
@@ -26,8 +26,8 @@ test("after kill -9 of all three during a stream of orders, every acknowledged o
     await shop.ready();
   }
 
-  const client = batchClient(shop.urls.gateway, { connection: "close" });
-  const stored = await patiently(() => client.listOrders(token));
+  const client = patient(batchClient(shop.urls.gateway, { connection: "close" }));
+  const stored = await client.listOrders(token);
   const count = new Map<string, number>();
   for (const { orderId, total } of stored) {
     count.set(orderId, (count.get(orderId) ?? 0) + 1);
@@ -38,12 +38,12 @@ test("after kill -9 of all three during a stream of orders, every acknowledged o
 
   // Asked again with their keys, the acknowledged ones are the same orders, and the others are placed now if they were
   // not: in the end there is one order per key.
-  using again = webSocketClient(shop.urls.gateway);
-  const answers = await Promise.all(asked.map((key) => patiently(() => again.createOrder(token, items, key))));
+  using again = patient(webSocketClient(shop.urls.gateway));
+  const answers = await Promise.all(asked.map((key) => again.createOrder(token, items, key)));
   for (const [i, key] of asked.entries()) {
     if (acknowledged.has(key)) expect(answers[i]?.orderId).toBe(acknowledged.get(key));
   }
-  expect(await patiently(() => client.listOrders(token))).toHaveLength(asked.length);
+  expect(await client.listOrders(token)).toHaveLength(asked.length);
 
   /** Orders one after the other until the gateway is gone. */
   async function orderOn(stream: TestClient): Promise<void> {
@@ -52,7 +52,7 @@ test("after kill -9 of all three during a stream of orders, every acknowledged o
       const key = randomUUID();
       asked.push(key);
       try {
-        const { orderId } = await patiently(() => own.createOrder(token, items, key));
+        const { orderId } = await own.createOrder(token, items, key);
         acknowledged.set(key, orderId);
       } catch {
         return;

@@ -15,7 +15,7 @@ import type { User, UserServiceForPeers } from "../../shop/contracts/users.ts";
 import { orderServiceFor } from "../../shop/orders/service.ts";
 import { makeMemoryOrderStore } from "../../shop/orders/store-memory.ts";
 import { serviceNames } from "../../shop/topology.ts";
-import { batchClient, patiently, webSocketClient } from "../gateway-clients.ts";
+import { batchClient, patient, webSocketClient } from "../gateway-clients.ts";
 import { startProcesses, until } from "../process-harness.ts";
 
 const items: Item[] = [{ name: "Laptop", quantity: 1, price: 999.99 }];
@@ -26,11 +26,11 @@ const failFastMs = 5_000;
 
 /** An order placed and listed, by somebody who logs in anew. */
 async function works(url: string): Promise<boolean> {
-  const client = batchClient(url, { connection: "close" });
+  const client = patient(batchClient(url, { connection: "close" }));
   try {
-    const { token } = await patiently(() => client.login("bob", password));
-    const { orderId } = await patiently(() => client.createOrder(token, items));
-    return (await patiently(() => client.listOrders(token))).some((order) => order.orderId === orderId);
+    const { token } = await client.login("bob", password);
+    const { orderId } = await client.createOrder(token, items);
+    return (await client.listOrders(token)).some((order) => order.orderId === orderId);
   } catch {
     return false;
   }
@@ -38,7 +38,7 @@ async function works(url: string): Promise<boolean> {
 
 async function expectFailsFast(call: () => Promise<unknown>): Promise<void> {
   const startMs = performance.now();
-  const refused = await patiently(call).then(
+  const refused = await call().then(
     () => "answered",
     (error: unknown) => error,
   );
@@ -85,7 +85,7 @@ describe("after the gateway's kill -9", () => {
 
   test("users and orders go on, and a new gateway works at once with the same tokens", async () => {
     await using shop = await startProcesses();
-    const before = batchClient(shop.urls.gateway, { connection: "close" });
+    const before = patient(batchClient(shop.urls.gateway, { connection: "close" }));
     const { token } = await before.login("bob", password);
     const { orderId } = await before.createOrder(token, items);
     await shop.kill("gateway");
@@ -133,7 +133,7 @@ describe("a service that is killed and started again", () => {
   test("is found again by the others, which were not restarted; meanwhile calls fail fast with unavailable", async () => {
     await using shop = await startProcesses();
     const { gateway } = shop.urls;
-    using client = webSocketClient(gateway);
+    using client = patient(webSocketClient(gateway));
     const { token } = await client.login("bob", password);
     await client.createOrder(token, items);
 

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import { batchClient } from "../gateway-clients.ts";
+import { batchClient, patient } from "../gateway-clients.ts";
 import { startProcesses } from "../process-harness.ts";
 
 const operations = readFileSync(new URL("../../docs/operations.md", import.meta.url), "utf8");
@@ -12,8 +12,11 @@ test("with the setting of the documentation, each client behind the proxy has li
   const env = { [variable]: "127.0.0.0/8", FLOTILLA_RATE_NETWORK: "150" };
   await using shop = await startProcesses({ env });
   const loginFrom = (forwarded: string) =>
-    batchClient(shop.urls.gateway, { connection: "close", "x-forwarded-for": forwarded }).login("bob", "password");
-  const refused = { code: "resource_exhausted" };
+    patient(batchClient(shop.urls.gateway, { connection: "close", "x-forwarded-for": forwarded })).login(
+      "bob",
+      "password",
+    );
+  const refused = { code: "resource_exhausted", reason: "rate_limited" };
   expect((await loginFrom("198.51.100.1")).username).toBe("bob");
   await expect(loginFrom("198.51.100.1")).rejects.toMatchObject(refused);
   await expect(loginFrom("203.0.113.7, 198.51.100.1")).rejects.toMatchObject(refused);

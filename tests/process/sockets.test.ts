@@ -2,7 +2,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:f
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { batchClient } from "../gateway-clients.ts";
+import { batchClient, patient } from "../gateway-clients.ts";
 import { startProcesses, until } from "../process-harness.ts";
 
 const items = [{ name: "Laptop", quantity: 1, price: 999.99 }];
@@ -23,7 +23,7 @@ describe.runIf(process.platform === "linux")("services that meet at Unix sockets
       await using shop = await startProcesses({ socketDir });
       expect(readdirSync(socketDir).sort()).toEqual(["orders.sock", "users.sock"]);
       expect(statSync(socketDir).mode & 0o777).toBe(0o700);
-      const client = batchClient(shop.urls.gateway, { connection: "close" });
+      const client = patient(batchClient(shop.urls.gateway, { connection: "close" }));
       const { token } = await client.login("bob", "password");
       const { orderId } = await client.createOrder(token, items);
       expect(await client.listOrders(token)).toMatchObject([{ orderId }]);

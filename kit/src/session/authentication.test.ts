@@ -11,7 +11,7 @@ import { systemClock } from "../base/clock.ts";
 import { currentContext } from "../base/context.ts";
 import type { Peer } from "../base/peer.ts";
 import { type Desk, makeDesk, type TestDesk } from "../testing/desk.ts";
-import { ask, sendRaw } from "../testing/http.ts";
+import { ask, sendRaw, upgradeRequest } from "../testing/http.ts";
 import { makeRig, type Rig } from "../testing/rig.ts";
 import { outcome, until } from "../testing/until.ts";
 import { helloHeader, makeHelloGuard, replyHeader, replyTo, type Self, sayHello } from "./hello.ts";
@@ -114,14 +114,7 @@ describe("a client is refused with the same answer, and calls nothing,", () => {
     await using bench = setUp();
     const server = await bench.serveDesk();
     const orders: Self = { identity: bench.identity("orders"), instance: "orders-instance0", clock: systemClock };
-    const upgrade = (hello: string) =>
-      sendRaw(
-        server.url,
-        [
-          "GET /rpc HTTP/1.1\r\nhost: x\r\nconnection: Upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13",
-          `sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n${helloHeader}: ${hello}\r\n\r\n`,
-        ].join("\r\n"),
-      );
+    const upgrade = (hello: string) => sendRaw(server.url, upgradeRequest({ headers: [`${helloHeader}: ${hello}`] }));
     const valid = sayHello(orders, "home").header;
     expect((await ask(`${server.url}/rpc/batch`, { headers: { [helloHeader]: valid }, body: add })).status).toBe(200);
     const bad = [

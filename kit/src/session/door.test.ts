@@ -1,10 +1,10 @@
 import { createServer } from "node:http";
 import { gzipSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
-import { WebSocket } from "ws";
 import type { FlotillaError } from "../base/errors.ts";
 import { makeDesk } from "../testing/desk.ts";
 import { ask, sendRaw, upgradeRequest } from "../testing/http.ts";
+import { openRawSocket } from "../testing/raw-socket.ts";
 import { makeRig } from "../testing/rig.ts";
 
 const add = '["push",["pipeline",0,["add"],[1,2]]]\n["pull",1]';
@@ -115,8 +115,7 @@ test("a frame that is not UTF-8 ends its session before anything of it is read",
   await using rig = makeRig();
   const desk = makeDesk();
   const { url } = await rig.serve({ main: desk.mainFor });
-  const socket = new WebSocket(`${url.replace("http", "ws")}/rpc`);
-  await new Promise<void>((resolve, reject) => socket.once("open", resolve).once("error", reject));
+  const { socket } = await openRawSocket(rig, url);
   const closed = new Promise<number>((resolve) => socket.once("close", resolve));
   socket.send(Buffer.from('["push",["pipeline",0,["note"],["\u00e4"]]]', "latin1"), { binary: false });
   expect(await closed).toBe(1007);
@@ -131,12 +130,7 @@ describe("the origins that a service lists", () => {
     for (const origin of ["https://shop.example", "capacitor://localhost"]) {
       const answer = await ask(`${url}/rpc/batch`, { headers: { origin }, body: add });
       expect(answer).toMatchObject({ status: 200, headers: { "access-control-allow-origin": origin } });
-      const page = new WebSocket(`${url.replace("http", "ws")}/rpc`, { origin });
-      await new Promise<void>((resolve, reject) => page.once("open", resolve).once("error", reject));
-      await new Promise<void>((resolve) => {
-        page.once("close", () => resolve());
-        page.close();
-      });
+      expect((await openRawSocket(rig, url, { origin })).socket.readyState).toBe(1);
     }
     for (const origin of ["https://shop.example/", "ionic://localhost", "capacitor://localhost.evil"]) {
       expect(await ask(`${url}/rpc/batch`, { headers: { origin }, body: add })).toMatchObject({ status: 403 });

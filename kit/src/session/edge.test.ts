@@ -5,25 +5,15 @@ import { edgeLimits } from "../base/limits.ts";
 import type { Peer } from "../base/peer.ts";
 import { type Desk, makeDesk } from "../testing/desk.ts";
 import { ask } from "../testing/http.ts";
+import { openRawSocket } from "../testing/raw-socket.ts";
 import { makeRig, type Rig } from "../testing/rig.ts";
 import { until } from "../testing/until.ts";
 import { makeVirtualClock } from "../testing/virtual-clock.ts";
 
 const add = '["push",["pipeline",0,["add"],[1,2]]]\n["pull",1]';
 const shop = "https://shop.example";
-const wsUrl = (url: string) => `${url.replace("http", "ws")}/rpc`;
 
-/** A client without a line of ours. */
-async function openSocket(rig: Rig, url: string): Promise<WebSocket> {
-  const socket = new WebSocket(wsUrl(url));
-  socket.on("error", () => {});
-  rig.onEnd(() => socket.terminate());
-  await new Promise((resolve) => {
-    socket.once("open", resolve);
-    socket.once("close", resolve);
-  });
-  return socket;
-}
+const openSocket = async (rig: Rig, url: string) => (await openRawSocket(rig, url)).socket;
 
 test("who comes by the listener is known by network, and whether for one request; no header says so", async () => {
   await using rig = makeRig();

@@ -1,8 +1,9 @@
+import { request } from "node:http";
 import { describe, expect, test } from "vitest";
-import { WebSocket } from "ws";
 import { edgeLimits, turnMsMax } from "../base/limits.ts";
 import { makeDesk } from "../testing/desk.ts";
 import { ask } from "../testing/http.ts";
+import { openRawSocket } from "../testing/raw-socket.ts";
 import { makeRig, type Rig } from "../testing/rig.ts";
 import { until } from "../testing/until.ts";
 import { makeVirtualClock } from "../testing/virtual-clock.ts";
@@ -23,11 +24,7 @@ async function setUp(rig: Rig) {
 }
 
 async function open(rig: Rig, url: string) {
-  const socket = new WebSocket(`${url.replace("http", "ws")}/rpc`);
-  rig.onEnd(() => socket.terminate());
-  const heard: string[] = [];
-  socket.on("message", (data) => heard.push(String(data)));
-  await new Promise((resolve) => socket.once("open", resolve));
+  const { socket, heard } = await openRawSocket(rig, url);
   const send = (...messages: string[]) => {
     for (const message of messages) socket.send(message);
   };
@@ -62,6 +59,19 @@ describe("a session that asks for much", () => {
     send("no message");
     await until(() => desk.live() === 0, "the session is over");
     expect(desk.calls).toHaveLength(turnsPerSessionMax);
+    desk.answerAll();
+    for (let turn = 0; turn < 5; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+    expect(desk.calls).toHaveLength(turnsPerSessionMax);
+  });
+
+  test("has nothing begun for it any more when it was a batch whose client went away", async () => {
+    await using rig = makeRig();
+    const { desk, url, running } = await setUp(rig);
+    const asked = request(`${url}/rpc/batch`, { method: "POST", agent: false }).on("error", () => {});
+    asked.end(times(turnsPerSessionMax + 5, () => call("hang")).join("\n"));
+    await until(() => running("hang") === turnsPerSessionMax, "its share runs");
+    asked.destroy();
+    await until(() => desk.live() === 0, "the batch is over");
     desk.answerAll();
     for (let turn = 0; turn < 5; turn += 1) await new Promise((resolve) => setImmediate(resolve));
     expect(desk.calls).toHaveLength(turnsPerSessionMax);

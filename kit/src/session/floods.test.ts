@@ -4,11 +4,12 @@ import { connect as connectTcp, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { WebSocket } from "ws";
+import type { WebSocket } from "ws";
 import type { FlotillaError } from "../base/errors.ts";
 import { edgeLimits, type Limits } from "../base/limits.ts";
 import { type Desk, makeDesk } from "../testing/desk.ts";
 import { ask, upgradeRequest } from "../testing/http.ts";
+import { openRawSocket } from "../testing/raw-socket.ts";
 import { makeRig, type Rig } from "../testing/rig.ts";
 import { until } from "../testing/until.ts";
 import { makeVirtualClock } from "../testing/virtual-clock.ts";
@@ -55,11 +56,7 @@ async function setUp(rig: Rig, edge: Partial<Limits> = {}, trustedProxies: strin
     framesRead: () => framesRead,
     dial: (bytes) => dial(rig, server.url, bytes),
     async openSession(protocols = []) {
-      const socket = new WebSocket(`${server.url.replace("http", "ws")}/rpc`, protocols, { localAddress });
-      socket.on("error", () => {});
-      rig.onEnd(() => socket.terminate());
-      await once(socket, "open");
-      return socket;
+      return (await openRawSocket(rig, server.url, { protocols, localAddress })).socket;
     },
     async expectNeighbourServed() {
       if (localAddress) expect((await ask(`${server.url}/rpc/batch`, { body: add })).status).toBe(200);
@@ -185,6 +182,23 @@ describe("a session", () => {
     await bench.expectNeighbourServed();
     expect(bench.framesRead()).toBeLessThan(400);
     await until(() => bench.framesRead() === 400, "all of them");
+  });
+
+  test("is not read on while messages of a batch from its address wait", async () => {
+    await using rig = makeRig();
+    const desk = makeDesk();
+    const edge = { ...edgeLimits, unreadMessagesMax: 10, messagesPerTurnMax: 1 };
+    const { url } = await rig.serve({ main: desk.mainFor, edge });
+    const { socket } = await openRawSocket(rig, url);
+    const batched = ask(`${url}/rpc/batch`, {
+      body: Array(100).fill('["push",["pipeline",0,["add"],[1,2]]]').join("\n"),
+    });
+    await until(() => desk.calls.includes("add"), "the batch begins");
+    socket.send('["push",["pipeline",0,["hang"],[]]]');
+    await until(() => desk.calls.includes("hang"), "the session is read");
+    expect(desk.calls.indexOf("hang")).toBeGreaterThan(80);
+    expect((await batched).status).toBe(200);
+    desk.answerAll();
   });
 
   for (const kind of ["ping", "pong"] as const) {

@@ -1,8 +1,8 @@
 import { once } from "node:events";
 import { expect, test } from "vitest";
-import { WebSocket } from "ws";
 import { edgeLimits } from "../base/limits.ts";
 import { makeDesk } from "../testing/desk.ts";
+import { openRawSocket } from "../testing/raw-socket.ts";
 import { makeRig } from "../testing/rig.ts";
 import { makeVirtualClock } from "../testing/virtual-clock.ts";
 
@@ -11,9 +11,7 @@ test("a session ends at its greatest age, however much it says", async () => {
   const clock = makeVirtualClock();
   const edge = { ...edgeLimits, sessionIdleMsMax: 1_000, sessionAgeMsMax: 5_000 };
   const { url, stats } = await rig.serve({ main: makeDesk().mainFor, edge, clock });
-  const socket = new WebSocket(`${url.replace("http", "ws")}/rpc`);
-  rig.onEnd(() => socket.terminate());
-  await once(socket, "open");
+  const { socket } = await openRawSocket(rig, url);
   const closed = once(socket, "close");
   for (let n = 1; n <= 10; n += 1) {
     const answered = once(socket, "message");

@@ -3,6 +3,7 @@ import { newWebSocketRpcSession } from "capnweb";
 import { expect, test } from "vitest";
 import { WebSocket } from "ws";
 import { type Desk, makeDesk } from "../testing/desk.ts";
+import { openRawSocket } from "../testing/raw-socket.ts";
 import { makeRig } from "../testing/rig.ts";
 import { outcome, until } from "../testing/until.ts";
 import { makeVirtualClock } from "../testing/virtual-clock.ts";
@@ -97,17 +98,11 @@ test("a notice that nobody gave a reason for is nothing to a server, however oft
   await using rig = makeRig();
   const desk = makeDesk();
   const server = await rig.serve({ main: desk.mainFor });
-  const socket = new WebSocket(`${server.url.replace("http", "ws")}/rpc`, ["flotilla.v1"]);
-  const frames: string[] = [];
-  socket.on("message", (data) => frames.push(String(data)));
-  await once(socket, "open");
+  const { socket, heard } = await openRawSocket(rig, server.url, { protocols: ["flotilla.v1"] });
   const notices = Array.from({ length: 1_000 }, () => stoppingLine).join("\n");
   socket.send(`${notices}\n["push",["pipeline",0,["add"],[1,2]]]\n["pull",1]`);
-  await until(() => frames.length > 0, "the answer");
-  expect(frames.join("\n")).toBe('["resolve",1,3]');
-  const closed = once(socket, "close");
-  socket.close();
-  await closed;
+  await until(() => heard.length > 0, "the answer");
+  expect(heard.join("\n")).toBe('["resolve",1,3]');
 });
 
 test("of instances that stop one after the other, no call fails, though none may be repeated", async () => {

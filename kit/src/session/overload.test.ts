@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
-import { WebSocket } from "ws";
 import { edgeLimits } from "../base/limits.ts";
 import { makeDesk } from "../testing/desk.ts";
+import { openRawSocket } from "../testing/raw-socket.ts";
 import { makeRig, type Rig } from "../testing/rig.ts";
 import { until } from "../testing/until.ts";
 import { makeVirtualClock } from "../testing/virtual-clock.ts";
@@ -24,8 +24,7 @@ async function setUp(rig: Rig) {
 }
 
 async function open(rig: Rig, url: string) {
-  const socket = new WebSocket(`${url.replace("http", "ws")}/rpc`);
-  rig.onEnd(() => socket.terminate());
+  const { socket } = await openRawSocket(rig, url);
   const answered: number[] = [];
   const refused: { code: string; reason: string; retryAfterMs: number }[] = [];
   let calls = 0;
@@ -35,7 +34,6 @@ async function open(rig: Rig, url: string) {
     else refused.push((value as [string, string, string, null, (typeof refused)[0]])[4]);
     socket.send(JSON.stringify(["release", id, 1]));
   });
-  await new Promise((resolve) => socket.once("open", resolve));
   const call = (method: string, args: unknown[], count = 1) => {
     for (let n = 0; n < count; n += 1) {
       calls += 1;

@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import { WebSocket } from "ws";
 import { FlotillaError } from "../base/errors.ts";
 import { ask } from "../testing/http.ts";
+import { openRawSocket } from "../testing/raw-socket.ts";
 import { makeRig, type Rig } from "../testing/rig.ts";
 import { outcome } from "../testing/until.ts";
 import type { Server } from "./serve.ts";
@@ -343,17 +344,8 @@ test("a call that is let go before its answer is no fault of ours", async () => 
       else if (frame.includes("release")) setImmediate(() => ready.resolve(new RpcTarget()));
     },
   });
-  const socket = new WebSocket(`${server.url.replace("http", "ws")}/rpc`);
-  rig.onEnd(() => socket.terminate());
-  socket.on("open", () => {
-    for (const message of [
-      ["push", ["pipeline", 0, ["later"], []]],
-      ["pull", 1],
-      ["release", 1, 1],
-    ]) {
-      socket.send(JSON.stringify(message));
-    }
-  });
+  const { socket } = await openRawSocket(rig, server.url);
+  for (const message of ['["push",["pipeline",0,["later"],[]]]', '["pull",1]', '["release",1,1]']) socket.send(message);
   expect(
     JSON.parse(await answered.promise)
       .flat()

@@ -1,8 +1,8 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { expect, test } from "vitest";
-import { WebSocket } from "ws";
 import { edgeLimits } from "../base/limits.ts";
 import { makeDesk } from "../testing/desk.ts";
+import { openRawSocket } from "../testing/raw-socket.ts";
 import { makeRig, type Rig } from "../testing/rig.ts";
 import { makeVirtualClock } from "../testing/virtual-clock.ts";
 
@@ -25,14 +25,8 @@ async function setUp(rig: Rig) {
 }
 
 /** A session of whoever the proxy says it is. */
-async function open(rig: Rig, url: string, address: string) {
-  const socket = new WebSocket(`${url.replace("http", "ws")}/rpc`, { headers: { "x-forwarded-for": address } });
-  rig.onEnd(() => socket.terminate());
-  const heard: string[] = [];
-  socket.on("message", (data) => heard.push(String(data)));
-  await new Promise((resolve) => socket.once("open", resolve));
-  return { socket, heard };
-}
+const open = (rig: Rig, url: string, address: string) =>
+  openRawSocket(rig, url, { headers: { "x-forwarded-for": address } });
 
 test.each([
   ["one address in many sessions", () => "198.51.100.1"],

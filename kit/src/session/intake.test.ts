@@ -1,0 +1,108 @@
+import { IncomingMessage } from "node:http";
+import { Socket } from "node:net";
+import { describe, expect, test } from "vitest";
+import { edgeLimits, intakeCosts, type Limits } from "../base/limits.ts";
+import { makeVirtualClock } from "../testing/virtual-clock.ts";
+import { makeIntakes } from "./intake.ts";
+import { makeProxies } from "./proxies.ts";
+
+/** What is passed on at a time; see metered-socket.ts. */
+const sliceBytes = 2_048;
+
+/** Connections from addresses that no test machine has, on a clock that stands still. */
+function setUp(limits: Partial<Limits>) {
+  const clock = makeVirtualClock();
+  const intakes = makeIntakes({ limits: { ...edgeLimits, ...limits }, clock, proxies: makeProxies() });
+  let slices = 0;
+  return {
+    clock,
+    /** Slices that were passed on to the parsers of all connections. */
+    slices: () => slices,
+    accept(address: string, onSlice = (_socket: Socket) => {}): Socket {
+      const socket = Object.defineProperty(new Socket(), "remoteAddress", { value: address });
+      socket.on("data", () => {
+        slices += 1;
+        onSlice(socket);
+      });
+      intakes.accept(socket);
+      return socket;
+    },
+    begin(socket: Socket, headers: Record<string, string> = {}) {
+      return intakes.begin(socket, Object.assign(new IncomingMessage(socket), { headers }))!;
+    },
+  };
+}
+
+/** Addresses in sixteen networks. */
+const wide = {
+  "/56": Array.from({ length: 16 }, (_, n) => `2001:db8:1:20${n.toString(16)}::1`),
+  "/48": Array.from({ length: 16 }, (_, n) => `2001:db8:1:${n.toString(16)}00::1`),
+};
+
+describe("a byte is charged as one of a body in chunks", () => {
+  const us = 4_000;
+  const bodies = [
+    ["in the slice of the head and in all after it", { "transfer-encoding": "chunked" }, intakeCosts.chunkedByte],
+    ["not when the length is known", { "content-length": "1000000" }, intakeCosts.byte],
+  ] as const;
+  test.each(bodies)("%s", async (_, headers, byteUs) => {
+    const { accept, begin, clock, slices } = setUp({ readingBurstMsMax: us / 1_000 });
+    const socket = accept("192.0.2.1", () => {
+      if (slices() === 1) begin(socket, headers);
+    });
+    socket.push(Buffer.alloc(200 * sliceBytes));
+    await clock.settle();
+    // The last slice is passed on while anything is left.
+    expect(slices()).toBe(Math.ceil((us - intakeCosts.connection - intakeCosts.request) / (byteUs * sliceBytes)));
+  });
+});
+
+describe.each(["/56", "/48"] as const)("the networks of a %s", (width) => {
+  test("have so many connections together, and give their places back", async () => {
+    const { accept, clock } = setUp({ connectionsPerAddressMax: 2, network56TimesMax: 3, network48TimesMax: 5 });
+    const open = () =>
+      wide[width].flatMap((address) => [accept(address), accept(address)]).filter(({ destroyed }) => !destroyed);
+    const first = open();
+    expect(first).toHaveLength(2 * { "/56": 3, "/48": 5 }[width]);
+    expect(accept("2001:db8:2::1").destroyed).toBe(false);
+    for (const socket of first.slice(0, 3)) socket.destroy();
+    await clock.settle();
+    expect(open()).toHaveLength(3);
+  });
+
+  test("are read for twice the time of one address", async () => {
+    const limits = { readingMsPerSecondMax: 10, readingBurstMsMax: 1 };
+    const read = async (addresses: readonly string[]) => {
+      const { accept, clock, slices } = setUp(limits);
+      for (const address of addresses) accept(address).push(Buffer.alloc(1_000 * sliceBytes));
+      await clock.settle();
+      const before = slices();
+      await clock.advance(10_000);
+      return slices() - before;
+    };
+    const alone = await read(wide[width].slice(0, 1));
+    const together = await read(wide[width]);
+    expect(alone).toBeGreaterThan(900);
+    expect(Math.abs(together - 2 * alone)).toBeLessThan(wide[width].length);
+  });
+
+  test("have twice the unread messages of one address, and nothing of theirs is read beyond them", async () => {
+    const { accept, begin, clock, slices } = setUp({ unreadMessagesMax: 10 });
+    const intakes = wide[width].slice(0, 3).map((address) => begin(accept(address)));
+    const isRead = async () => {
+      const before = slices();
+      accept(wide[width][3]!).push(Buffer.alloc(sliceBytes));
+      await clock.settle();
+      return slices() > before;
+    };
+    intakes[0]!.unread(9);
+    intakes[1]!.unread(9);
+    intakes[2]!.unread(1);
+    expect(await isRead()).toBe(true);
+    intakes[2]!.unread(1);
+    expect(await isRead()).toBe(false);
+    intakes[0]!.unread(-1);
+    await clock.settle();
+    expect(slices()).toBe(2);
+  });
+});
