@@ -36,12 +36,12 @@ import { type Build, readBuild } from "./build.ts";
 import { openDataDirectory } from "./data-directory.ts";
 import { watchFigures } from "./figures.ts";
 import { type Log, type LogSink, makeLog, openLogSink } from "./log.ts";
-import type { Environment } from "./variables.ts";
 import { userLimits } from "./rate-settings.ts";
 import { readSettings, type Settings } from "./settings.ts";
 import { makeSparseLog } from "./sparse-log.ts";
 import { outliveReaders, reportLostOutput } from "./standard-output.ts";
 import { StartError } from "./start-error.ts";
+import type { Environment } from "./variables.ts";
 
 /** What a service finds when it starts: the same for each of them. */
 export interface ServiceHost {

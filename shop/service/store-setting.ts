@@ -1,8 +1,8 @@
 import { readFileSync } from "node:fs";
 import type { ServiceName } from "../topology.ts";
-import type { Environment } from "./variables.ts";
 import { PostgresPlace } from "./postgres-place.ts";
 import { StartError } from "./start-error.ts";
+import type { Environment } from "./variables.ts";
 
 export function storeVariable(name: ServiceName): string {
   return `FLOTILLA_${name.toUpperCase()}_STORE`;
