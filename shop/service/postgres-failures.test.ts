@@ -200,12 +200,14 @@ describe.skipIf(whyNoPostgres)(
       await using db = await open();
       await add(db, "one");
       await add(db, "two");
-      const [stranger, keeper] = [await connectStranger(), await connectStranger()];
+      await using stranger = await connectStranger();
+      await using keeper = await connectStranger();
+      const [{ pid }] = (await stranger.query("SELECT pg_backend_pid() AS pid")).rows;
       // So it is the unit that finds the circle.
       await stranger.query("SET deadlock_timeout = '1min'");
       await keeper.query("SELECT pg_advisory_lock(7)");
-      const waiting = async (type: string) => {
-        const sql = `SELECT 1 FROM pg_locks WHERE locktype = '${type}' AND NOT granted`;
+      const waiting = async (which: string) => {
+        const sql = `SELECT 1 FROM pg_locks WHERE NOT granted AND ${which}`;
         while ((await keeper.query(sql)).rows.length === 0);
       };
       const append = (text: string, id: number) => `update notes set text = text || '${text}' where id = ${id}`;
@@ -216,13 +218,13 @@ describe.skipIf(whyNoPostgres)(
         yield* run(raw(db, "select pg_advisory_xact_lock(7)"));
         yield* run(raw(db, append(" of ours", 2)));
       });
-      await waiting("advisory");
+      await waiting("locktype = 'advisory'");
       await stranger.query(`BEGIN; ${append(" of another", 2)}`);
       const other = stranger.query(`${append(" of another", 1)}; COMMIT`);
-      await waiting("transactionid");
+      // The unit looks for a circle once: this half of it must be there, and not only one of another test that is ending.
+      await waiting(`pid = ${pid}`);
       await keeper.query("SELECT pg_advisory_unlock(7)");
       await Promise.all([change, other]);
-      for (const client of [stranger, keeper]) await client.end();
       // Once more still where it meets what the other has just committed.
       expect(attempts).toBeGreaterThanOrEqual(2);
       expect((await texts(db)).sort()).toEqual(["one of another of ours", "two of another of ours"]);
