@@ -57,7 +57,7 @@ export interface Limits {
   readonly connectionsPerAddressMax: number;
   /**
    * Time that reading the connections of one network address may take, as `intakeCosts` estimates it (ms per second). A
-   * quarter of a core: 4,000 requests a second, or 5 MB of messages.
+   * quarter of a core: 3,000 requests a second, or 4.5 MB of messages.
    */
   readonly readingMsPerSecondMax: number;
   /** The same at once, when it was quiet before: what anybody else waits for at most (ms). */
@@ -174,6 +174,8 @@ export const intakeCosts = {
   connection: 100,
   /** To parse a request's head and answer it, beside its bytes. */
   request: 60,
+  /** One piece that arrives, of 2 KiB at most, and is passed to a parser, beside its bytes. */
+  slice: 8,
   /** One byte of anything that arrives: a header, a fragment, a text in a message. */
   byte: 0.05,
   /** One chunk of a body that is read. */

@@ -87,6 +87,9 @@ describe("pipelined requests", () => {
     "GET /readyz": "GET /readyz HTTP/1.1\r\nhost: x\r\n\r\n",
     "OPTIONS /rpc/batch": "OPTIONS /rpc/batch HTTP/1.1\r\nhost: x\r\n\r\n",
     "GET /nowhere": "GET /nowhere HTTP/1.1\r\nhost: x\r\n\r\n",
+    // node:http would answer these two by itself.
+    "an unknown expectation": "GET /healthz HTTP/1.1\r\nhost: x\r\nexpect: x\r\n\r\n",
+    "a request without a host": "GET /healthz HTTP/1.1\r\n\r\n",
   };
   for (const [what, request] of Object.entries(requests)) {
     test(`${what}: of 1,001 sent at once sixteen at most are answered, and the connection is cut`, async () => {
@@ -95,6 +98,7 @@ describe("pipelined requests", () => {
       const { closed, text } = await bench.dial(request.repeat(1_001));
       await closed;
       expect(answersIn(text())).toBeLessThanOrEqual(edgeLimits.pipelinedRequestsMax);
+      expect(bench.refused).toContain("protocol_limit");
       await bench.expectNeighbourServed();
     });
   }

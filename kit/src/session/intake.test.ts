@@ -10,9 +10,9 @@ import { makeProxies } from "./proxies.ts";
 const sliceBytes = 2_048;
 
 /** Connections from addresses that no test machine has, on a clock that stands still. */
-function setUp(limits: Partial<Limits>) {
+function setUp(limits: Partial<Limits>, trustedProxies: string[] = []) {
   const clock = makeVirtualClock();
-  const intakes = makeIntakes({ limits: { ...edgeLimits, ...limits }, clock, proxies: makeProxies() });
+  const intakes = makeIntakes({ limits: { ...edgeLimits, ...limits }, clock, proxies: makeProxies(trustedProxies) });
   let slices = 0;
   return {
     clock,
@@ -53,8 +53,47 @@ describe("a byte is charged as one of a body in chunks", () => {
     socket.push(Buffer.alloc(200 * sliceBytes));
     await clock.settle();
     // The last slice is passed on while anything is left.
-    expect(slices()).toBe(Math.ceil((us - intakeCosts.connection - intakeCosts.request) / (byteUs * sliceBytes)));
+    expect(slices()).toBe(
+      Math.ceil((us - intakeCosts.connection - intakeCosts.request) / (intakeCosts.slice + byteUs * sliceBytes)),
+    );
   });
+});
+
+test("a piece of one byte costs little less than a large one", async () => {
+  const us = 4_000;
+  const { accept, clock, slices } = setUp({ readingBurstMsMax: us / 1_000 });
+  const socket = accept("192.0.2.1");
+  for (let n = 0; n < 1_000; n += 1) socket.push(Buffer.alloc(1));
+  await clock.settle();
+  expect(slices()).toBe(Math.ceil((us - intakeCosts.connection) / (intakeCosts.slice + intakeCosts.byte)));
+});
+
+test("the sockets of an address are read in equal parts, whatever each has sent", async () => {
+  const { accept, clock } = setUp({ readingMsPerSecondMax: 10, readingBurstMsMax: 1 });
+  const read = [0, 0, 0, 0];
+  for (const index of read.keys()) {
+    const socket = accept("192.0.2.1", () => (read[index]! += 1));
+    // Each piece that arrives asks for a turn.
+    for (let n = 0; n < 10 * (index + 1); n += 1) socket.push(Buffer.alloc(100 * sliceBytes));
+  }
+  await clock.settle();
+  // The first had the time that was saved.
+  read.fill(0);
+  await clock.advance(5_000);
+  expect(Math.min(...read)).toBeGreaterThan(50);
+  expect(Math.max(...read) - Math.min(...read)).toBeLessThanOrEqual(1);
+});
+
+test("behind a trusted proxy a client with too many unread messages is refused until some have been read", async () => {
+  const { accept, begin } = setUp({ unreadMessagesMax: 10 }, ["192.0.2.9"]);
+  const proxy = accept("192.0.2.9");
+  const headers = { "x-forwarded-for": "198.51.100.1" };
+  const first = begin(proxy, headers);
+  first.unread(10);
+  expect(() => begin(proxy, headers)).toThrow(expect.objectContaining({ reason: "request_rate", retryAfterMs: 500 }));
+  begin(proxy, { "x-forwarded-for": "198.51.100.2" });
+  first.unread(-1);
+  begin(proxy, headers);
 });
 
 describe.each(["/56", "/48"] as const)("the networks of a %s", (width) => {

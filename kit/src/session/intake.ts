@@ -79,7 +79,7 @@ export function makeIntakes({ limits, clock, proxies, onRefused }: IntakesOption
     clock,
     limits,
     make: (times) => makeShare(limits, times),
-    isIdle: (share) => share.connections === 0 && turns.waitMs(share) === 0,
+    isIdle: (share) => share.connections === 0 && share.unread === 0 && turns.waitMs(share) === 0,
   });
 
   return {
@@ -165,20 +165,25 @@ export function makeIntakes({ limits, clock, proxies, onRefused }: IntakesOption
     let isWaiting = false;
     const metered = meterSocket(socket, {
       mayPass() {
-        if (!isWaiting && turns.mayRead(share)) return true;
-        if (!isWaiting) turns.wait(share, waiter);
-        return false;
+        if (isWaiting) return false;
+        isWaiting = !turns.mayRead(share);
+        if (isWaiting) turns.wait(share, waiter);
+        return !isWaiting;
       },
       passes(bytes) {
         incoming.sliceBytes = bytes;
-        turns.spend(share, bytes * (incoming.isInChunks ? intakeCosts.chunkedByte : intakeCosts.byte));
+        const byteUs = incoming.isInChunks ? intakeCosts.chunkedByte : intakeCosts.byte;
+        turns.spend(share, intakeCosts.slice + bytes * byteUs);
       },
     });
     const waiter = {
       next() {
         isWaiting = false;
-        isWaiting = metered.next();
-        return isWaiting;
+        const hasMore = metered.next();
+        // Unless it waits again already.
+        const waitsAgain = hasMore && !isWaiting;
+        isWaiting ||= hasMore;
+        return waitsAgain;
       },
     };
     incoming.metered = metered;

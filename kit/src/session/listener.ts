@@ -1,6 +1,6 @@
 import { createServer, type Server as HttpServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { Clock } from "../base/clock.ts";
-import { type FlotillaError, toFlotillaError } from "../base/errors.ts";
+import { FlotillaError, toFlotillaError } from "../base/errors.ts";
 import type { Limits } from "../base/limits.ts";
 import { traceIdOf } from "./batch.ts";
 import { answerRefusal } from "./http.ts";
@@ -30,19 +30,34 @@ export function makeListener(options: ListenerOptions): { readonly http: HttpSer
       requestTimeout: receiveMsMax,
       connectionsCheckingInterval: Math.ceil(receiveMsMax / 10),
       keepAliveTimeout: 65_000,
+      requireHostHeader: false,
       ...(options.mayUpgrade && { shouldUpgradeCallback: options.mayUpgrade }),
     },
-    (request, response) => {
-      try {
-        const intake = intakes.begin(request.socket, request, response);
-        if (intake) options.onRequest(request, response, intake);
-      } catch (thrown) {
-        const error = toFlotillaError(thrown, traceIdOf(request));
-        onRefused?.(error);
-        answerRefusal(response, error);
-      }
-    },
+    onRequest,
   );
   http.on("connection", intakes.accept);
+  // RFC 9110, 10.1.1: expectations that a server doesn't know may be ignored.
+  http.on("checkExpectation", onRequest);
   return { http, intakes };
+
+  /** SECURITY: hears of every request, also of those that node:http answers by itself if it is let, and nobody is charged. */
+  function onRequest(request: IncomingMessage, response: ServerResponse): void {
+    try {
+      const intake = intakes.begin(request.socket, request, response);
+      if (!intake) return;
+      assertHost(request);
+      options.onRequest(request, response, intake);
+    } catch (thrown) {
+      const error = toFlotillaError(thrown, traceIdOf(request));
+      onRefused?.(error);
+      answerRefusal(response, error);
+    }
+  }
+}
+
+/** RFC 9112, 3.2. */
+function assertHost({ headers, httpVersion }: IncomingMessage): void {
+  if (headers.host === undefined && httpVersion === "1.1") {
+    throw new FlotillaError("invalid_argument", "A request of HTTP/1.1 needs a Host header");
+  }
 }

@@ -1,5 +1,5 @@
 import type { Cancel, Clock } from "../base/clock.ts";
-import type { Limits } from "../base/limits.ts";
+import { type Limits, overloadRetryMs } from "../base/limits.ts";
 import { makeTokenBucket, type TokenBucket } from "../base/token-bucket.ts";
 import type { MeteredSocket } from "./metered-socket.ts";
 
@@ -54,7 +54,7 @@ export interface ReadingTurns {
   wait(narrowest: Share, socket: Waiter): void;
   /** Takes back `wait`. */
   forget(narrowest: Share, socket: Waiter): void;
-  /** Milliseconds until the network has time again; 0 when it has. */
+  /** Milliseconds until the network has time again, or is worth a look when it has too much unread; 0 when it may be read. */
   waitMs(narrowest: Share): number;
   /** Charges the network and all around it (µs). */
   spend(narrowest: Share, us: number): void;
@@ -82,7 +82,8 @@ export function makeReadingTurns(clock: Clock): ReadingTurns {
       const at = narrowest.queue.indexOf(socket);
       if (at >= 0) narrowest.queue.splice(at, 1);
     },
-    waitMs: (narrowest) => Math.max(...around(narrowest).map(debtMs)),
+    waitMs: (narrowest) =>
+      Math.max(...around(narrowest).map((share) => (isFull(share) ? overloadRetryMs : debtMs(share)))),
     spend(narrowest, us) {
       for (const { reading } of around(narrowest)) reading.spend(turnMs(), us);
     },
@@ -126,8 +127,11 @@ export function makeReadingTurns(clock: Clock): ReadingTurns {
   function run(widest: Share): void {
     if (running.has(widest)) return;
     running.add(widest);
-    while (!isBlocked(widest) && passNext(widest));
-    running.delete(widest);
+    try {
+      while (!isBlocked(widest) && passNext(widest));
+    } finally {
+      running.delete(widest);
+    }
     if (widest.queue.length > 0) sleep(widest);
   }
 
