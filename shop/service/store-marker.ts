@@ -1,7 +1,7 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { FlotillaError } from "@flotilla/kit";
-import type { ServiceName } from "../topology.ts";
+import type { Mode, ServiceName } from "../topology.ts";
 import type { DialectName } from "./database.ts";
 import type { StoreLabel } from "./store-label.ts";
 import { storeVariable } from "./store-setting.ts";
@@ -43,8 +43,11 @@ export interface OpenedStore {
   readonly name: string;
 }
 
+/** The label of a store; one of an earlier version, which a restore may find in a backup, says no mode. */
+type FoundLabel = Omit<StoreLabel, "mode"> & { readonly mode?: Mode | undefined };
+
 /** Leaves the marker, on disk, unless one that says as much is there. */
-export function leaveMarker(marker: StoreMarker, { service, mode, createdAtMs }: StoreLabel, at: OpenedStore): void {
+export function leaveMarker(marker: StoreMarker, { service, mode, createdAtMs }: FoundLabel, at: OpenedStore): void {
   const { file } = marker;
   if (marker.dialect === at.dialect) return;
   const createdAt = new Date(createdAtMs).toISOString();
