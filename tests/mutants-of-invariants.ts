@@ -308,16 +308,30 @@ export const mutantsOfInvariants: readonly Mutant[] = [
   {
     promise: "fairness: a user's sessions whose token has ended keep nobody out",
     file: "shop/gateway/user-sessions.ts",
-    cut: "if (!hasPlace(userId, session)) await review(userId);",
+    cut: "if (!hasPlace(userId, session)) await placesOf.get(userId)?.review();",
     put: "",
     test: "shop/gateway/gate.test.ts",
   },
   {
     promise: "fairness: a user holds so many capabilities and no more",
     file: "shop/gateway/user-capabilities.ts",
-    cut: "if (held >= capabilitiesMax) {",
-    put: "if (held < 0) {",
+    cut: "if (heldBy(userId) >= capabilitiesMax) {",
+    put: "if (capabilitiesMax < 0) {",
     test: "shop/gateway/gate.test.ts",
+  },
+  {
+    promise: "fairness: a user's capabilities whose login has ended keep nobody out",
+    file: "shop/gateway/user-capabilities.ts",
+    cut: "if (heldBy(userId) >= capabilitiesMax) await placesOf.get(userId)!.review();",
+    put: "",
+    test: "shop/gateway/ended-login.test.ts",
+  },
+  {
+    promise: "fairness: calls on an account whose login has ended cost its user nothing",
+    file: "shop/gateway/lease.ts",
+    cut: "return this.#refusal === undefined ? this.account.userId : undefined;",
+    put: "return this.account.userId;",
+    test: "shop/gateway/ended-login.test.ts",
   },
   {
     promise: "fairness: one capability too many fails its call, and not the session",

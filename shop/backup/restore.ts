@@ -4,8 +4,11 @@ import { DatabaseSync } from "node:sqlite";
 import { type Carried, carryRevocations, FlotillaError } from "@flotilla/kit";
 import { openDataDirectory, restoringName } from "../service/data-directory.ts";
 import { openError } from "../service/sqlite-error.ts";
+import { findMarker, leaveMarker } from "../service/store-marker.ts";
 import { syncDirectory } from "../service/sync.ts";
 import { lockDataDirectory } from "../supervisor/lock.ts";
+import type { Mode } from "../topology.ts";
+import { type StoredService, storedServices } from "./backup.ts";
 import { copyFile, namesIn } from "./files.ts";
 import { type Manifest, verifyBackup } from "./manifest.ts";
 
@@ -89,6 +92,7 @@ function stage({ manifest, source, target, staging, isRepeated }: Staging): Carr
       mkdirSync(dirname(join(staging, path)), { recursive: true, mode: 0o700 });
       copyFile(join(source, path), join(staging, path));
     }
+    for (const service of storedServices) markStore(service, staging, target);
     // Files that an earlier attempt moved aside belonged to this directory too.
     const earlier = ["", ...namesIn(target).filter((name) => replacedFile.test(name))];
     const keys = earlier.map((name) => join(target, name, "keys"));
@@ -97,6 +101,18 @@ function stage({ manifest, source, target, staging, isRepeated }: Staging): Carr
     if (!isRepeated) rmSync(staging, { recursive: true, force: true });
     throw error;
   }
+}
+
+/** Leaves the marker of a restored store beside it in `staging`, as its service would in `target`: its loss is noticed. */
+function markStore(service: StoredService, staging: string, target: string): void {
+  const file = `${service}.db`;
+  if (!namesIn(staging).includes(file)) return;
+  using db = new DatabaseSync(join(staging, file), { readOnly: true });
+  const [first] = db.prepare("SELECT min(applied_at_ms) AS createdAtMs FROM migrations").all();
+  const isLabelled = db.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'label'").get() !== undefined;
+  const mode = isLabelled ? (db.prepare("SELECT mode FROM label").get()?.mode as Mode | undefined) : undefined;
+  const found = { service, mode, createdAtMs: Number(first?.createdAtMs) };
+  leaveMarker(findMarker(staging, service), found, { dialect: "sqlite", name: join(target, file) });
 }
 
 /** Moves `names` into a directory within `target`. @returns its path. */

@@ -1,4 +1,4 @@
-import { type Clock, type FlotillaError, hasCode, type Implementation, type Peer, reasonOf } from "@flotilla/kit";
+import { type Clock, type FlotillaError, hasCode, type Implementation, type Peer } from "@flotilla/kit";
 import type { RpcStub } from "capnweb";
 import type { Administration } from "../contracts/administration.ts";
 import type { Gateway } from "../contracts/gateway.ts";
@@ -8,10 +8,11 @@ import type { AccountTarget } from "./account.ts";
 import { type Bulkheads, makeBulkheads } from "./bulkheads.ts";
 import { destinationOf } from "./destinations.ts";
 import type { Users } from "./introductions.ts";
+import { isRefusal, Lease } from "./lease.ts";
 import { LimitReached } from "./limiter.ts";
 import { makeLoginLimits } from "./login-limits.ts";
 import { makePrincipals } from "./principals.ts";
-import { accountCosts, administrationCosts, type Caller, type Cost, costs, makeRateLimits } from "./rate-limits.ts";
+import { accountCosts, administrationCosts, type Cost, costs, makeRateLimits } from "./rate-limits.ts";
 import { makeUserCapabilities } from "./user-capabilities.ts";
 import { makeUserSessions } from "./user-sessions.ts";
 
@@ -38,7 +39,7 @@ export function makeGate({ gateway, users, clock, rates, bulkheads: given, onRef
   const logins = makeLoginLimits({ clock, networkLogins: rates.networkLogins });
   const principals = makePrincipals({ users, clock });
   const sessions = makeUserSessions({ clock, isRefused: principals.isRefused });
-  const capabilities = makeUserCapabilities();
+  const capabilities = makeUserCapabilities({ clock });
 
   return {
     open(peer) {
@@ -108,42 +109,61 @@ export function makeGate({ gateway, users, clock, rates, bulkheads: given, onRef
     if (userId !== undefined) sessions.refuse(userId, token);
   }
 
-  /** The account as a client holds it: each call is charged to its user, whichever of their sessions it comes from. */
+  /**
+   * The account as a client holds it: each call is charged to its user, whichever of their sessions it comes from; to the
+   * network only, once the login has ended.
+   */
   async function limited(account: AccountTarget, network: string, acting: Acting): Promise<object> {
     const { userId, username } = account;
-    const behind = counted(account, userId);
+    const lease = new Lease(account, acting.token, clock);
+    lease.begin(await counted(account, lease));
     try {
       // The token may have been unknown until now.
       await join(userId, acting);
     } catch (refusal) {
-      behind[Symbol.dispose]();
+      lease[Symbol.dispose]();
       throw refusal;
     }
     return charging(
       accountCosts,
       async (name, cost, args) => {
-        await budgets.charge(cost, { network, userId });
+        await budgets.charge(cost, { network, userId: lease.userId });
+        lease.assertHolds();
         await join(userId, acting);
         const call = () => called(account, name, args);
-        // Whoever has come by a token could guess at the password here instead.
-        if (name === "changePassword") return learnt(await logins.attempt({ username, network }, call));
-        try {
+        return await watched(lease, acting, async () => {
+          // Whoever has come by a token could guess at the password here instead.
+          if (name === "changePassword") return learnt(await logins.attempt({ username, network }, call));
           const answer = await call();
           confirm(userId, acting);
-          return name === "administration" ? limitedAdministration(answer as Office, { network, userId }) : answer;
-        } catch (error) {
-          if (isRefusal(error)) refused(userId, acting.token);
-          throw error;
-        }
+          return name === "administration"
+            ? await limitedAdministration(answer as Office, network, lease, acting)
+            : answer;
+        });
       },
-      behind,
+      lease,
     );
   }
 
-  /** Counts `held` as the user's until it is given back. Owns `held`, and disposes it when it refuses it. */
-  function counted(held: Disposable, userId: string): Disposable {
+  /** After a refusal of `call` the lease is reviewed, and ends with its login. */
+  async function watched<R>(lease: Lease, { token }: Acting, call: () => Promise<R>): Promise<R> {
     try {
-      const give = capabilities.take(userId);
+      return await call();
+    } catch (error) {
+      if (isRefusal(error)) {
+        refused(lease.account.userId, token);
+        await lease.review();
+      }
+      // Whatever was under way when the lease ended failed because of that.
+      lease.assertHolds();
+      throw error;
+    }
+  }
+
+  /** Counts `held` as the user's until it is given back. Owns `held`, and disposes it when it refuses it. */
+  async function counted(held: Disposable, lease: Lease): Promise<Disposable> {
+    try {
+      const give = await capabilities.take(lease.account.userId, lease);
       return {
         [Symbol.dispose]() {
           give();
@@ -156,14 +176,15 @@ export function makeGate({ gateway, users, clock, rates, bulkheads: given, onRef
     }
   }
 
-  function limitedAdministration(office: Office, caller: Caller & { readonly userId: string }): object {
+  async function limitedAdministration(office: Office, network: string, lease: Lease, acting: Acting): Promise<object> {
     return charging(
       administrationCosts,
       async (name, cost, args) => {
-        await budgets.charge(cost, caller);
-        return await called(office, name, args);
+        await budgets.charge(cost, { network, userId: lease.userId });
+        lease.assertHolds();
+        return await watched(lease, acting, () => called(office, name, args));
       },
-      counted(office, caller.userId),
+      lease.hold(await counted(office, lease)),
     );
   }
 
@@ -235,11 +256,6 @@ type Office = RpcStub<Administration>;
 /** Not a method taken and bound: of a stub, `bind` would be a property of the remote object. */
 function callOn(target: object, name: string, args: readonly unknown[]): PromiseLike<unknown> {
   return Reflect.apply((target as Record<string, never>)[name] as never, target, args) as PromiseLike<unknown>;
-}
-
-/** The login has ended: the token, or what was obtained by it, is good for nothing. */
-function isRefusal(error: unknown): boolean {
-  return hasCode(error, "unauthenticated") || reasonOf(error) === "revoked";
 }
 
 /** Who came by no listener has one budget for all. */

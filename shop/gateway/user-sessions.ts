@@ -1,6 +1,7 @@
 import type { Clock } from "@flotilla/kit";
 import { userLimits } from "../service/rate-settings.ts";
 import { LimitReached } from "./limiter.ts";
+import { makeReview } from "./review.ts";
 
 /** The open sessions that act for each user. */
 export interface UserSessions {
@@ -27,14 +28,11 @@ export interface UserSessionsOptions {
   readonly sessionsMax?: number;
 }
 
-/** Between two reviews of one user's sessions, each of which asks about up to fifty tokens. Milliseconds. */
-const reviewEveryMs = 1_000;
-
 interface Places {
   /** Each session with the token by which it acted last. */
   readonly tokens: Map<object, string>;
-  review: Promise<void> | undefined;
-  reviewedAtMs: number;
+  /** Asks about up to fifty tokens. */
+  review(): Promise<void>;
 }
 
 export function makeUserSessions(options: UserSessionsOptions): UserSessions {
@@ -46,7 +44,7 @@ export function makeUserSessions(options: UserSessionsOptions): UserSessions {
 
   return {
     async join(userId, session, token) {
-      if (!hasPlace(userId, session)) await review(userId);
+      if (!hasPlace(userId, session)) await placesOf.get(userId)?.review();
       if (!hasPlace(userId, session)) {
         throw new LimitReached(`A user has at most ${sessionsMax} sessions`, { reason: "session_limit" });
       }
@@ -70,14 +68,15 @@ export function makeUserSessions(options: UserSessionsOptions): UserSessions {
 
   function take(userId: string, session: object, token: string): void {
     if (left.has(session)) return;
-    const places = placesOf.get(userId) ?? newPlaces();
+    const places = placesOf.get(userId) ?? newPlaces(userId);
     places.tokens.set(session, token);
     placesOf.set(userId, places);
     usersOf.set(session, (usersOf.get(session) ?? new Set()).add(userId));
   }
 
-  function newPlaces(): Places {
-    return { tokens: new Map(), review: undefined, reviewedAtMs: Number.NEGATIVE_INFINITY };
+  function newPlaces(userId: string): Places {
+    const tokens: Places["tokens"] = new Map();
+    return { tokens, review: makeReview(clock, () => tryTokens(userId, new Set(tokens.values()))) };
   }
 
   function giveUp(userId: string, session: object): void {
@@ -88,19 +87,6 @@ export function makeUserSessions(options: UserSessionsOptions): UserSessions {
 
   function refuse(userId: string, token: string): void {
     for (const [session, by] of placesOf.get(userId)?.tokens ?? []) if (by === token) giveUp(userId, session);
-  }
-
-  /** One at a time for each user, for all who ask meanwhile. */
-  async function review(userId: string): Promise<void> {
-    const places = placesOf.get(userId);
-    if (!places) return;
-    if (!places.review && clock.monotonicMs() - places.reviewedAtMs >= reviewEveryMs) {
-      places.review = tryTokens(userId, new Set(places.tokens.values())).finally(() => {
-        places.review = undefined;
-        places.reviewedAtMs = clock.monotonicMs();
-      });
-    }
-    await places.review;
   }
 
   async function tryTokens(userId: string, tokens: ReadonlySet<string>): Promise<void> {

@@ -85,7 +85,8 @@ describe("a store in a file", () => {
         expect(refusal).toMatchObject({ code: "failed_precondition", reason: /^store_(lost|damaged)$/ });
         expect(refusal.message).toContain(file());
         expect(refusal.message).toMatch(/Restore it from a backup/i);
-        if (refusal.reason === "store_lost") expect(refusal.message).toContain("npx flotilla new-store orders");
+        expect(refusal.message).toContain(`npx flotilla restore DIRECTORY --data ${dataDir} --yes`);
+        expect(refusal.message).toContain(`npx flotilla new-store orders --data ${dataDir}`);
       }
       expect(readdirSync(dataDir).sort()).toEqual(left);
     },
@@ -227,6 +228,7 @@ describe.skipIf(whyNoPostgres)(`a database${whyNoPostgres ? ` (${whyNoPostgres})
     expect(back).toMatchObject(elsewhere);
     expect(back.message).toContain(`${place.servers[0]!.name}, made `);
     expect(back.message).toContain("FLOTILLA_ORDERS_STORE is not set");
+    expect(back.message).toContain(`npx flotilla new-store orders --data ${dataDir}`);
     await used(place);
     rmSync(join(dataDir, marker));
     await used(file);

@@ -22,8 +22,8 @@ afterEach(() => {
 const main = fileURLToPath(new URL("../users/main.ts", import.meta.url));
 
 /** The User Service as a process, as `npm run users` runs it (`ipc: false`) or as a supervisor does. */
-function start({ port = 0, ipc = true, env = {} as Record<string, string> } = {}) {
-  const child = spawn(process.execPath, [main], {
+function start({ port = 0, ipc = true, env = {} as Record<string, string>, args = [] as string[] } = {}) {
+  const child = spawn(process.execPath, [main, ...args], {
     env: { ...compileCacheVariables(), FLOTILLA_DATA: dataDir, FLOTILLA_USERS_PORT: String(port), ...env },
     stdio: ["ignore", "pipe", "pipe", ...(ipc ? ["ipc" as const] : [])],
   });
@@ -153,11 +153,34 @@ describe("it ends", () => {
       const { ended, output } = start({ port, ipc: false });
       expect(await ended).toEqual({ code: 2, signal: null });
       expect(output.err).toContain(String(port));
-      expect(output.err).toContain("FLOTILLA_USERS_PORT");
+      expect(output.err).toContain("Choose another with FLOTILLA_USERS_PORT.\n");
       expect(output.out).toBe("");
+      const ops = start({ ipc: false, env: { FLOTILLA_USERS_OPS_PORT: String(port) } });
+      expect(await ops.ended).toEqual({ code: 2, signal: null });
+      expect(ops.output.err).toContain("Choose another with FLOTILLA_USERS_OPS_PORT.\n");
     } finally {
       other.close();
     }
+  });
+
+  test("with 2, naming the setting, when its host is no address", async () => {
+    const { ended, output } = start({ ipc: false, env: { FLOTILLA_HOST: "not..a..host" } });
+    expect((await ended).code).toBe(2);
+    expect(output.err).toMatch(/getaddrinfo E\w+ not\.\.a\.\.host\. Check FLOTILLA_HOST and FLOTILLA_USERS_PORT\.\n/);
+  });
+
+  test.each([["--print-confg"], ["production"], ["--print-config=yes"]])("with 2 on the argument %s", async (arg) => {
+    const { ended, output } = start({ ipc: false, args: [arg] });
+    expect((await ended).code).toBe(2);
+    expect(output.err).toMatch(/See: npm run users -- --help\n$/);
+    expect(readdirSync(dataDir)).toEqual([]);
+  });
+
+  test("with 0 when it was asked for help, which starts nothing", async () => {
+    const { ended, output } = start({ ipc: false, args: ["--help"] });
+    expect((await ended).code).toBe(0);
+    expect(output.out).toMatch(/^Usage: npm run users/);
+    expect(readdirSync(dataDir)).toEqual([]);
   });
 
   test("with 2 and every setting that is wrong, when there is one", async () => {

@@ -1,4 +1,5 @@
 import { dirname, join } from "node:path";
+import { parseArgs } from "node:util";
 import {
   type Busyness,
   connectAll,
@@ -31,6 +32,7 @@ import {
   processNameOf,
   type ServiceName,
   socketPathOf,
+  topology,
 } from "../topology.ts";
 import { type Build, readBuild } from "./build.ts";
 import { openDataDirectory } from "./data-directory.ts";
@@ -40,7 +42,7 @@ import { userLimits } from "./rate-settings.ts";
 import { readSettings, type Settings } from "./settings.ts";
 import { makeSparseLog } from "./sparse-log.ts";
 import { outliveReaders, reportLostOutput } from "./standard-output.ts";
-import { StartError } from "./start-error.ts";
+import { exitFailure, exitUsage, StartError } from "./start-error.ts";
 import type { Environment } from "./variables.ts";
 
 /** What a service finds when it starts: the same for each of them. */
@@ -87,10 +89,6 @@ export interface RunningService {
 
 export type Stats = { readonly [name: string]: number | Stats };
 
-/** A port that is taken, or settings that cannot be: nothing was started, and trying again is no use. */
-const exitUsage = 2;
-const exitFailure = 1;
-
 /**
  * Runs one service as this process: its settings, data directory and key, its banner, and its end by SIGTERM, SIGINT or
  * the death of the supervisor that started it.
@@ -100,9 +98,16 @@ export async function runService(
   env: Environment,
   start: (host: ServiceHost) => Promise<RunningService>,
 ): Promise<void> {
+  let port = portVariable(name);
   try {
+    const asked = readArgs(name, process.argv.slice(2));
+    if (asked.help) {
+      reportLostOutput();
+      process.stdout.write(usageOf(name));
+      return;
+    }
     const settings = readSettings(name, env);
-    if (process.argv.includes("--print-config")) {
+    if (asked["print-config"]) {
       reportLostOutput();
       printConfig(name, settings);
       return;
@@ -110,6 +115,7 @@ export async function runService(
     outliveReaders();
     const host = openHost(name, settings);
     const service = await start(host);
+    port = opsPortVariable(name);
     const ops = await startOps(host, service);
     endWithUs(host, service, { ops, registration: register(host, service) });
     process.stdout.write(`${service.banner.join("\n")}\n`);
@@ -124,12 +130,19 @@ export async function runService(
     const isExpected = error instanceof StartError || (error instanceof FlotillaError && error.code !== "internal");
     const text = error instanceof Error ? (isExpected ? error.message : error.stack) : String(error);
     process.stderr.write(`${text}\n`);
-    if (reasonOf(error) === "port_in_use") {
-      process.stderr.write(`Choose another with ${portVariable(name)} or ${opsPortVariable(name)}.
-`);
-    }
+    const hint = listenHint(error, port);
+    if (hint !== undefined) process.stderr.write(`${hint}\n`);
     process.exit(isExpected ? exitUsage : exitFailure);
   }
+}
+
+/** What to change when the service cannot listen on the port of `variable`. */
+function listenHint(error: unknown, variable: string): string | undefined {
+  const reason = reasonOf(error);
+  if (reason === "port_in_use") return `Choose another with ${variable}.`;
+  if (reason !== "cannot_listen") return undefined;
+  const { cause } = error as FlotillaError;
+  return `${cause instanceof Error ? `${cause.message}. ` : ""}Check FLOTILLA_HOST and ${variable}.`;
 }
 
 function openHost(name: ServiceName, settings: Settings): ServiceHost {
@@ -233,6 +246,26 @@ function printConfig(service: ServiceName, settings: Settings): void {
   process.stdout.write(
     `${JSON.stringify({ service, ...settings, limits: { edge: edgeLimits, link: linkLimits, user: userLimits } }, null, 2)}\n`,
   );
+}
+
+function readArgs(name: ServiceName, args: readonly string[]) {
+  try {
+    const options = { help: { type: "boolean", short: "h" }, "print-config": { type: "boolean" } } as const;
+    return parseArgs({ args: [...args], options }).values;
+  } catch (error) {
+    throw new StartError("bad_settings", `${(error as Error).message}. See: npm run ${name} -- --help`);
+  }
+}
+
+function usageOf(name: ServiceName): string {
+  return `Usage: npm run ${name} [-- --print-config]
+
+Starts the ${topology[name].title} alone, and keeps it running until Ctrl+C. The README lists its settings, which are
+environment variables.
+
+Options:
+  --print-config   prints the settings and the limits, and starts nothing
+`;
 }
 
 interface Beside {

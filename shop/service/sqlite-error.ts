@@ -46,13 +46,20 @@ export function openError(thrown: unknown, file: string): unknown {
   }
   if (damaged.has(code)) return damageError(file, thrown);
   const kind = passing.has(code) ? "unavailable" : "internal";
-  return new FlotillaError(kind, `The store ${file} cannot be opened`, { reason: "store", cause: thrown });
+  const message = `The store ${file} cannot be opened${whyOf(thrown)}`;
+  return new FlotillaError(kind, message, { reason: "store", cause: thrown });
 }
 
 /** `cause` says what was found. */
 export function damageError(file: string, cause: unknown): FlotillaError {
-  const message = `The store ${file} is damaged: the service does not start on it. ${waysOut(basename(file, ".db"))}`;
+  const advice = waysOut(basename(file, ".db"), file);
+  const message = `The store ${file} is damaged: the service does not start on it. ${advice}`;
   return new FlotillaError("failed_precondition", message, { reason: "store_damaged", cause });
+}
+
+/** SQLite's fixed text for the result code, which quotes neither SQL nor data. */
+function whyOf(thrown: unknown): string {
+  return thrown instanceof Error && "errstr" in thrown ? `: ${String(thrown.errstr)}` : "";
 }
 
 /** Without the extension in the upper bits, so that every kind of IOERR is IOERR. Undefined if it is not SQLite's. */

@@ -255,6 +255,13 @@ describe("an error of the driver", () => {
     expect(reasonOf(openError(thrown(code), file))).toBe("store_damaged");
   });
 
+  it("says to the operator why the store cannot be opened", () => {
+    const full = Object.assign(thrown(13), { errstr: "database or disk is full" });
+    expect(openError(full, file)).toMatchObject({
+      message: `The store ${file} cannot be opened: database or disk is full`,
+    });
+  });
+
   it("that is not about the store is passed on", () => {
     const constraint = thrown(2067);
     expect(storeError(constraint)).toBe(constraint);

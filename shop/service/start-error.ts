@@ -32,16 +32,28 @@ export type StartFailure =
   | "data_directory"
   /** A port is taken or may not be listened on. */
   | "port"
-  /** A service ended before it was ready. */
+  /** A service found that its settings, its port or the data directory need attention. */
+  | "service_refused"
+  /** A service ended before it was ready, for another reason. */
   | "service_failed"
   /** A service was not ready in time. */
   | "timed_out"
   /** Somebody stopped the system before it was ready. */
   | "stopped";
 
-const personsToFix: ReadonlySet<StartFailure> = new Set(["bad_settings", "insecure", "data_directory", "port"]);
+const personsToFix: ReadonlySet<StartFailure> = new Set([
+  "bad_settings",
+  "insecure",
+  "data_directory",
+  "port",
+  "service_refused",
+]);
 
-/** 2: the person has to change something before starting again. 1: a service is at fault. */
+/** The person has to change something before starting again. Services end with it too. */
+export const exitUsage = 2;
+/** A service is at fault. */
+export const exitFailure = 1;
+
 export function exitCodeOf(error: StartError): number {
-  return personsToFix.has(error.reason) ? 2 : 1;
+  return personsToFix.has(error.reason) ? exitUsage : exitFailure;
 }

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { FlotillaError } from "@flotilla/kit";
-import type { ServiceName } from "../topology.ts";
+import type { Mode, ServiceName } from "../topology.ts";
 import type { DialectName } from "./database.ts";
 import type { StoreLabel } from "./store-label.ts";
 import { storeVariable } from "./store-setting.ts";
@@ -43,8 +43,11 @@ export interface OpenedStore {
   readonly name: string;
 }
 
+/** The label of a store; one of an earlier version, which a restore may find in a backup, says no mode. */
+type FoundLabel = Omit<StoreLabel, "mode"> & { readonly mode?: Mode | undefined };
+
 /** Leaves the marker, on disk, unless one that says as much is there. */
-export function leaveMarker(marker: StoreMarker, { service, mode, createdAtMs }: StoreLabel, at: OpenedStore): void {
+export function leaveMarker(marker: StoreMarker, { service, mode, createdAtMs }: FoundLabel, at: OpenedStore): void {
   const { file } = marker;
   if (marker.dialect === at.dialect) return;
   const createdAt = new Date(createdAtMs).toISOString();
@@ -67,7 +70,7 @@ export function assertSameKind(marker: StoreMarker, { dialect, name }: OpenedSto
   const message =
     `The ${marker.service} service kept its store in ${kept} at an earlier start${since(marker)}, and would now use ` +
     `${name}, because ${storeVariable(marker.service)} ${given}. Start it as before, or move on purpose ` +
-    `(npx flotilla new-store ${marker.service})`;
+    `(npx flotilla new-store ${marker.service}${dataOption(marker.file)})`;
   throw new FlotillaError("failed_precondition", message, { reason: "store_elsewhere" });
 }
 
@@ -76,16 +79,24 @@ export function lostError(where: string, what: "missing" | "empty", marker?: Sto
   const earlier = marker?.isThere ? ` but there was one at an earlier start${since(marker)}` : "";
   const message =
     `The store ${where} is ${what},${earlier || " which a store never is"}. The service does not start on it: ` +
-    `everything it held would be gone without a word. ${waysOut(marker?.service ?? "SERVICE")}`;
+    `everything it held would be gone without a word. ${waysOut(marker?.service ?? "SERVICE", marker?.file ?? where)}`;
   return new FlotillaError("failed_precondition", message, { reason: "store_lost" });
 }
 
-/** Advice to an operator whose store is lost or damaged. */
-export function waysOut(service: string): string {
+/** Advice to an operator whose store is lost or damaged; `file` is in its data directory. */
+export function waysOut(service: string, file: string): string {
+  const at = dataOption(file);
   return (
-    "Restore it from a backup (npx flotilla restore DIRECTORY --yes), " +
-    `or begin anew on purpose (npx flotilla new-store ${service})`
+    `Restore it from a backup (npx flotilla restore DIRECTORY${at} --yes), ` +
+    `or begin anew on purpose (npx flotilla new-store ${service}${at})`
   );
+}
+
+/** The command is pasted into another shell, whose `FLOTILLA_DATA` may be another. */
+function dataOption(file: string): string {
+  const dataDir = dirname(resolve(file));
+  if (/^[\w./:\\-]+$/.test(dataDir)) return ` --data ${dataDir}`;
+  return process.platform === "win32" ? ` --data "${dataDir}"` : ` --data '${dataDir.replaceAll("'", "'\\''")}'`;
 }
 
 function since({ file }: StoreMarker): string {

@@ -37,6 +37,13 @@ test("a host that is not of this machine is refused in words", async () => {
   await expect(chosen).rejects.toThrow("FLOTILLA_HOST=192.0.2.1 is not an address of this machine");
 });
 
+test("a host whose name cannot be resolved is refused as such, and not its ports", async () => {
+  const chosen = choosePorts({ ...at(), host: "not..a..host" });
+  await expect(chosen).rejects.toThrow(
+    /^FLOTILLA_HOST=not\.\.a\.\.host is not an address of this machine \(E\w+\), for the User Service\.$/m,
+  );
+});
+
 test("two services cannot be given one port", async () => {
   const chosen = choosePorts(at({ ...anyPorts, users: 8081, orders: 8081 }));
   await expect(chosen).rejects.toThrow("FLOTILLA_ORDERS_PORT: 8081 is the port of the User Service already");

@@ -86,18 +86,19 @@ function close(server: Server): Promise<void> {
   return new Promise((resolve) => server.close(() => resolve()));
 }
 
-function explain(seat: Seat, host: string, error: Pick<NodeJS.ErrnoException, "code" | "message">): string {
+function explain(seat: Seat, host: string, error: Pick<NodeJS.ErrnoException, "code" | "message" | "syscall">): string {
   const { port } = seat;
   const wanted = `which ${titleOf(seat)} wants to listen on`;
+  if (error.code === "EADDRNOTAVAIL" || error.syscall === "getaddrinfo") {
+    const looked = error.syscall === "getaddrinfo" ? ` (${error.code})` : "";
+    return `FLOTILLA_HOST=${host} is not an address of this machine${looked}, for ${titleOf(seat)}.`;
+  }
   const other = `choose another port: ${portVariable(seat.name)}=${suggestionFor(seat)} npm start`;
   switch (error.code) {
     case "EADDRINUSE":
       return `Port ${port}, ${wanted}, is taken by another program. Stop that program, or ${other}`;
     case "EACCES":
       return `Port ${port}, ${wanted}, needs rights this process does not have. Run it with them, or ${other}`;
-    case "EADDRNOTAVAIL":
-    case "ENOTFOUND":
-      return `FLOTILLA_HOST=${host} is not an address of this machine (for ${titleOf(seat)}).`;
     default:
       return `Port ${port}, ${wanted}, cannot be used: ${error.message}; ${other}`;
   }

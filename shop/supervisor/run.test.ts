@@ -146,6 +146,12 @@ test("a service that fails at the start ends with exit code 1 and its last words
   expect(output).toContain("orders ended before it was ready (exit code 3)");
 });
 
+test("a service that finds a setting wrong ends with exit code 2 and its last words", async () => {
+  const { code, output } = await npmStart({ BEHAVIOUR: '{"orders":"refuses"}' }).ended;
+  expect(code).toBe(2);
+  expect(output).toContain("FLOTILLA_LOG_LEVEL: expected another");
+});
+
 const stores = { FLOTILLA_USERS_STORE: "postgres://shop@db/shop", FLOTILLA_ORDERS_STORE: "postgres://shop@db/shop" };
 
 test("--instances starts so many of each, and weighs more than FLOTILLA_INSTANCES", async () => {

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { compileCacheVariables } from "../compile-cache.js";
 import type { Environment } from "../service/variables.ts";
-import { StartError } from "../service/start-error.ts";
+import { exitUsage, StartError } from "../service/start-error.ts";
 import type { ProcessName } from "../topology.ts";
 import { type Backoff, restartDelayMs } from "./backoff.ts";
 import type { Report } from "./events.ts";
@@ -155,8 +155,9 @@ export class Service {
 
   #failed(exit: Exit): void {
     const said = exit.lastLines.map((line) => `\n    ${line}`).join("");
+    const reason = exit.code === exitUsage ? "service_refused" : "service_failed";
     this.#firstReady.reject(
-      new StartError("service_failed", `${this.#options.name} ended before it was ready (${describe(exit)})${said}`),
+      new StartError(reason, `${this.#options.name} ended before it was ready (${describe(exit)})${said}`),
     );
     this.#end();
   }
