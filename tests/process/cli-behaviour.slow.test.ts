@@ -132,6 +132,17 @@ test.each([
   expect(ran).toEqual({ code, out: "", err: "" });
 });
 
+test.each([
+  ["SIGINT", 130],
+  ["SIGTERM", 143],
+] as const)("%s ends a command that reads its input, with %i and no word", async (signal, code) => {
+  // More than a pipe holds, so it was read in part when it was written.
+  const input = "x".repeat(900_000);
+  const read = (...args: string[]) => cli.run(args, { input, onRead: (kill) => kill(signal) });
+  const ran = await Promise.all([read("order", "create", "--items", "-"), read("login", "bob", "--password-stdin")]);
+  for (const one of ran) expect(one).toEqual({ code, out: "", err: "" });
+});
+
 test("a token that has ended is renewed once for all commands that find it so", async () => {
   await cli.login("charlie");
   const before = readProfile("charlie");
