@@ -143,6 +143,14 @@ test.each([
   for (const one of ran) expect(one).toEqual({ code, out: "", err: "" });
 });
 
+test("a role's permissions are not taken away unasked", async () => {
+  const alice = ["--profile", "alice"];
+  const before = await cli.json(["roles", "list", ...alice]);
+  const ran = await cli.run(["roles", "set-permissions", "user", "order.view", ...alice]);
+  expect(ran).toEqual({ code: 2, out: "", err: expect.stringContaining("This has to ask") });
+  expect(await cli.json(["roles", "list", ...alice])).toEqual(before);
+});
+
 test("a token that has ended is renewed once for all commands that find it so", async () => {
   await cli.login("charlie");
   const before = readProfile("charlie");

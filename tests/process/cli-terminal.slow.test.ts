@@ -104,6 +104,9 @@ describe.skipIf(!hasTerminals)("at a terminal", () => {
     expect([no.code, enter.code, yes.code]).toEqual([5, 5, 4]);
     expect(no.screen).toContain("Nothing was done");
     expect(yes.screen).toContain("User not found");
+    const shows = "Take order.create, profile.edit away from the role user? [y/N] ";
+    const role = await see(["roles", "set-permissions", "user", "order.view"], [{ shows, types: "n\r" }]);
+    expect(role.code).toBe(5);
   });
 
   test("there is colour, unless somebody wants none", async () => {

@@ -187,9 +187,9 @@ const cases: Readonly<Record<string, Case>> = {
     fails: [`roles create user ${asAlice}`, 5, "already_exists"],
   },
   "roles set-permissions": {
-    text: [`roles set-permissions packers ${asAlice}`, /^role +packers\npermissions +none\n$/],
+    text: [`roles set-permissions packers --yes ${asAlice}`, /^role +packers\npermissions +none\n$/],
     json: [`roles set-permissions menders order.view ${asAlice}`, { name: "menders", permissions: ["order.view"] }],
-    fails: [`roles set-permissions menders no.such ${asAlice}`, 2, "invalid_argument"],
+    fails: [`roles set-permissions menders no.such --yes ${asAlice}`, 2, "invalid_argument"],
   },
   "roles delete": {
     text: [`roles delete packers --yes ${asAlice}`, /^✓ The role packers was deleted\n$/],
