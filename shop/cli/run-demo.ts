@@ -21,7 +21,7 @@ export interface DemoOptions extends Pick<SystemOptions, "entryOf"> {
   readonly exit: (code: number) => void;
 }
 
-/** The whole of `npm run demo`. Resolves with the exit code when nothing of it is left running. */
+/** The whole of `flotilla demo`. Resolves with the exit code when nothing of it is left running. */
 export async function runDemo({ env, out, err, exit, entryOf }: DemoOptions): Promise<number> {
   const interrupted = new AbortController();
   let own: PrivateSystem | undefined;
