@@ -251,6 +251,15 @@ test("what another gateway, a proxy or a flood answers is said in words", async 
   expect(odd).toMatchObject({ code: 1, out: "" });
 });
 
+test("another service of the shop is no gateway, also to a command that logs in", async () => {
+  const { users } = shop.urls;
+  const ran = await cli.run(["login", "bob", "--password-stdin", "--gateway", users], { input: "password\n" });
+  expect(ran).toMatchObject({
+    code: 6,
+    err: expect.stringContaining(`✗ ${users} is no gateway of Flotilla (HTTP 401)`),
+  });
+});
+
 test("names cannot command the terminal", async () => {
   const { orderId } = (await cli.json(["order", "create", "\x1b[2Ja\x9b31m\u202e:1:1", ...bob])) as { orderId: string };
   const text = await cli.run(["order", "show", orderId, ...bob]);
@@ -264,6 +273,7 @@ test.each([
   [["ordr"], "✗ Unknown command 'ordr'\n  Did you mean order? See `flotilla --help`\n"],
   [["order", "lst"], "✗ Unknown command 'lst'\n  Did you mean list? See `flotilla order --help`\n"],
   [["order", "list", "--jsn"], "✗ Unknown option '--jsn'\n  Did you mean --json? See `flotilla order list --help`\n"],
+  [["help", "nope"], "✗ Unknown command 'nope'\n  See `flotilla --help`\n"],
   [["order"], "✗ flotilla order needs a command\n  See `flotilla order --help`\n"],
   [["order", "show"], "✗ Missing required argument 'order'\n  See `flotilla order show --help`\n"],
   [["login", "x", "--no-input"], "✗ This has to ask, and --no-input was given\n  Use --password-stdin\n"],
