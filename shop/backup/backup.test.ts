@@ -106,7 +106,7 @@ describe("a backup", () => {
       to: join(root, "x"),
       version: "",
     });
-    expect(await refusalOf(empty)).toMatchObject({ code: "failed_precondition" });
+    expect(await refusalOf(empty)).toMatchObject({ code: "not_found" });
   });
 
   test("is none when it cannot be finished: nothing is left", async () => {
@@ -138,27 +138,18 @@ describe("a restore", () => {
       writeFileSync(join(to, manifestName), Buffer.from(manifest.replace("{", '{ "\u00e4": 1,'), "latin1"));
     },
     "it was cut short": () => rmSync(join(to, manifestName)),
-    "its manifest leads out of it": () => {
-      const manifest = readFileSync(join(to, manifestName), "utf8");
-      writeFileSync(join(to, manifestName), manifest.replace("keys/users.key", "../users.key"));
-    },
-    "its time would command the terminal": () => {
-      const manifest = readFileSync(join(to, manifestName), "utf8");
-      writeFileSync(join(to, manifestName), manifest.replace('"startedAt": "', '"startedAt": "\\u001b[8m'));
-    },
-    "it is of another format": () => {
-      const manifest = readFileSync(join(to, manifestName), "utf8");
-      writeFileSync(join(to, manifestName), manifest.replace('"format": 1', '"format": 2'));
-    },
+    "its manifest leads out of it": () => editManifest("keys/users.key", "../users.key"),
+    "its time would command the terminal": () => editManifest('"startedAt": "', '"startedAt": "\\u001b[8m'),
+    "it is of another format": () => editManifest('"format": 1', '"format": 2'),
   };
 
-  test.each(Object.entries(damages))("refuses a backup when %s, and touches nothing", async (_, damage) => {
+  test.each(Object.entries(damages))("refuses a backup when %s, and touches nothing", async (what, damage) => {
     await back();
     await verifyBackup(to);
     damage();
     const other = join(root, "other");
     expect(await refusalOf(restore({ from: to, dataDir: other }))).toMatchObject({
-      code: "failed_precondition",
+      code: what === "it was cut short" ? "not_found" : "failed_precondition",
       reason: expect.stringMatching(/^(backup_damaged|no_backup)$/),
     });
     expect(readdirSync(root).sort()).toEqual(["backup", "data"]);
@@ -262,6 +253,11 @@ function breakTrust(): void {
   mkdirSync(join(dataDir, "keys", "trusted-keys"));
 }
 
+function editManifest(found: string, replacement: string): void {
+  const file = join(to, manifestName);
+  writeFileSync(file, readFileSync(file, "utf8").replace(found, replacement));
+}
+
 function flip(file: string, at: number): void {
   const bytes = readFileSync(file);
   bytes[at] = bytes[at]! ^ 1;
@@ -278,6 +274,8 @@ test("the commands do both, and say what they did, or why not", async () => {
   expect(said).toMatch(/^✓ Backed up .*data to .*backup: \d+ files, [\d.]+ MiB, verified\n$/);
   expect(await command("backup", to)).toBe(5);
   expect(await command("backup")).toBe(2);
+  expect(await command("backup", join(root, "other"), "--data", join(root, "missing"))).toBe(4);
+  expect(await command("restore", join(root, "missing"), "--yes")).toBe(4);
   expect(await command("restore", to)).toBe(2);
   expect(said).toContain("Use --yes to agree");
   expect(await command("restore", to, "--yes")).toBe(0);

@@ -253,7 +253,7 @@ const cases: Readonly<Record<string, Case>> = {
   restore: {
     text: ["restore FROM --data NEW1", /^✓ Restored .* from the backup of .*: \d+ files, [\d.]+ MiB, verified\n$/],
     json: ["restore FROM --data DATA1 --yes", { replaced: expect.stringContaining("replaced-") }],
-    fails: ["restore NEW2 --data NEW2", 5, "failed_precondition"],
+    fails: ["restore NEW2 --data NEW2", 4, "not_found"],
   },
   "new-store": {
     text: ["new-store orders --data DATA1 --yes", /^✓ The next start of orders counts as the first\n$/],
