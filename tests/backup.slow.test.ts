@@ -79,10 +79,10 @@ test("the commands of the documentation back up a running system, and restore it
     const [program = "", ...args] = command.replace("/backups/monday", join(directory, "monday")).split(" ");
     return run(program, args, { cwd: root, env: { ...process.env, ...places, FLOTILLA_DATA: dataDir } });
   };
-  expect((await type(backUp, shop.dataDir)).stdout).toMatch(/^Backed up .*, verified\.\n$/);
+  expect((await type(backUp, shop.dataDir)).stdout).toMatch(/^✓ Backed up .*, verified\n$/);
   const other = join(directory, "data");
-  expect((await type(restoreIt, other)).stdout).toMatch(/^Restored .*, verified\.\n$/);
-  expect((await type(restoreOver, other)).stdout).toContain("replaced-");
+  expect((await type(restoreIt, other)).stdout).toMatch(/^✓ Restored .*, verified\n$/);
+  expect((await type(restoreOver, other)).stderr).toContain("replaced-");
   // Under those who use it.
   await expect(type(restoreOver, shop.dataDir)).rejects.toThrow("in use by another process");
 });

@@ -18,6 +18,8 @@ export interface Ran {
 export interface RunOptions {
   /** What it finds on its standard input, which is no terminal. */
   readonly input?: string;
+  /** Is given the process when the input was written to it, which stays open then. */
+  readonly onRead?: (kill: (signal: NodeJS.Signals) => void) => void;
   readonly env?: Readonly<Record<string, string>>;
   /** Is given the process when it was started; for signals. */
   readonly onStart?: (kill: (signal: NodeJS.Signals) => void) => void;
@@ -90,7 +92,7 @@ export function makeCli(env: Readonly<Record<string, string>>): Cli {
   return cli;
 }
 
-function start(args: readonly string[], { input = "", env = {}, onStart, onErr }: RunOptions): Promise<Ran> {
+function start(args: readonly string[], { input = "", env = {}, onRead, onStart, onErr }: RunOptions): Promise<Ran> {
   const child = spawn(process.execPath, [launcher, ...args], { env, stdio: "pipe" });
   const kill = (signal: NodeJS.Signals) => void child.kill(signal);
   const hang = setTimeout(() => kill("SIGKILL"), hangMs);
@@ -101,7 +103,9 @@ function start(args: readonly string[], { input = "", env = {}, onStart, onErr }
     onErr?.(text, kill);
   });
   // One that reads no input may be gone before it is written.
-  child.stdin.on("error", () => undefined).end(input);
+  child.stdin.on("error", () => undefined);
+  if (onRead) child.stdin.write(input, (lost) => lost || onRead(kill));
+  else child.stdin.end(input);
   onStart?.(kill);
   return new Promise((resolve, reject) => {
     child.once("error", reject);

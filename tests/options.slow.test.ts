@@ -8,11 +8,14 @@ const { scripts } = JSON.parse(readFileSync(`${root}/package.json`, "utf8")) as 
 
 function run(name: string, ...args: string[]): Promise<{ code: number | null; out: string; err: string }> {
   // The program that set-up runs.
-  const [file] = /\S+\.ts$/.exec(scripts[name] ?? "") ?? [];
-  if (!file) throw new Error(`npm run ${name} runs no program`);
+  const [program] = /\S+\.(ts|js \w+)$/.exec(scripts[name] ?? "") ?? [];
+  if (!program) throw new Error(`npm run ${name} runs no program`);
   return new Promise((resolve) => {
-    const child = execFile(process.execPath, [file, ...args], { cwd: root, timeout: 20_000 }, (_, out, err) =>
-      resolve({ code: child.exitCode, out, err }),
+    const child = execFile(
+      process.execPath,
+      [...program.split(" "), ...args],
+      { cwd: root, timeout: 20_000 },
+      (_, out, err) => resolve({ code: child.exitCode, out, err }),
     );
   });
 }
@@ -46,4 +49,21 @@ describe.each(Object.entries(checks))("npm run %s", (name, wrong) => {
     expect(err).toContain(`npm run ${name}`);
     expect(err).not.toMatch(/\n {4}at /);
   });
+});
+
+describe.each(["demo", "backup", "restore"])("npm run %s, which is a command of flotilla,", (name) => {
+  it("answers --help with its usage and 0", async () => {
+    const { code, out, err } = await run(name, "--help");
+    expect({ code, err }).toEqual({ code: 0, err: "" });
+    expect(out).toContain(`Usage: flotilla ${name}`);
+  });
+
+  it.each([[["--no-such-thing"]], [["nowhere", "no-such-thing"]]])(
+    "refuses %j with 2 and says what helps",
+    async (args) => {
+      const { code, out, err } = await run(name, ...args);
+      expect({ code, out }).toEqual({ code: 2, out: "" });
+      expect(err).toContain(`See \`flotilla ${name} --help\``);
+    },
+  );
 });

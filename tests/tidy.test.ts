@@ -143,7 +143,7 @@ describe("the shop", () => {
   });
 
   test("reads the environment only where a process starts", () => {
-    const entries = /^shop\/(\w+\/main|start|cli\/(demo|flotilla|keys|backup|restore))\.ts$/;
+    const entries = /^shop\/(\w+\/main|start|cli\/(flotilla|keys))\.ts$/;
     const wrong = sources.filter(
       (source) => /^(shop|kit\/src)\//.test(source.path) && !isTest(source) && !entries.test(source.path),
     );

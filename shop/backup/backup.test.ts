@@ -11,8 +11,10 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { Readable } from "node:stream";
 import { type FlotillaError, openIdentity, runKeys } from "@flotilla/kit";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { runCli } from "../cli/run-cli.ts";
 import { openSqliteOrderStore, migrations as orderMigrations } from "../orders/store-sql.ts";
 import { openDataDirectory } from "../service/data-directory.ts";
 import { lockDataDirectory } from "../supervisor/lock.ts";
@@ -20,7 +22,6 @@ import { openSqliteUserStore, migrations as userMigrations } from "../users/stor
 import { backup } from "./backup.ts";
 import { manifestName, verifyBackup } from "./manifest.ts";
 import { restore } from "./restore.ts";
-import { runBackup, runRestore } from "./run.ts";
 
 /** Of a port at which nothing ever listens: the services of these tests do not run. */
 const nowhere = "http://127.0.0.1:1";
@@ -105,7 +106,7 @@ describe("a backup", () => {
       to: join(root, "x"),
       version: "",
     });
-    expect(await refusalOf(empty)).toMatchObject({ code: "failed_precondition" });
+    expect(await refusalOf(empty)).toMatchObject({ code: "not_found" });
   });
 
   test("is none when it cannot be finished: nothing is left", async () => {
@@ -137,27 +138,18 @@ describe("a restore", () => {
       writeFileSync(join(to, manifestName), Buffer.from(manifest.replace("{", '{ "\u00e4": 1,'), "latin1"));
     },
     "it was cut short": () => rmSync(join(to, manifestName)),
-    "its manifest leads out of it": () => {
-      const manifest = readFileSync(join(to, manifestName), "utf8");
-      writeFileSync(join(to, manifestName), manifest.replace("keys/users.key", "../users.key"));
-    },
-    "its time would command the terminal": () => {
-      const manifest = readFileSync(join(to, manifestName), "utf8");
-      writeFileSync(join(to, manifestName), manifest.replace('"startedAt": "', '"startedAt": "\\u001b[8m'));
-    },
-    "it is of another format": () => {
-      const manifest = readFileSync(join(to, manifestName), "utf8");
-      writeFileSync(join(to, manifestName), manifest.replace('"format": 1', '"format": 2'));
-    },
+    "its manifest leads out of it": () => editManifest("keys/users.key", "../users.key"),
+    "its time would command the terminal": () => editManifest('"startedAt": "', '"startedAt": "\\u001b[8m'),
+    "it is of another format": () => editManifest('"format": 1', '"format": 2'),
   };
 
-  test.each(Object.entries(damages))("refuses a backup when %s, and touches nothing", async (_, damage) => {
+  test.each(Object.entries(damages))("refuses a backup when %s, and touches nothing", async (what, damage) => {
     await back();
     await verifyBackup(to);
     damage();
     const other = join(root, "other");
     expect(await refusalOf(restore({ from: to, dataDir: other }))).toMatchObject({
-      code: "failed_precondition",
+      code: what === "it was cut short" ? "not_found" : "failed_precondition",
       reason: expect.stringMatching(/^(backup_damaged|no_backup)$/),
     });
     expect(readdirSync(root).sort()).toEqual(["backup", "data"]);
@@ -261,6 +253,11 @@ function breakTrust(): void {
   mkdirSync(join(dataDir, "keys", "trusted-keys"));
 }
 
+function editManifest(found: string, replacement: string): void {
+  const file = join(to, manifestName);
+  writeFileSync(file, readFileSync(file, "utf8").replace(found, replacement));
+}
+
 function flip(file: string, at: number): void {
   const bytes = readFileSync(file);
   bytes[at] = bytes[at]! ^ 1;
@@ -268,29 +265,35 @@ function flip(file: string, at: number): void {
 }
 
 test("the commands do both, and say what they did, or why not", async () => {
-  const said: string[] = [];
+  let said = "";
   const env = { FLOTILLA_DATA: dataDir, FLOTILLA_USERS_URL: nowhere, FLOTILLA_ORDERS_URL: nowhere };
-  const say = (text: string) => said.push(text);
-  const command = (args: readonly string[]) => ({ args, env, out: say, err: say });
-  expect(await runBackup(command([to]))).toBe(0);
-  expect(said.join("\n")).toMatch(/^Backed up .*data to .*backup: \d+ files, [\d.]+ MiB, verified\.$/);
-  expect(await runBackup(command([to]))).toBe(1);
-  expect(await runBackup(command([]))).toBe(2);
-  expect(await runRestore(command([to]))).toBe(1);
-  expect(said.join("\n")).toContain("--yes moves that aside\nNothing was changed.");
-  expect(await runRestore(command([to, "--yes"]))).toBe(0);
-  expect(said.join("\n")).toMatch(/The earlier files are in .*replaced-/);
-  expect(await runRestore(command([to, "--maybe"]))).toBe(2);
+  const output = { write: (text: string) => (said += text) };
+  const command = (...args: string[]) =>
+    runCli({ args, env, input: Readable.from([]), out: output, err: output, exit: () => undefined });
+  expect(await command("backup", to)).toBe(0);
+  expect(said).toMatch(/^✓ Backed up .*data to .*backup: \d+ files, [\d.]+ MiB, verified\n$/);
+  expect(await command("backup", to)).toBe(5);
+  expect(await command("backup")).toBe(2);
+  expect(await command("backup", join(root, "other"), "--data", join(root, "missing"))).toBe(4);
+  expect(await command("restore", join(root, "missing"), "--yes")).toBe(4);
+  expect(await command("restore", to)).toBe(2);
+  expect(said).toContain("Use --yes to agree");
+  expect(await command("restore", to, "--yes")).toBe(0);
+  expect(said).toMatch(/The earlier files are in .*replaced-/);
 });
 
 test.each(["backup", "restore"])(
-  "cli/%s.ts prints what it was given as text, whatever a terminal would obey",
+  "flotilla %s prints what it was given as text, whatever a terminal would obey",
   (command) => {
-    const { stderr } = spawnSync(process.execPath, [join(import.meta.dirname, `../cli/${command}.ts`), "\x1b[8m/x"], {
-      cwd: root,
-      env: { ...process.env, FLOTILLA_DATA: join(root, "no\x1b[8mwhere") },
-      encoding: "utf8",
-    });
+    const { stderr } = spawnSync(
+      process.execPath,
+      [join(import.meta.dirname, "../cli/flotilla.ts"), command, "\x1b[8m/x"],
+      {
+        cwd: root,
+        env: { ...process.env, FLOTILLA_DATA: join(root, "no\x1b[8mwhere") },
+        encoding: "utf8",
+      },
+    );
     expect(stderr).toContain("\\x1b[8m");
     expect(stderr).not.toContain("\x1b");
   },

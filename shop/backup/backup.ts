@@ -32,8 +32,8 @@ export interface BackupOptions {
  * Backs up a data directory whose services may run: their stores by themselves, and the keys. What was acknowledged
  * before this call is in it, and either all of an order or nothing. `to` has its name once it is whole and on disk.
  *
- * @throws FlotillaError `already_exists` when `to` has something in it; `failed_precondition` when there is no such data,
- *   or a store is not copied this way (reason `store_elsewhere`); `unavailable` when a service has the store and cannot be
+ * @throws FlotillaError `already_exists` when `to` has something in it; `not_found` when there is no such data;
+ *   `failed_precondition` when a store is not copied this way (reason `store_elsewhere`); `unavailable` when a service has the store and cannot be
  *   reached, or a disk is full.
  */
 export async function backup({ dataDir, urls, to, version }: BackupOptions): Promise<Manifest> {
@@ -41,7 +41,7 @@ export async function backup({ dataDir, urls, to, version }: BackupOptions): Pro
   const target = resolve(to);
   if (namesIn(target).length > 0) throw new FlotillaError("already_exists", `${target} is not empty`);
   if (!namesIn(dataDir).includes("keys")) {
-    throw new FlotillaError("failed_precondition", `${dataDir} is no data directory of these services`);
+    throw new FlotillaError("not_found", `${dataDir} is no data directory of these services`);
   }
   const draft = join(dirname(target), `.${basename(target)}.${randomBytes(6).toString("hex")}.partial`);
   mkdirSync(draft, { recursive: true, mode: 0o700 });

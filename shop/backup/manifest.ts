@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { createReadStream, lstatSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { createReadStream, existsSync, lstatSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, sep } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { pipeline } from "node:stream/promises";
@@ -53,8 +53,8 @@ export async function writeManifest(
 
 /**
  * The manifest of the backup in `directory`, of which every file was read and is as it was.
- * @throws FlotillaError `failed_precondition`: reason `no_backup` when it is none, or none of this code; `backup_damaged`
- *   when a file is missing, is there too much, or has changed.
+ * @throws FlotillaError `not_found`, reason `no_backup`, when it has no manifest; `failed_precondition`, reason `no_backup`,
+ *   when that is not readable by this code, or `backup_damaged` when a file is missing, is there too much, or has changed.
  */
 export async function verifyBackup(directory: string): Promise<Manifest> {
   const manifest = readManifest(directory);
@@ -73,14 +73,17 @@ export async function verifyBackup(directory: string): Promise<Manifest> {
 }
 
 function readManifest(directory: string): Manifest {
+  const file = join(directory, manifestName);
+  if (!existsSync(file)) throw noBackup("not_found", `${directory} is no backup: it has no ${manifestName}`);
   let manifest: unknown;
   try {
-    manifest = JSON.parse(decodeText(readFileSync(join(directory, manifestName)), manifestName));
+    manifest = JSON.parse(decodeText(readFileSync(file), manifestName));
   } catch (cause) {
-    throw noBackup(`${directory} is no backup: it has no ${manifestName} that can be read`, cause);
+    throw noBackup("failed_precondition", `${directory} is no backup: its ${manifestName} cannot be read`, cause);
   }
   if (isManifest(manifest)) return manifest;
-  throw noBackup(`${directory} is a backup of another version: its ${manifestName} is not of format ${formatKnown}`);
+  const message = `${directory} is a backup of another version: its ${manifestName} is not of format ${formatKnown}`;
+  throw noBackup("failed_precondition", message);
 }
 
 function isManifest(value: unknown): value is Manifest {
@@ -134,8 +137,8 @@ async function hashOf(file: string): Promise<string> {
   return hash.digest("hex");
 }
 
-function noBackup(message: string, cause?: unknown): FlotillaError {
-  return new FlotillaError("failed_precondition", message, { reason: "no_backup", cause });
+function noBackup(code: "not_found" | "failed_precondition", message: string, cause?: unknown): FlotillaError {
+  return new FlotillaError(code, message, { reason: "no_backup", cause });
 }
 
 function damaged(path: string, what: string, cause?: unknown): FlotillaError {

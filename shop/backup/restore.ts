@@ -39,7 +39,7 @@ const replacedFile = /^replaced-/;
  *
  * SECURITY: what was revoked in `dataDir` since the backup stays revoked; a service whose own key that is gets its next.
  *
- * @throws FlotillaError `failed_precondition` when `from` is no whole backup (as `verifyBackup`); `already_exists` when
+ * @throws FlotillaError as `verifyBackup` when `from` is no whole backup; `already_exists` when
  *   `dataDir` has something in it and `force` was not said; `unavailable`, reason `store_in_use`, while a service runs there.
  * @throws StartError while a whole system runs there.
  */

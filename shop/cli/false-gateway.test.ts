@@ -154,6 +154,7 @@ test.each(Object.keys(manners) as Manner[])("in the demo, too, %s is text", asyn
   const said: Said = { out: "", err: "" };
   await runDemo({
     env: { FLOTILLA_GATEWAY_URL: gateway.url },
+    timeoutMs: 1,
     out: { write: (text: string) => (said.out += text) },
     err: { write: (text: string) => (said.err += text) },
     exit: () => undefined,

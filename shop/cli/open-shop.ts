@@ -17,8 +17,13 @@ export function openShop(
     profiles: makeProfiles(env),
     profileName: profile ?? (env.FLOTILLA_PROFILE || "default"),
     gateway: gateway ?? (env.FLOTILLA_GATEWAY_URL || undefined),
-    timeoutMs: parseDuration("--timeout", timeout ?? timeoutDefault),
+    timeoutMs: timeoutMsOf(timeout),
     terminal,
     signal,
   });
+}
+
+/** The milliseconds that `--timeout` gives a command, or the default. */
+export function timeoutMsOf(timeout: string = timeoutDefault): number {
+  return parseDuration("--timeout", timeout);
 }

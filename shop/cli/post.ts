@@ -99,7 +99,8 @@ const plainWords: Readonly<Record<string, string>> = {
 /** What another answer than 200 says: the gateway's own coded refusal, or that it is no gateway of ours. */
 export function refusalOf(url: URL, { status, text, requestId }: Answer): CliError {
   const refusal = parse(text);
-  if (isCode(refusal.code) && typeof refusal.message === "string") {
+  // A gateway asks no client for a key: only another service answers 401.
+  if (status !== 401 && isCode(refusal.code) && typeof refusal.message === "string") {
     return new CliError(refusal.code, refusal.message, { ...fieldsOf(refusal), requestId });
   }
   const isProxy = status === 502 || status === 503 || status === 504;

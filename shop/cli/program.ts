@@ -41,12 +41,13 @@ export async function choose(args: readonly string[], options: ProgramOptions): 
     const spec = await options.entries.find(({ name }) => name === command.name())?.load();
     if (spec) build(command, spec, spec.name);
   });
+  const words = wordsOf(args, options.entries);
   try {
-    await program.parseAsync(wordsOf(args, options.entries), { from: "user" });
+    await program.parseAsync(words, { from: "user" });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     if (error.exitCode === 0) return undefined;
-    throw asUsage(error, pathIn(program, args));
+    throw asUsage(error, pathIn(program, words));
   }
   return chosen;
 

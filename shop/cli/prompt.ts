@@ -1,3 +1,4 @@
+import { addAbortSignal, type Readable } from "node:stream";
 import type { ReadStream } from "node:tty";
 import { CliError, usageError } from "./cli-error.ts";
 import { Interrupted } from "./interrupted.ts";
@@ -7,7 +8,7 @@ import type { Stream } from "./terminal.ts";
 import { type Printable, say } from "./text.ts";
 
 /** Standard input; a terminal has raw mode. */
-export type Input = NodeJS.ReadableStream & Partial<Pick<ReadStream, "isTTY" | "setRawMode" | "isRaw">>;
+export type Input = Readable & Partial<Pick<ReadStream, "isTTY" | "setRawMode" | "isRaw">>;
 
 export interface PromptOptions {
   readonly input: Input;
@@ -62,6 +63,8 @@ export function makePrompt({ input, output, isAllowed, isAgreed, signal }: Promp
     async wholeInput() {
       const chunks: Buffer[] = [];
       let bytes = 0;
+      // An input that stays open would keep the process alive after Ctrl+C.
+      addAbortSignal(signal, input);
       for await (const chunk of input as AsyncIterable<Buffer>) {
         bytes += chunk.length;
         if (bytes > inputBytesMax) throw usageError(`Standard input has more than ${inputBytesMax} bytes`);

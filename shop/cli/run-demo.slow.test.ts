@@ -8,6 +8,7 @@ import { fileURLToPath } from "node:url";
 import { nodeHttpBatchRpcResponse } from "capnweb";
 import { afterEach, beforeEach, expect, onTestFinished, test } from "vitest";
 import { MemoryGateway } from "./fixtures/gateway.ts";
+import { runDemo } from "./run-demo.ts";
 
 /** The demo makes its temporary directories in here, so that a test sees what it left behind. */
 let tmp = "";
@@ -62,7 +63,6 @@ test("without a gateway a private system is started, and nothing of it is left",
 test.each([
   ["a web server", 200, "<h1>It works!</h1>"],
   ["another service of the shop", 200, '{"status":"ready","service":"users"}'],
-  ["a gateway that is not ready", 503, '{"status":"starting","service":"gateway"}'],
 ])("%s on the gateway's port is left alone", async (_what, status, body) => {
   const asked: (string | undefined)[] = [];
   const url = await serve((request, response) => {
@@ -72,6 +72,45 @@ test.each([
   const { code, err } = await npmRunDemo({ FLOTILLA_GATEWAY_URL: url }).ended;
   expect({ code, err }).toEqual({ code: 0, err: `No gateway at ${url}; starting a private one\n` });
   expect(asked).toEqual(["/readyz"]);
+});
+
+const starting = '{"status":"starting","service":"gateway"}';
+
+test("a gateway that is starting is waited for and used", async () => {
+  const gateway = new MemoryGateway();
+  let asked = 0;
+  const url = await serve((request, response) => {
+    if (request.url !== "/readyz") return void nodeHttpBatchRpcResponse(request, response, gateway);
+    asked += 1;
+    if (asked > 2) response.end(ready);
+    else response.writeHead(503).end(starting);
+  });
+  const { code, out, err } = await npmRunDemo({ FLOTILLA_GATEWAY_URL: url }).ended;
+  expect({ code, err }).toEqual({ code: 0, err: `The gateway at ${url} is starting; waiting for it\n` });
+  expect(out).toContain("=== Demo Complete ===");
+});
+
+test("a gateway that does not become ready is an error, and no private system is started beside it", async () => {
+  const url = await serve((_request, response) => void response.writeHead(503).end(starting));
+  const said = { out: "", err: "" };
+  const code = await runDemo({
+    env: { FLOTILLA_GATEWAY_URL: url },
+    timeoutMs: 1,
+    out: { write: (text: string) => (said.out += text) },
+    err: { write: (text: string) => (said.err += text) },
+    exit: () => undefined,
+  });
+  expect({ code, out: said.out }).toEqual({ code: 6, out: "" });
+  expect(said.err).toContain(
+    `   ✗ The gateway at ${url} is not ready (starting)\n     \`flotilla status\` shows what it waits for\n`,
+  );
+});
+
+test.skipIf(process.platform === "win32")("Ctrl+C ends the wait for a gateway", async () => {
+  const url = await serve((_request, response) => void response.writeHead(503).end(starting));
+  const { demo, ended } = npmRunDemo({ FLOTILLA_GATEWAY_URL: url });
+  demo.stderr.once("data", () => demo.kill("SIGINT"));
+  expect(await ended).toMatchObject({ code: 130, out: "" });
 });
 
 test("a step that fails is shown on stderr with exit code 1", async () => {

@@ -118,3 +118,11 @@ test("an order that is not cancelled after all fails the demo", async () => {
   });
   await expect(outputOf(gateway)).rejects.toThrow("should be cancelled and is not");
 });
+
+test("a refused login says that the demo needs the users of development", async () => {
+  const refused = Object.assign(new Error("Invalid username or password"), { code: "unauthenticated" });
+  await expect(outputOf(differing({ login: () => Promise.reject(refused) }))).rejects.toMatchObject({
+    message: "Invalid username or password",
+    detail: { hint: expect.stringContaining("development system") },
+  });
+});

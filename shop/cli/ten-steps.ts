@@ -1,5 +1,6 @@
 import type { Item } from "../contracts/orders.ts";
 import type { Login } from "../contracts/users.ts";
+import { advised, toCliError } from "./cli-error.ts";
 import { money, orderLines, shortened, success } from "./format.ts";
 import type { GatewayClient } from "./gateway-client.ts";
 
@@ -73,6 +74,8 @@ export async function runTenSteps(gateway: GatewayClient, print: (line: string) 
   for (const line of closing) print(line);
 }
 
+const needsDemoUsers = "The demo needs the users and passwords that a new development system has";
+
 const closing = [
   "",
   "=== Demo Complete ===",
@@ -86,7 +89,10 @@ const closing = [
 ];
 
 async function login(gateway: GatewayClient, username: string, print: (line: string) => void): Promise<Login> {
-  const session = await gateway.login(username, password);
+  const session = await gateway.login(username, password).catch((thrown: unknown) => {
+    const error = toCliError(thrown);
+    throw error.code === "unauthenticated" ? advised(error, needsDemoUsers) : thrown;
+  });
   print(success(`Logged in as ${session.username} (role: ${session.role})`));
   print(`   Token: ${shortened(session.token)}`);
   return session;

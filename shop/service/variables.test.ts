@@ -94,10 +94,10 @@ test("a port that was set holds beside what Kubernetes makes for others", () => 
 test.each([
   "start.ts",
   "users/main.ts",
-  "cli/demo.ts",
+  "cli/flotilla.ts demo",
   "cli/keys.ts list",
-  "cli/backup.ts nowhere",
-  "cli/restore.ts nowhere",
+  "cli/flotilla.ts backup nowhere",
+  "cli/flotilla.ts restore nowhere",
   "cli/flotilla.ts status",
 ])("shop/%s does nothing with a setting that does not exist, and ends with 2", (command) => {
   const [file = "", ...args] = command.split(" ");

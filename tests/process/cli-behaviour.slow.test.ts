@@ -132,6 +132,25 @@ test.each([
   expect(ran).toEqual({ code, out: "", err: "" });
 });
 
+test.each([
+  ["SIGINT", 130],
+  ["SIGTERM", 143],
+] as const)("%s ends a command that reads its input, with %i and no word", async (signal, code) => {
+  // More than a pipe holds, so it was read in part when it was written.
+  const input = "x".repeat(900_000);
+  const read = (...args: string[]) => cli.run(args, { input, onRead: (kill) => kill(signal) });
+  const ran = await Promise.all([read("order", "create", "--items", "-"), read("login", "bob", "--password-stdin")]);
+  for (const one of ran) expect(one).toEqual({ code, out: "", err: "" });
+});
+
+test("a role's permissions are not taken away unasked", async () => {
+  const alice = ["--profile", "alice"];
+  const before = await cli.json(["roles", "list", ...alice]);
+  const ran = await cli.run(["roles", "set-permissions", "user", "order.view", ...alice]);
+  expect(ran).toEqual({ code: 2, out: "", err: expect.stringContaining("This has to ask") });
+  expect(await cli.json(["roles", "list", ...alice])).toEqual(before);
+});
+
 test("a token that has ended is renewed once for all commands that find it so", async () => {
   await cli.login("charlie");
   const before = readProfile("charlie");
@@ -232,6 +251,15 @@ test("what another gateway, a proxy or a flood answers is said in words", async 
   expect(odd).toMatchObject({ code: 1, out: "" });
 });
 
+test("another service of the shop is no gateway, also to a command that logs in", async () => {
+  const { users } = shop.urls;
+  const ran = await cli.run(["login", "bob", "--password-stdin", "--gateway", users], { input: "password\n" });
+  expect(ran).toMatchObject({
+    code: 6,
+    err: expect.stringContaining(`✗ ${users} is no gateway of Flotilla (HTTP 401)`),
+  });
+});
+
 test("names cannot command the terminal", async () => {
   const { orderId } = (await cli.json(["order", "create", "\x1b[2Ja\x9b31m\u202e:1:1", ...bob])) as { orderId: string };
   const text = await cli.run(["order", "show", orderId, ...bob]);
@@ -245,6 +273,7 @@ test.each([
   [["ordr"], "✗ Unknown command 'ordr'\n  Did you mean order? See `flotilla --help`\n"],
   [["order", "lst"], "✗ Unknown command 'lst'\n  Did you mean list? See `flotilla order --help`\n"],
   [["order", "list", "--jsn"], "✗ Unknown option '--jsn'\n  Did you mean --json? See `flotilla order list --help`\n"],
+  [["help", "nope"], "✗ Unknown command 'nope'\n  See `flotilla --help`\n"],
   [["order"], "✗ flotilla order needs a command\n  See `flotilla order --help`\n"],
   [["order", "show"], "✗ Missing required argument 'order'\n  See `flotilla order show --help`\n"],
   [["login", "x", "--no-input"], "✗ This has to ask, and --no-input was given\n  Use --password-stdin\n"],

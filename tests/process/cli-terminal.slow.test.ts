@@ -92,12 +92,21 @@ describe.skipIf(!hasTerminals)("at a terminal", () => {
     for (const { screen } of [secret, line]) expect(screen).toMatch(/echo is on\r?\n$/);
   });
 
+  test("Ctrl+C ends a command that reads its input from the terminal", async () => {
+    const elsewhere = ["--gateway", "http://shop.example"];
+    const steps = [{ shows: "is not encrypted", types: "\x03" }];
+    expect((await see(["login", "bob", "--password-stdin", ...elsewhere], steps)).code).toBe(130);
+  });
+
   test("what takes something away is asked about; anything but yes is no", async () => {
     const ask = (types: string) => see(["users", "disable", "user99"], [{ shows: "[y/N] ", types }]);
     const [no, enter, yes] = await Promise.all([ask("n\r"), ask("\r"), ask("y\r")]);
     expect([no.code, enter.code, yes.code]).toEqual([5, 5, 4]);
     expect(no.screen).toContain("Nothing was done");
     expect(yes.screen).toContain("User not found");
+    const shows = "Take order.create, profile.edit away from the role user? [y/N] ";
+    const role = await see(["roles", "set-permissions", "user", "order.view"], [{ shows, types: "n\r" }]);
+    expect(role.code).toBe(5);
   });
 
   test("there is colour, unless somebody wants none", async () => {

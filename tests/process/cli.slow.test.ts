@@ -187,9 +187,9 @@ const cases: Readonly<Record<string, Case>> = {
     fails: [`roles create user ${asAlice}`, 5, "already_exists"],
   },
   "roles set-permissions": {
-    text: [`roles set-permissions packers ${asAlice}`, /^role +packers\npermissions +none\n$/],
+    text: [`roles set-permissions packers --yes ${asAlice}`, /^role +packers\npermissions +none\n$/],
     json: [`roles set-permissions menders order.view ${asAlice}`, { name: "menders", permissions: ["order.view"] }],
-    fails: [`roles set-permissions menders no.such ${asAlice}`, 2, "invalid_argument"],
+    fails: [`roles set-permissions menders no.such --yes ${asAlice}`, 2, "invalid_argument"],
   },
   "roles delete": {
     text: [`roles delete packers --yes ${asAlice}`, /^✓ The role packers was deleted\n$/],
@@ -253,7 +253,7 @@ const cases: Readonly<Record<string, Case>> = {
   restore: {
     text: ["restore FROM --data NEW1", /^✓ Restored .* from the backup of .*: \d+ files, [\d.]+ MiB, verified\n$/],
     json: ["restore FROM --data DATA1 --yes", { replaced: expect.stringContaining("replaced-") }],
-    fails: ["restore NEW2 --data NEW2", 5, "failed_precondition"],
+    fails: ["restore NEW2 --data NEW2", 4, "not_found"],
   },
   "new-store": {
     text: ["new-store orders --data DATA1 --yes", /^✓ The next start of orders counts as the first\n$/],

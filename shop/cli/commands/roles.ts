@@ -68,13 +68,17 @@ export const roles: CommandSpec = {
     },
     {
       name: "set-permissions",
-      summary: "Say what a role may do, in place of what it might before",
+      summary: "Say what a role may do, in place of what it might before; asks first if that takes something away",
       args: [["<role>", "its name"], permissions],
       examples: ["flotilla roles set-permissions support order.view order.cancel"],
-      calls: ["ApiGateway.setRolePermissions"],
+      calls: ["ApiGateway.listRoles", "ApiGateway.setRolePermissions"],
       advice,
-      async run({ terminal, shop }, { args }) {
+      async run({ terminal, prompt, shop }, { args }) {
         const [name, words = []] = args as [string, string[] | undefined];
+        const list = await shop.callAs((gateway, token) => gateway.listRoles(token));
+        const held = list.find((role) => role.name === name)?.permissions ?? [];
+        const taken = held.filter((permission) => !words.includes(permission));
+        if (taken.length > 0) await prompt.agreement(say`Take ${taken.join(", ")} away from the role ${name}?`);
         showRole(terminal, await shop.callAs((gateway, token) => gateway.setRolePermissions(token, name, words)));
       },
     },
