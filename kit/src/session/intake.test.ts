@@ -1,5 +1,6 @@
 import { IncomingMessage } from "node:http";
 import { Socket } from "node:net";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
 import { edgeLimits, intakeCosts, type Limits } from "../base/limits.ts";
 import { makeVirtualClock } from "../testing/virtual-clock.ts";
@@ -12,10 +13,21 @@ const sliceBytes = 2_048;
 /** Connections from addresses that no test machine has, on a clock that stands still. */
 function setUp(limits: Partial<Limits>, trustedProxies: string[] = []) {
   const clock = makeVirtualClock();
-  const intakes = makeIntakes({ limits: { ...edgeLimits, ...limits }, clock, proxies: makeProxies(trustedProxies) });
+  let sleptMs = 0;
+  const late = { ...clock, monotonicMs: () => clock.monotonicMs() + sleptMs };
+  const intakes = makeIntakes({
+    limits: { ...edgeLimits, ...limits },
+    clock: late,
+    proxies: makeProxies(trustedProxies),
+  });
   let slices = 0;
   return {
     clock,
+    /** Lets time pass without its alarms. */
+    async sleepOver(ms: number) {
+      sleptMs += ms;
+      await nextTurn();
+    },
     /** Slices that were passed on to the parsers of all connections. */
     slices: () => slices,
     accept(address: string, onSlice = (_socket: Socket) => {}): Socket {
@@ -82,6 +94,23 @@ test("the sockets of an address are read in equal parts, whatever each has sent"
   await clock.advance(5_000);
   expect(Math.min(...read)).toBeGreaterThan(50);
   expect(Math.max(...read) - Math.min(...read)).toBeLessThanOrEqual(1);
+});
+
+test("a connection that has its turn while it asks for one is read once, and goes on", async () => {
+  const { accept, clock, sleepOver } = setUp({ readingMsPerSecondMax: 10, readingBurstMsMax: 1 });
+  accept("192.0.2.1").push(Buffer.alloc(100 * sliceBytes));
+  // Its time is over, but the alarm that says so has not gone off.
+  await sleepOver(100);
+  let read = 0;
+  const socket = accept("192.0.2.1", () => (read += 1));
+  let isEnded = false;
+  socket.on("end", () => (isEnded = true));
+  socket.push(Buffer.alloc(1));
+  await clock.settle();
+  expect([read, isEnded]).toEqual([1, false]);
+  socket.push(Buffer.alloc(1));
+  await clock.advance(1_000);
+  expect([read, isEnded]).toEqual([2, false]);
 });
 
 test("behind a trusted proxy a client with too many unread messages is refused until some have been read", async () => {

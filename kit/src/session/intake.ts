@@ -166,9 +166,11 @@ export function makeIntakes({ limits, clock, proxies, onRefused }: IntakesOption
     const metered = meterSocket(socket, {
       mayPass() {
         if (isWaiting) return false;
-        isWaiting = !turns.mayRead(share);
-        if (isWaiting) turns.wait(share, waiter);
-        return !isWaiting;
+        if (turns.mayRead(share)) return true;
+        isWaiting = true;
+        // It may have its turn already when this returns.
+        turns.wait(share, waiter);
+        return false;
       },
       passes(bytes) {
         incoming.sliceBytes = bytes;
