@@ -13,7 +13,8 @@ function run(name: string, ...args: string[]): Promise<{ code: number | null; ou
   return new Promise((resolve) => {
     const child = execFile(
       process.execPath,
-      [...program.split(" "), ...args],
+      // Node can hang at its end while V8 still optimises (nodejs/node#54918).
+      ["--no-maglev", ...program.split(" "), ...args],
       { cwd: root, timeout: 20_000 },
       (_, out, err) => resolve({ code: child.exitCode, out, err }),
     );
@@ -44,7 +45,7 @@ describe.each(Object.entries(checks))("npm run %s", (name, wrong) => {
 
   it.each([[["--no-such-thing"]], [wrong]])("refuses %j by name, with its usage and 2", async (args) => {
     const { code, out, err } = await run(name, ...args);
-    expect({ code, out }).toEqual({ code: 2, out: "" });
+    expect({ code, out }, err).toEqual({ code: 2, out: "" });
     expect(err).toContain("no-such-thing");
     expect(err).toContain(`npm run ${name}`);
     expect(err).not.toMatch(/\n {4}at /);
