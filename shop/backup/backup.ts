@@ -33,8 +33,8 @@ export interface BackupOptions {
  * before this call is in it, and either all of an order or nothing. `to` has its name once it is whole and on disk.
  *
  * @throws FlotillaError `already_exists` when `to` has something in it; `not_found` when there is no such data;
- *   `failed_precondition` when a store is not copied this way (reason `store_elsewhere`); `unavailable` when a service has the store and cannot be
- *   reached, or a disk is full.
+ *   `failed_precondition` when a store is not copied this way (reason `store_elsewhere`); `unavailable` when a service has
+ *   the store and cannot be reached, or a disk is full.
  */
 export async function backup({ dataDir, urls, to, version }: BackupOptions): Promise<Manifest> {
   const startedAt = new Date().toISOString();

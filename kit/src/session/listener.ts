@@ -40,7 +40,7 @@ export function makeListener(options: ListenerOptions): { readonly http: HttpSer
   http.on("checkExpectation", onRequest);
   return { http, intakes };
 
-  /** SECURITY: hears of every request, also of those that node:http answers by itself if it is let, and nobody is charged. */
+  /** SECURITY: gets every request, including those that node:http would answer by itself, uncharged. */
   function onRequest(request: IncomingMessage, response: ServerResponse): void {
     try {
       const intake = intakes.begin(request.socket, request, response);
