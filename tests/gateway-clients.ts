@@ -116,7 +116,7 @@ async function postOnce(url: string, headers: Record<string, string>, body: stri
     .map((line) => JSON.parse(line) as unknown);
 }
 
-/** What a "reject" message says. */
+/** The error that a "reject" message carries. */
 function errorIn(message: unknown): Error | undefined {
   const [kind, , value] = (message ?? []) as [string?, number?, unknown?];
   if (kind !== "reject") return undefined;

@@ -18,10 +18,10 @@ const log = () => join(directory, "log");
 const locks = () => readdirSync(directory).filter((name) => name.startsWith("lock"));
 
 interface Wish {
-  /** What the process does while it has the lock. */
+  /** Done by the process while it has the lock. */
   readonly work?: string;
   readonly isNeeded?: string;
-  /** What starts Node. */
+  /** The command that starts Node. */
   readonly wrapper?: readonly string[];
 }
 

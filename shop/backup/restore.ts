@@ -51,7 +51,7 @@ export async function restore({ from, dataDir, force = false }: RestoreOptions):
   try {
     const staging = join(target, restoringName);
     const isRepeated = namesIn(target).includes(restoringName);
-    // What an attempt before this one left keeps services from starting until this one is done.
+    // The leftovers of an earlier attempt keep services from starting until this one is done.
     if (!isRepeated) openDataDirectory(target);
     const isKept = (name: string) => name === restoringName || lockFile.test(name) || replacedFile.test(name);
     const present = namesIn(target).filter((name) => !isKept(name));

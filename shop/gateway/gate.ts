@@ -132,7 +132,7 @@ export function makeGate({ gateway, users, clock, rates, bulkheads: given, onRef
         await join(userId, acting);
         const call = () => called(account, name, args);
         return await watched(lease, acting, async () => {
-          // Whoever has come by a token could guess at the password here instead.
+          // A thief of a token could guess at the password here instead.
           if (name === "changePassword") return learnt(await logins.attempt({ username, network }, call));
           const answer = await call();
           confirm(userId, acting);

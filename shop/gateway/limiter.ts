@@ -29,7 +29,7 @@ interface Nested<Counter> {
 }
 
 /**
- * What counts a network together with the wider networks around one of IPv6: a counter of `make` for each width, made when
+ * Counters for a network and for the wider networks around one of IPv6: one of `make` for each width, made when
  * the first network of it is met. `times` is how many times the budget of one address that width has.
  */
 export function makeNested<Counter>(make: (times: number) => Counter): (network: string) => Nested<Counter>[] {

@@ -136,7 +136,7 @@ export async function runService(
   }
 }
 
-/** What to change when the service cannot listen on the port of `variable`. */
+/** The setting to change when the service cannot listen on the port of `variable`. */
 function listenHint(error: unknown, variable: string): string | undefined {
   const reason = reasonOf(error);
   if (reason === "port_in_use") return `Choose another with ${variable}.`;

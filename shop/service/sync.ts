@@ -1,6 +1,6 @@
 import { closeSync, fsyncSync, openSync } from "node:fs";
 
-/** What is in the file is on disk when this returns. */
+/** The content of the file is on disk when this returns. */
 export function syncFile(path: string): void {
   const descriptor = openSync(path, process.platform === "win32" ? "r+" : "r");
   try {

@@ -58,7 +58,7 @@ export function makeQueueWatch(): QueueWatch {
   };
 }
 
-/** What a process refuses for overload. */
+/** The refusals of a process for overload. */
 export interface Load {
   /** A call was refused for overload. */
   refused(): void;

@@ -7,7 +7,7 @@ import { makeVirtualClock } from "../testing/virtual-clock.ts";
 import { makeIntakes } from "./intake.ts";
 import { makeProxies } from "./proxies.ts";
 
-/** What is passed on at a time; see metered-socket.ts. */
+/** Size of a slice; see metered-socket.ts. */
 const sliceBytes = 2_048;
 
 /** Connections from addresses that no test machine has, on a clock that stands still. */

@@ -49,7 +49,7 @@ interface Incoming {
   readonly isProxied: boolean;
   readonly unanswered: Set<ServerResponse>;
   metered: MeteredSocket | undefined;
-  /** Of the slice that is being parsed. */
+  /** Length of the slice that is being parsed. */
   sliceBytes: number;
   /** Whether the body of the latest request comes in chunks. */
   isInChunks: boolean;
