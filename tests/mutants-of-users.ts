@@ -105,7 +105,7 @@ export const mutantsOfUsers: readonly Mutant[] = [
     file: "shop/users/sql-logins.ts",
     cut: '      .where("idle_ends_at_ms", ">", nowMs)\n      .where("ends_at_ms", ">", nowMs)\n',
     put: "      .where(({ lit }) => lit(nowMs !== undefined))\n",
-    test: "shop/users/account-target.test.ts",
+    test: "shop/users/store.test.ts",
   },
   {
     promise: "I6 refresh tokens are kept as hashes",

@@ -5,7 +5,7 @@ import { type PostgresServer, startPostgres, whyNoPostgres } from "../../tests/p
 import type { Actor } from "../service/audit.ts";
 import { openSqlite } from "../service/sqlite.ts";
 import { alice, bob, loginOf, makeStoreFile, type StoreFile, startMs, storeKinds } from "./fixtures/stores.ts";
-import { lastUsedStepMs, loginsPerAccountMax } from "./login.ts";
+import { idleMsMax, lastUsedStepMs, loginsPerAccountMax } from "./login.ts";
 import { accounts } from "./migrations/0001-accounts.ts";
 import { hashesOf, newSalt, successorOf } from "./refresh-token.ts";
 import { permissions } from "./role.ts";
@@ -118,6 +118,12 @@ describe.each(storeKinds)("a user store in %s", (kind, open) => {
       expect(await store.openLogin({ ...login, accountId: "user9" }, now)).toBeUndefined();
       expect(await store.openLogin({ ...login, replacementHash: "stronger" }, now)).toMatchObject({ ended: [] });
       expect((await store.accountById("user2"))?.passwordHash).toBe("stronger");
+    });
+
+    it("are used until they were not refreshed for too long, and not after that", async () => {
+      await login("phone");
+      expect(await store.useLogin("phone", startMs + idleMsMax - 1)).toMatchObject({ account: { username: "bob" } });
+      expect(await store.useLogin("phone", startMs + idleMsMax)).toBeUndefined();
     });
 
     it("write down their last use once a minute", async () => {
