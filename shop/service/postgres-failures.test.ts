@@ -230,6 +230,30 @@ describe.skipIf(whyNoPostgres)(
       expect((await texts(db)).sort()).toEqual(["one of another of ours", "two of another of ours"]);
     });
 
+    it("ends a session at its commit: a unit that may have been committed is begun anew only if it is repeatable", async () => {
+      await using db = await open();
+      await using stranger = await connectStranger();
+      await stranger.query(`
+        CREATE FUNCTION end_session() RETURNS trigger LANGUAGE plpgsql AS
+          'BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NULL; END';
+        CREATE CONSTRAINT TRIGGER at_commit AFTER INSERT ON notes DEFERRABLE INITIALLY DEFERRED
+          FOR EACH ROW EXECUTE FUNCTION end_session()`);
+      const attemptsOf = async (isRepeatable: boolean) => {
+        let attempts = 0;
+        const unit = db.unit(
+          function* () {
+            attempts += 1;
+            yield* run(db.build.insertInto("notes").values({ text: "one" }).returning("id"));
+          },
+          { isRepeatable },
+        );
+        await expect(unit).rejects.toMatchObject({ code: "unavailable", reason: "store" });
+        return attempts;
+      };
+      expect(await attemptsOf(false)).toBe(1);
+      expect(await attemptsOf(true)).toBeGreaterThan(1);
+    });
+
     it("is silent: all are told so when their time is over, and nobody that it is busy", async () => {
       await using wire = await makeWire(server.port);
       await using db = await open({ statementMsMax: 500, patienceMs: 2_000, connectMsMax: 200 }, through(wire.port));
