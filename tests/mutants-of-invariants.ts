@@ -7,8 +7,8 @@ export const mutantsOfInvariants: readonly Mutant[] = [
   {
     promise: "I1 an order is acknowledged after it is on disk",
     file: "shop/service/sqlite-units.ts",
-    cut: 'db.exec("COMMIT");',
-    put: 'setImmediate(() => db.isTransaction && db.exec("COMMIT"));',
+    cut: '      db.exec("BEGIN IMMEDIATE");\n      for (const unit of group) settle.push(group.length === 1 ? runAlone(unit) : runWithin(unit));\n      db.exec("COMMIT");\n',
+    put: '      db.exec("BEGIN IMMEDIATE");\n      for (const unit of group) settle.push(group.length === 1 ? runAlone(unit) : runWithin(unit));\n',
     test: "shop/orders/store-kill.slow.test.ts",
   },
   {

@@ -1,7 +1,7 @@
 import type { ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { systemClock } from "../base/clock.ts";
-import { edgeLimits, intakeCosts, type Limits } from "../base/limits.ts";
+import { edgeLimits, intakeCosts } from "../base/limits.ts";
 import { answer, answerJson, answerUnserved, listen, pathOf } from "./http.ts";
 import { makeListener } from "./listener.ts";
 import { makeProxies } from "./proxies.ts";
@@ -19,8 +19,6 @@ export interface OpsOptions {
   metrics(): Promise<string>;
   /** Its content type. */
   readonly metricsType: string;
-  /** Limits of one network address. Default: `edgeLimits`. */
-  readonly limits?: Limits | undefined;
 }
 
 /** A listener for operators. */
@@ -37,7 +35,7 @@ export async function serveOps(options: OpsOptions): Promise<OpsServer> {
   const { host = "127.0.0.1" } = options;
   const { http } = makeListener({
     receiveMsMax: 5_000,
-    limits: options.limits ?? edgeLimits,
+    limits: edgeLimits,
     clock: systemClock,
     proxies: makeProxies(),
     onRequest(request, response, intake) {

@@ -1,4 +1,4 @@
-import type { Cancel, Clock } from "../base/clock.ts";
+import type { Clock } from "../base/clock.ts";
 import { type Limits, overloadRetryMs } from "../base/limits.ts";
 import { makeTokenBucket, type TokenBucket } from "../base/token-bucket.ts";
 import type { MeteredSocket } from "./metered-socket.ts";
@@ -19,7 +19,8 @@ export interface Share {
   readonly queue: (Share | Waiter)[];
   /** Whether it stands in the queue of the wider network. */
   isQueued: boolean;
-  cancelAlarm: Cancel | undefined;
+  /** Whether an alarm is set for when it has time again. */
+  hasAlarm: boolean;
 }
 
 /** A socket with something to read. */
@@ -43,7 +44,7 @@ export function makeShare(limits: Limits, times: number): Share {
     wider: undefined,
     queue: [],
     isQueued: false,
-    cancelAlarm: undefined,
+    hasAlarm: false,
   };
 }
 
@@ -117,9 +118,10 @@ export function makeReadingTurns(clock: Clock): ReadingTurns {
   /** Too much unread ends without an alarm: with the message that makes it less. */
   function sleep(share: Share): void {
     const ms = debtMs(share);
-    if (ms === 0) return;
-    share.cancelAlarm ??= clock.after(ms, () => {
-      share.cancelAlarm = undefined;
+    if (ms === 0 || share.hasAlarm) return;
+    share.hasAlarm = true;
+    clock.after(ms, () => {
+      share.hasAlarm = false;
       rejoin(share);
     });
   }
