@@ -1,7 +1,6 @@
 // One measurement for `guard.ts`: orders of two lines, 64 under way, over a WebSocket of the kit's in one process. Prints
 // calls per second of processor time, which other programs on the machine disturb least.
-import { arg, connect, contract, expose, linkLimits, serve } from "@flotilla/kit";
-import type { RpcTarget } from "capnweb";
+import { arg, connect, contract, expose, linkLimits, type RpcTarget, serve } from "@flotilla/kit";
 import { Type } from "typebox";
 
 const runMs = 2_000;

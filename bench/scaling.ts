@@ -1,8 +1,7 @@
 // What sessions, held capabilities and a user's orders cost as they become many. The shop is run as for the comparison, on
 // disk; its memory is read after a collection of garbage.
 import { setTimeout as sleep } from "node:timers/promises";
-import { FlotillaError, linkLimits, openSession, type Session } from "@flotilla/kit";
-import type { RpcStub, RpcTarget } from "capnweb";
+import { FlotillaError, linkLimits, openSession, type RpcStub, type RpcTarget, type Session } from "@flotilla/kit";
 import type { Gateway } from "../shop/contracts/gateway.ts";
 import { openChannel } from "./ours/channel.ts";
 import { median } from "./results.ts";

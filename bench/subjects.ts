@@ -16,10 +16,12 @@ import {
   makeLoans,
   makeMemoryLink,
   openSession,
+  type RpcStub,
+  type RpcTarget,
   type ServicePeer,
   serve,
 } from "@flotilla/kit";
-import { RpcSession, type RpcStub, RpcTarget } from "capnweb";
+import { RpcSession, RpcTarget as StockTarget } from "capnweb";
 import { Type } from "typebox";
 import type { OrderStore } from "../shop/orders/store.ts";
 import { type CreatedOrder, type Item, items, total } from "./work.ts";
@@ -54,7 +56,7 @@ const DeskContract = contract<Desk>("Desk", {
 
 const answer = (ordered: Item[]): CreatedOrder => ({ orderId: "order1", total, status: "pending", items: ordered });
 /** What stock Cap'n Web calls without anything between. */
-export class BareDesk extends RpcTarget {
+export class BareDesk extends StockTarget {
   async hasPermission(): Promise<boolean> {
     return true;
   }
@@ -75,7 +77,10 @@ export function stockCalls(ask: Ask): Subject {
   const [near, far] = makeStockLink();
   new RpcSession(far, new BareDesk());
   const main = new RpcSession<Desk>(near).getRemoteMain();
-  return { run: () => ask(main), [Symbol.asyncDispose]: async () => main[Symbol.dispose]() };
+  return {
+    run: () => ask(main as unknown as RpcStub<Desk>),
+    [Symbol.asyncDispose]: async () => main[Symbol.dispose](),
+  };
 }
 
 /** Text from one to the other, all of a turn at once, and nothing else. */

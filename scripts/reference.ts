@@ -65,8 +65,7 @@ function preface(entryPoints: ReadonlyMap<string, string>): string {
   return `# Reference
 
 All that ${names.slice(0, -1).join(", ")} and ${names.at(-1)} export, made from the comments in the code by \`npm run docs\`; a test keeps it
-up to date. Times are milliseconds where nothing else is said. Errors are \`FlotillaError\`s, named by their code. What is passed on from
-\`capnweb\` is described [there](https://github.com/cloudflare/capnweb).`;
+up to date. Times are milliseconds where nothing else is said. Errors are \`FlotillaError\`s, named by their code.`;
 }
 
 /** Everything that is exported, and the types that those declarations name of ours beside. */

@@ -96,8 +96,8 @@ export const mutantsOfLimits: readonly Mutant[] = [
   {
     promise: "limits: messages of batches count as unread",
     file: "kit/src/session/batch.ts",
-    cut: "intake: unread, callContext: context",
-    put: "intake: undefined, callContext: context",
+    cut: "{ ...options, ...own, sendLimits }",
+    put: "{ ...options, ...own, sendLimits, intake: undefined }",
     test: "kit/src/session/floods.test.ts",
   },
   {
@@ -255,16 +255,16 @@ export const mutantsOfLimits: readonly Mutant[] = [
     test: "kit/src/session/unix-socket.test.ts",
   },
   {
-    promise: "limits: a call that is pulled twice has one timer",
-    file: "kit/src/transport/deadlines.ts",
-    cut: " || alarms.has(id)",
-    put: "",
-    test: "kit/src/transport/deadlines.test.ts",
+    promise: "limits: a call that is pulled twice is asked for once",
+    file: "kit/src/rpc/question.ts",
+    cut: "!this.isSettled && !this.isPulled",
+    put: "!this.isSettled",
+    test: "kit/src/rpc/deadlines.test.ts",
   },
   {
     promise: "limits: a holder lets go once",
     file: "kit/src/capability/boundary.ts",
-    cut: "      if (this.#isReleased) return;\n",
+    cut: "    if (this.#isReleased) return;\n",
     put: "",
     test: "kit/src/capability/holders.test.ts",
   },
@@ -369,8 +369,8 @@ export const mutantsOfLimits: readonly Mutant[] = [
   {
     promise: "I4 the fields of an introduction have the form that the kit gives them",
     file: "kit/src/introduction/introduction.ts",
-    cut: " && fields[name].test(entries[name])",
-    put: "",
+    cut: "fields[name](entries[name])",
+    put: "entries[name] !== undefined",
     test: "kit/src/introduction/introduction-parameter.test.ts",
   },
   {

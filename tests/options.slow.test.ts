@@ -25,6 +25,7 @@ function run(name: string, ...args: string[]): Promise<{ code: number | null; ou
 const checks: Record<string, readonly string[]> = {
   mutants: ["no-such-thing"],
   fuzz: ["--target", "no-such-thing"],
+  differential: ["--programs", "no-such-thing"],
   adversary: ["--gateway", "no-such-thing"],
   chaos: ["--services", "no-such-thing"],
   rolling: ["--rounds", "no-such-thing"],

@@ -9,11 +9,11 @@ import {
   makeMetrics,
   makeRevoker,
   onShutdownSignal,
+  type RpcTarget,
   reasonOf,
   withContext,
 } from "@flotilla/kit";
 import { type Desk, makeDesk, makeRig, makeVirtualClock } from "@flotilla/kit/testing";
-import type { RpcTarget } from "capnweb";
 
 type Echo = RpcTarget & { trace(): string; far(): string };
 const EchoContract = contract<Echo>("Echo", { trace: { params: [] }, far: { params: [] } });

@@ -37,15 +37,15 @@ const programs = [...readme.matchAll(/^```ts\n([\s\S]*?)^```$/gm)].map(([, text 
 const prints = /^```text\n([\s\S]*?)^```$/m.exec(readme)?.[1];
 
 beforeAll(async () => {
-  const { capnweb, typebox } = ownManifest.dependencies;
+  const { typebox } = ownManifest.dependencies;
   const nodeTypes = rootManifest.devDependencies["@types/node"];
-  await consumer.install(await packKit(), `capnweb@${capnweb}`, `typebox@${typebox}`, `@types/node@${nodeTypes}`);
+  await consumer.install(await packKit(), `typebox@${typebox}`, `@types/node@${nodeTypes}`);
   consumer.write("three-services.ts", programs[0] ?? "");
   consumer.write("package-tour.ts", readText("tests/package-tour.ts"));
   consumer.write("page.ts", (programs[1] ?? "").replace("./gateway.ts", "./gateway.js"));
   consumer.write(
     "gateway.ts",
-    `import type { RpcTarget } from "capnweb";
+    `import type { RpcTarget } from "@flotilla/kit";
      export type Gateway = RpcTarget & { order(token: string, item: string): string };`,
   );
 }, 240_000);
@@ -142,15 +142,15 @@ describe("the build for browsers", () => {
     expect(bundle().toString()).not.toMatch(/\bimport\b\s*[{*"'(]|\bfrom\s*["']|node:|\brequire\(/);
   });
 
-  test(`has less than ${browserBytesMax} bytes, gzipped, with capnweb, and no more than the README says`, () => {
+  test(`has less than ${browserBytesMax} bytes, gzipped, and no more than the README says`, () => {
     const { length } = gzipSync(bundle(), { level: 9 });
     expect(length).toBeLessThan(browserBytesMax);
     const [, said] = /one module of less than (\d+) kB/.exec(readText("README.md")) ?? [];
     expect(length).toBeLessThan(Number(said) * 1_000);
   });
 
-  test("has the mending of capnweb, which no bundler may drop", () => {
-    expect(bundle().toString()).toContain("This version of capnweb is not the one that was mended");
+  test("has what a stub of an object is made by, which no bundler may drop", () => {
+    expect(bundle().toString()).toContain("is neither data nor");
   });
 });
 

@@ -1,6 +1,13 @@
-import { accept, contract, expose, type Introduction, introductionTo } from "@flotilla/kit";
+import {
+  accept,
+  contract,
+  expose,
+  type Introduction,
+  introductionTo,
+  type RpcStub,
+  type RpcTarget,
+} from "@flotilla/kit";
 import { makeTestLink, servicePeer } from "@flotilla/kit/testing";
-import type { RpcStub, RpcTarget } from "capnweb";
 import { expect, test } from "vitest";
 import type { Administration } from "../shop/contracts/administration.ts";
 import type { User } from "../shop/contracts/users.ts";

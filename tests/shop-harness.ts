@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import {
-  type AnonymousPeer,
   anonymous,
+  type AnonymousPeer,
   type Clock,
   type Connection,
   expose,
@@ -12,10 +12,11 @@ import {
   makeHome,
   makeLoans,
   type Peer,
+  type RpcStub,
+  type RpcTarget,
   type ServicePeer,
 } from "@flotilla/kit";
 import { expectNoLeaks, makeTestLink, makeVirtualClock, servicePeer, type TestLink } from "@flotilla/kit/testing";
-import type { RpcStub, RpcTarget } from "capnweb";
 import type { GatewayClient } from "../shop/cli/gateway-client.ts";
 import { type Gateway, GatewayContract } from "../shop/contracts/gateway.ts";
 import type { Item, OrderService } from "../shop/contracts/orders.ts";

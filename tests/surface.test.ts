@@ -8,6 +8,9 @@ test("the kit exports these values", () => {
   expect(Object.keys(kit).sort()).toMatchInlineSnapshot(`
     [
       "FlotillaError",
+      "RpcPromise",
+      "RpcStub",
+      "RpcTarget",
       "accept",
       "addressOf",
       "anonymous",
@@ -46,6 +49,7 @@ test("the kit exports these values", () => {
       "networksOf",
       "newIdempotencyKey",
       "onShutdownSignal",
+      "openBatch",
       "openDirectory",
       "openIdentity",
       "openSession",

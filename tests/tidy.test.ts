@@ -8,7 +8,7 @@ import { serviceNames } from "../shop/topology.ts";
 const root = fileURLToPath(new URL("..", import.meta.url));
 
 /** The kit's layers: a file imports its own folder or an earlier one. */
-const layers = ["base", "transport", "session", "browser", "capability", "introduction", "discovery", "testing"];
+const layers = ["base", "transport", "rpc", "session", "browser", "capability", "introduction", "discovery", "testing"];
 /** See nothing but `base` (and themselves). */
 const asideOfBase = ["resilience", "telemetry"];
 /** What a service's folder may import beside itself and packages. */

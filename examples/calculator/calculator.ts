@@ -1,5 +1,4 @@
-import { arg, contract, expose, FlotillaError, type Peer } from "@flotilla/kit";
-import type { RpcTarget } from "capnweb";
+import { arg, contract, expose, FlotillaError, type Peer, type RpcTarget } from "@flotilla/kit";
 import { Type } from "typebox";
 
 export interface Calculator extends RpcTarget {

@@ -1,5 +1,4 @@
-import { connect, serve } from "@flotilla/kit";
-import type { RpcStub } from "capnweb";
+import { connect, type RpcStub, serve } from "@flotilla/kit";
 import { type Calculator, calculatorFor } from "./calculator.ts";
 
 export async function calculate(calculator: RpcStub<Calculator>, say: (line: string) => void): Promise<void> {

@@ -1,5 +1,15 @@
-import { arg, attenuate, callback, contract, expose, FlotillaError, makeRevoker, type Peer } from "@flotilla/kit";
-import type { RpcStub, RpcTarget } from "capnweb";
+import {
+  arg,
+  attenuate,
+  callback,
+  contract,
+  expose,
+  FlotillaError,
+  makeRevoker,
+  type Peer,
+  type RpcStub,
+  type RpcTarget,
+} from "@flotilla/kit";
 import { Type } from "typebox";
 
 export interface Listener extends RpcTarget {

@@ -1,5 +1,4 @@
-import { connectAll } from "@flotilla/kit";
-import { type RpcStub, RpcTarget } from "capnweb";
+import { connectAll, type RpcStub, RpcTarget } from "@flotilla/kit";
 import type { Listener, Room, Seat } from "./room.ts";
 
 /** Comes back by itself when the connection was lost, and asks for what it missed. */

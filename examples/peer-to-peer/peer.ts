@@ -1,6 +1,13 @@
 import { accept, arg, connect, type Connection, contract, FlotillaError, type Introducible } from "@flotilla/kit";
-import { type Introduction, introducible, introductionTo, makeHome, openIdentity, serve } from "@flotilla/kit";
-import type { RpcTarget } from "capnweb";
+import {
+  type Introduction,
+  introducible,
+  introductionTo,
+  makeHome,
+  openIdentity,
+  type RpcTarget,
+  serve,
+} from "@flotilla/kit";
 import { Type } from "typebox";
 
 export interface Notebook extends RpcTarget {

@@ -1,11 +1,11 @@
 import { join } from "node:path";
 import { rolldown } from "rolldown";
 
-/** Browsers of 2024 and later: what capnweb itself needs (`Promise.withResolvers`). */
+/** Browsers of 2024 and later (`Promise.withResolvers`). */
 const target = "es2023";
 
 /**
- * Writes `dist/browser.js`: `src/browser/index.ts` with all that it imports, capnweb too, in one module without an import.
+ * Writes `dist/browser.js`: `src/browser/index.ts` with all that it imports, in one module without an import.
  * Takes in the place of what is Node's what `browser` in the package's manifest names.
  */
 export async function bundleForBrowsers(packageDir: string): Promise<void> {

@@ -36,8 +36,8 @@ export function publishedManifest(own: OwnManifest): object {
       "./package.json": "./package.json",
     },
     browser,
-    // It mends capnweb when it is loaded; a bundler that dropped it would bring the fault back.
-    sideEffects: ["./dist/transport/orphans.js", "./dist/browser.js", "./src/transport/orphans.ts"],
+    // It gives stubs their constructor when it is loaded; a bundler must not drop it.
+    sideEffects: ["./dist/rpc/target.js", "./dist/browser.js", "./src/rpc/target.ts"],
     files: ["dist", "src", "CHANGELOG.md"],
     publishConfig: { access: "public" },
     dependencies,

@@ -1,4 +1,4 @@
-import { newHttpBatchRpcSession } from "capnweb";
+import { openBatch, type RpcStub } from "@flotilla/kit";
 import type { Gateway } from "../contracts/gateway.ts";
 import type { CancelledOrder, CreatedOrder, Item, OrderEntry } from "../contracts/orders.ts";
 import type { Login, Profile, UserSummary } from "../contracts/users.ts";
@@ -17,13 +17,12 @@ export interface GatewayClient {
 const callMsMax = 15_000;
 
 /**
- * A client of the gateway at `url` on stock capnweb, nothing of ours in between: each call is an HTTP batch of its own.
- * What the gateway refuses rejects with an error that has our `code`.
+ * A client of the gateway at `url`: each call is an HTTP batch of its own. What the gateway refuses rejects with an error that has our `code`.
  */
 export function makeGatewayClient(url: string): GatewayClient {
-  async function call<T>(run: (gateway: ReturnType<typeof openBatch>) => PromiseLike<T>): Promise<T> {
-    using gateway = openBatch(url);
-    return await run(gateway);
+  async function call<T>(run: (gateway: RpcStub<Gateway>) => PromiseLike<T>): Promise<T> {
+    using batch = openBatch<Gateway>({ url: `${url}/rpc/batch`, signal: AbortSignal.timeout(callMsMax) });
+    return await run(batch.main);
   }
   return {
     login: (username, password) => call((gateway) => gateway.login(username, password)),
@@ -33,9 +32,4 @@ export function makeGatewayClient(url: string): GatewayClient {
     listOrders: (token) => call((gateway) => gateway.listOrders(token)),
     cancelOrder: (token, orderId) => call((gateway) => gateway.cancelOrder(token, orderId)),
   };
-}
-
-function openBatch(url: string) {
-  const request = new Request(`${url}/rpc/batch`, { signal: AbortSignal.timeout(callMsMax) });
-  return newHttpBatchRpcSession<Gateway>(request);
 }

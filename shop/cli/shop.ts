@@ -1,9 +1,8 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { RpcSession, type RpcStub } from "capnweb";
+import { openBatch, type RpcStub } from "@flotilla/kit";
 import type { Gateway } from "../contracts/gateway.ts";
 import type { Login } from "../contracts/users.ts";
 import { gatewayUrlDefault } from "../topology.ts";
-import { makeBatchTransport } from "./batch-transport.ts";
 import { advised, CliError, toCliError, usageError } from "./cli-error.ts";
 import { type Answer, refusalOf, send } from "./post.ts";
 import { whileLocked } from "./profile-lock.ts";
@@ -144,18 +143,18 @@ export function makeShop(options: ShopOptions): Shop {
 
   async function once<T>(run: (gateway: RpcStub<Gateway>) => PromiseLike<T>): Promise<T> {
     const signal = signalNow();
-    const batch = new URL("rpc/batch", `${url}/`);
-    const transport = makeBatchTransport(async (lines) => {
+    const address = new URL("rpc/batch", `${url}/`);
+    const post = async (body: string) => {
       const startedMs = performance.now();
       const timeoutMs = Math.max(deadlineAtMs - startedMs, 1);
-      const answer = await send({ url: batch, method: "POST", body: lines.join("\n"), signal, timeoutMs });
+      const answer = await send({ url: address, method: "POST", body, signal, timeoutMs });
       const tookMs = Math.round(performance.now() - startedMs);
-      terminal.detail(say`POST ${batch.href}: HTTP ${answer.status} in ${tookMs} ms, request ${answer.requestId}`);
-      if (answer.status !== 200) throw refusalOf(batch, answer);
-      return answer.text.split("\n").filter((line) => line !== "");
-    });
-    using gateway = new RpcSession<Gateway>(transport).getRemoteMain();
-    return await run(gateway as unknown as RpcStub<Gateway>);
+      terminal.detail(say`POST ${address.href}: HTTP ${answer.status} in ${tookMs} ms, request ${answer.requestId}`);
+      if (answer.status !== 200) throw refusalOf(address, answer);
+      return answer.text;
+    };
+    using batch = openBatch<Gateway>({ url: address.href, post });
+    return await run(batch.main);
   }
 
   async function repeated<T>(attempt: () => Promise<T>, repeat: "always" | "unsent"): Promise<T> {

@@ -1,5 +1,4 @@
-import { arg, contract, optional } from "@flotilla/kit";
-import type { RpcTarget } from "capnweb";
+import { arg, contract, optional, type RpcTarget } from "@flotilla/kit";
 import { Type } from "typebox";
 import { type AuditPage, AuditQuery } from "./audit.ts";
 

@@ -1,5 +1,4 @@
-import { arg, contract } from "@flotilla/kit";
-import type { RpcTarget } from "capnweb";
+import { arg, contract, type RpcTarget } from "@flotilla/kit";
 import { Type } from "typebox";
 
 /**

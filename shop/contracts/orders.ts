@@ -1,5 +1,4 @@
-import { arg, contract, type Introduction, introductionTo, optional } from "@flotilla/kit";
-import type { RpcTarget } from "capnweb";
+import { arg, contract, type Introduction, introductionTo, optional, type RpcTarget } from "@flotilla/kit";
 import { Type } from "typebox";
 import { type AuditPage, AuditQuery } from "./audit.ts";
 import type { User } from "./users.ts";

@@ -1,5 +1,4 @@
-import { arg, contract, type Introducible, introducible } from "@flotilla/kit";
-import type { RpcTarget } from "capnweb";
+import { arg, contract, type Introducible, introducible, type RpcTarget } from "@flotilla/kit";
 import { Type } from "typebox";
 import { type Administration, AdministrationContract } from "./administration.ts";
 

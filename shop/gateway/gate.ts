@@ -1,5 +1,4 @@
-import { type Clock, type FlotillaError, hasCode, type Implementation, type Peer } from "@flotilla/kit";
-import type { RpcStub } from "capnweb";
+import { type Clock, type FlotillaError, hasCode, type Implementation, type Peer, type RpcStub } from "@flotilla/kit";
 import type { Administration } from "../contracts/administration.ts";
 import type { Gateway } from "../contracts/gateway.ts";
 import type { Login } from "../contracts/users.ts";

@@ -1,5 +1,4 @@
-import { type Connection, FlotillaError, hasCode, reasonOf, stoppingReason } from "@flotilla/kit";
-import type { RpcStub } from "capnweb";
+import { type Connection, FlotillaError, hasCode, type RpcStub, reasonOf, stoppingReason } from "@flotilla/kit";
 import type { Account, UserService } from "../contracts/users.ts";
 import { reads } from "./calls.ts";
 import type { Hosted, Users } from "./introductions.ts";

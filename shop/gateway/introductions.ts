@@ -8,10 +8,10 @@ import {
   type Introducible,
   type Introduction,
   introduce,
+  type RpcPromise,
   reasonOf,
   withOwnDeadline,
 } from "@flotilla/kit";
-import type { RpcPromise } from "capnweb";
 import type { User, UserService } from "../contracts/users.ts";
 
 /** All instances of the User Service. */

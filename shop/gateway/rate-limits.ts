@@ -1,5 +1,4 @@
-import type { Clock } from "@flotilla/kit";
-import type { RpcTarget } from "capnweb";
+import type { Clock, RpcTarget } from "@flotilla/kit";
 import type { Administration } from "../contracts/administration.ts";
 import type { Gateway, MyAccount } from "../contracts/gateway.ts";
 import type { RateSettings } from "../service/rate-settings.ts";

@@ -1,4 +1,4 @@
-import type { RpcStub, RpcTarget } from "capnweb";
+import type { RpcStub, RpcTarget } from "@flotilla/kit";
 import { expect, test } from "vitest";
 import { quietStatus } from "../../tests/quiet-status.ts";
 import { clientOf, demoPassword, makeShop, someItems } from "../../tests/shop-harness.ts";

@@ -5,9 +5,9 @@ import {
   hasCode,
   type Implementation,
   type Instances,
+  type RpcStub,
   withContext,
 } from "@flotilla/kit";
-import type { RpcStub } from "capnweb";
 import type { Administration, NewUser, Role, UserRecord } from "../contracts/administration.ts";
 import type { Gateway } from "../contracts/gateway.ts";
 import type {

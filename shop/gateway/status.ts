@@ -1,5 +1,4 @@
-import type { Busyness, InstanceReport, Instances, WaitsFor } from "@flotilla/kit";
-import type { RpcTarget } from "capnweb";
+import type { Busyness, InstanceReport, Instances, RpcTarget, WaitsFor } from "@flotilla/kit";
 import type { InstanceStatus, SystemStatus } from "../contracts/status.ts";
 import type { ServiceHost } from "../service/run-service.ts";
 import type { Bulkheads } from "./bulkheads.ts";

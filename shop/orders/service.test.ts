@@ -6,9 +6,10 @@ import {
   type Introducible,
   introduce,
   introducible,
+  type RpcStub,
+  type RpcTarget,
 } from "@flotilla/kit";
 import { makeTestLink, servicePeer } from "@flotilla/kit/testing";
-import type { RpcStub, RpcTarget } from "capnweb";
 import { describe, expect, test } from "vitest";
 import { makeShop, type Shop, someItems } from "../../tests/shop-harness.ts";
 import type { AllOrdersPage, Order, OrderPage, OrderService } from "../contracts/orders.ts";

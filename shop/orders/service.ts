@@ -7,8 +7,8 @@ import {
   type Introduction,
   type Loans,
   type Peer,
+  type RpcTarget,
 } from "@flotilla/kit";
-import type { RpcTarget } from "capnweb";
 import type { AuditPage, AuditQuery } from "../contracts/audit.ts";
 import {
   type AllOrdersPage,

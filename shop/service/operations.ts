@@ -1,6 +1,5 @@
 import { isAbsolute, join } from "node:path";
-import { FlotillaError, type Home, type Implementation, type Peer } from "@flotilla/kit";
-import type { RpcTarget } from "capnweb";
+import { FlotillaError, type Home, type Implementation, type Peer, type RpcTarget } from "@flotilla/kit";
 import { type Operations, OperationsContract, operatorName, type StoreCopy } from "../contracts/operations.ts";
 import type { StoreFile } from "./database.ts";
 

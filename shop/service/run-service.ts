@@ -19,12 +19,12 @@ import {
   openDirectory,
   openIdentity,
   type Registration,
+  type RpcTarget,
   reasonOf,
   registerInEtcd,
   serveOps,
   systemClock,
 } from "@flotilla/kit";
-import type { RpcTarget } from "capnweb";
 import {
   opsPortVariable,
   type Placement,

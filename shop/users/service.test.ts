@@ -1,6 +1,5 @@
-import { anonymous, introduce } from "@flotilla/kit";
+import { anonymous, introduce, type RpcPromise, type RpcStub } from "@flotilla/kit";
 import { servicePeer, until } from "@flotilla/kit/testing";
-import type { RpcPromise, RpcStub } from "capnweb";
 import { describe, expect, test } from "vitest";
 import type { User, UserService } from "../contracts/users.ts";
 import { expectRefusal, makeUsers, password } from "./fixtures/users.ts";

@@ -1,5 +1,4 @@
-import { expiring, type Home, type Implementation, type Peer } from "@flotilla/kit";
-import type { RpcTarget } from "capnweb";
+import { expiring, type Home, type Implementation, type Peer, type RpcTarget } from "@flotilla/kit";
 import {
   canonicalUsername,
   type Login,

@@ -5,11 +5,12 @@ import {
   contract,
   expose,
   type Implementation,
+  type RpcStub,
+  type RpcTarget,
   type Server,
   serve,
   withContext,
 } from "@flotilla/kit";
-import type { RpcStub, RpcTarget } from "capnweb";
 import { Type } from "typebox";
 
 /** Somebody's own object, which the board calls. */

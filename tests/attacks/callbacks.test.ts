@@ -82,7 +82,7 @@ describe("a callback", () => {
     }
   });
 
-  test("R5 that is never answered ends by its deadline, over batch with a 504 or an error, and holds nothing", async () => {
+  test("R5 that is never answered ends by its deadline, in a batch too, and holds nothing", async () => {
     using peer = await dial(server.url, { framing: "flotilla.v1" });
     const ids = Array.from({ length: 200 }, () => peer.takeId());
     const calls = ids.map((id) => `${JSON.stringify(["push", ["pipeline", 0, ["ask"], ["?", own]]])}\n["pull",${id}]`);
@@ -98,12 +98,12 @@ describe("a callback", () => {
       .join("\n");
     const headers = { "flotilla-timeout-ms": "300" };
     const { status, text } = await post(`${server.url}/rpc/batch`, { headers, body });
-    expect([200, 504]).toContain(status);
+    expect(status).toBe(200);
     expect(text).toContain("deadline_exceeded");
     expect(performance.now() - startMs).toBeLessThan(2_000);
     // Nor is a call held back for an argument that its sender will never resolve.
-    await expectRefused(doors(), callOf("ask", ["?", ["promise", -1]]), { codes: ["invalid_argument"] });
-    await expectRefused(doors(), callOf("fail", [["promise", -1]]), { codes: ["invalid_argument"] });
+    await expectRefused(doors(), callOf("ask", ["?", ["promise", -1]]), { codes: ["unimplemented"] });
+    await expectRefused(doors(), callOf("fail", [["promise", -1]]), { codes: ["unimplemented"] });
   });
 
   test("R16 that takes what it is told and never answers is dropped, call by call, at the deadline", async () => {
@@ -142,7 +142,7 @@ describe("a callback", () => {
       ["writable", -1],
       ["blob", "", ["readable", -1]],
     ]) {
-      await expectRefused(doors(), callOf("ask", ["?", value]), { codes: ["invalid_argument"] });
+      await expectRefused(doors(), callOf("ask", ["?", value]), { codes: ["unimplemented"] });
     }
     // Its own main object and its own failing method as the listener: capnweb lets an un-awaited one end the process.
     for (const value of [

@@ -19,14 +19,16 @@ export interface Defence {
 export const edit = (file: string, cut: string, put = ""): Edit => ({ file, cut, put });
 
 export const boundary = "kit/src/capability/boundary.ts";
-export const check = "kit/src/transport/check.ts";
+export const messages = "kit/src/rpc/messages.ts";
+export const reader = "kit/src/rpc/reader.ts";
+export const inbox = "kit/src/rpc/inbox.ts";
+export const tables = "kit/src/rpc/tables.ts";
 export const contract = "kit/src/capability/contract.ts";
 export const introductions = "kit/src/introduction/introduction.ts";
 export const serve = "kit/src/session/serve.ts";
 export const listener = "kit/src/session/listener.ts";
-export const transport = "kit/src/transport/transport.ts";
 
-export const noSchema = edit(contract, "      check(value);\n");
+export const noSchema = edit(contract, "      check(value, isPlain === true);\n");
 /** The Order Service as the specification has it: whatever comes as a user is asked. */
 export const believing = [
   edit(introductions, "if (!isIntroduction(value)) throw", 'if (value === "never") throw'),
@@ -38,14 +40,14 @@ export const believing = [
       "  const gifter = gifterOf(introduction);\n",
   ),
 ];
-export const mapAllowed = edit(
-  check,
-  '    case "promise":\n',
-  '    case "remap":\n      return nothing;\n    case "promise":\n',
-);
+/** What is refused of a message is let through as nothing. */
+export const nothingRefused = [
+  edit(reader, "    this.#refusal ??= refusal;\n"),
+  edit(messages, 'throw notOffered("a value in place of a call");', "answer.ok(undefined);\n      return;"),
+];
 export const noDeadlines = [
-  edit(boundary, "      fail(deadlineExceeded());\n"),
-  edit("kit/src/transport/deadlines.ts", "deliver(deadlineReject(id, context.traceId));", "void deadlineReject;"),
+  edit("kit/src/rpc/answer.ts", "    else this.fail(error);\n"),
+  edit("kit/src/rpc/question.ts", "    this.fail(deadlineExceeded(this.context.traceId));\n"),
 ];
 export const anyOrigin = edit(
   "kit/src/session/admission.ts",

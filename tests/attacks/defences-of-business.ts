@@ -75,7 +75,7 @@ export const defencesOfBusiness: readonly Defence[] = [
     row: "B2",
     file,
     off: "arguments that a method does not have are ignored",
-    edits: [edit(boundary, "  if (args.length > params.length) {", "  if (args.length > 1_000) {")],
+    edits: [edit(boundary, "if (args.length > params.length) throw", "if (args.length > 1_000) throw")],
   },
   {
     row: "B5",

@@ -1,14 +1,15 @@
 import {
   believing,
   boundary,
-  check,
   contract,
   type Defence,
   edit,
-  mapAllowed,
+  messages,
   noDeadlines,
   noSchema,
-  transport,
+  nothingRefused,
+  reader,
+  tables,
 } from "./defence.ts";
 
 const capability = "capability.slow.test.ts";
@@ -39,13 +40,13 @@ export const defencesOfCalls: readonly Defence[] = [
     off: "an id that is unknown leads to the main object",
     edits: [
       edit(
-        transport,
-        "    checkMessage(message, budget, limits);\n",
-        '    if (Array.isArray(message) && message[0] === "push" && message[1]?.[1] !== 0 && !budget.calls.has(message[1]?.[1])) message[1] = ["pipeline", 0, [], []];\n    checkMessage(message, budget, limits);\n',
+        tables,
+        'if (!found) throw violation("no such call or capability");',
+        "if (!found) return this.#options.main;",
       ),
     ],
   },
-  { row: "C8", file: capability, off: "`remap` is let through", edits: [mapAllowed] },
+  { row: "C8", file: capability, off: "`remap` is let through", edits: nothingRefused },
   { row: "C9", file: callbacks, off: "no deadlines", edits: noDeadlines },
   {
     row: "C10",
@@ -54,44 +55,32 @@ export const defencesOfCalls: readonly Defence[] = [
     edits: [
       edit(
         contract,
-        "return isolated(own as RpcStub<RpcTarget>, { clock, isHome });",
-        "return clock && isolated && own;",
+        "return isolated(stubOf(raw.hold()) as RpcStub<RpcTarget>, clock);",
+        "return clock && isolated && stubOf(raw.hold());",
       ),
     ],
   },
   {
     row: "C11",
     file: capability,
-    off: "the class has one more method than its contract",
-    edits: [
-      edit(
-        boundary,
-        "  class Boundary extends RpcTarget {\n",
-        "  class Boundary extends RpcTarget {\n    deps() {\n      return 1;\n    }\n",
-      ),
-    ],
+    off: "a name that is in no contract is answered",
+    edits: [edit(boundary, "    else reply.fail(noSuchMember([name]));", "    else reply.returnedData(1);")],
   },
   {
     row: "C12",
     file: capability,
-    off: "the class has a method of one of these names",
-    edits: [
-      edit(
-        boundary,
-        "  class Boundary extends RpcTarget {\n",
-        "  class Boundary extends RpcTarget {\n    dup() {\n      return 1;\n    }\n",
-      ),
-    ],
+    off: "the same, for these names",
+    edits: [edit(boundary, "    else reply.fail(noSuchMember([name]));", "    else reply.returnedData(1);")],
   },
   {
     row: "C13",
     file: capability,
-    off: "the environment is a getter",
+    off: "what a boundary has can be read",
     edits: [
       edit(
-        boundary,
-        "  class Boundary extends RpcTarget {\n",
-        "  class Boundary extends RpcTarget {\n    get env() {\n      return 1;\n    }\n",
+        "kit/src/rpc/target.ts",
+        " || dispatch in target || !isOffered(target, name)) throw",
+        " || name === undefined) throw",
       ),
     ],
   },
@@ -100,8 +89,8 @@ export const defencesOfCalls: readonly Defence[] = [
     file: capability,
     off: "export 0 may be released, by any count",
     edits: [
-      edit(check, "!isId(id) || id === 0", "!isId(id)"),
-      edit(check, "!isId(message[2]) || message[2] < 1", "!isId(message[2])"),
+      edit(messages, "if (!Number.isSafeInteger(id) || id === 0) throw", 'if (id === "never") throw'),
+      edit(messages, "if (count !== 1) throw", "if (count === undefined) throw"),
     ],
   },
   {
@@ -138,8 +127,8 @@ export const defencesOfCalls: readonly Defence[] = [
     edits: [
       edit(
         "kit/src/capability/schema.ts",
-        "  return (value) => {\n",
-        "  return (value) => {\n    if (JSON.stringify(value)?.includes('polluted')) Object.assign(Object.prototype, { quantity: 1, price: 1 });\n    if (Array.isArray(value) && Object.keys(value[0]).length === 1) return;\n",
+        "  return (value, isPlain) => {\n",
+        "  return (value, isPlain) => {\n    if (JSON.stringify(value)?.includes('polluted')) Object.assign(Object.prototype, { quantity: 1, price: 1 });\n    if (Array.isArray(value) && Object.keys(value[0]).length === 1) return;\n",
       ),
     ],
   },
@@ -148,13 +137,13 @@ export const defencesOfCalls: readonly Defence[] = [
     row: "T6",
     file: types,
     off: "no limit of nesting",
-    edits: [edit(check, "if (depth >= limits.messageDepthMax) throw", "if (depth < 0) throw")],
+    edits: [edit(reader, "if (depth >= messageDepthMax)", "if (depth < 0)")],
   },
   {
     row: "T7",
     file: types,
     off: "no limit of causes",
-    edits: [edit(check, "if (errorDepth > limits.errorDepthMax) throw", "if (errorDepth < 0) throw")],
+    edits: [edit(reader, "if (this.#errorDepth > errorDepthMax)", "if (this.#errorDepth < 0)")],
   },
   {
     row: "T8",
@@ -180,8 +169,9 @@ export const defencesOfCalls: readonly Defence[] = [
     file: types,
     off: "unknown operations and expressions are let through",
     edits: [
-      edit(check, 'throw violation("unknown or disabled operation");', "return;"),
-      edit(check, 'throw violation("unknown or disabled expression");', "return nothing;"),
+      ...nothingRefused,
+      edit(messages, 'throw violation("unknown or disabled operation");', "return message;"),
+      edit(reader, 'throw violation("unknown or disabled expression");', "return undefined;"),
     ],
   },
   {
@@ -189,7 +179,13 @@ export const defencesOfCalls: readonly Defence[] = [
     test: "T10 that is a stream",
     file: callbacks,
     off: "a callback may be any value",
-    edits: [edit(contract, "if (!(value instanceof RpcStub)) throw", 'if (value === "never") throw')],
+    edits: [
+      edit(
+        contract,
+        "if (!raw) throw new FlotillaError",
+        'if (!raw) return value;\n      if (value === "never") throw new FlotillaError',
+      ),
+    ],
   },
   {
     row: "T11",
@@ -197,26 +193,30 @@ export const defencesOfCalls: readonly Defence[] = [
     file: types,
     off: "export 0 may be released, by any count",
     edits: [
-      edit(check, "!isId(id) || id === 0", "!isId(id)"),
-      edit(check, "!isId(message[2]) || message[2] < 1", "!isId(message[2])"),
+      edit(messages, "if (!Number.isSafeInteger(id) || id === 0) throw", 'if (id === "never") throw'),
+      edit(messages, "if (count !== 1) throw", "if (count === undefined) throw"),
     ],
   },
   {
     row: "T11",
     test: "T11 a batch",
     file: types,
-    off: "a batch is not looked through before it runs",
-    edits: [edit("kit/src/session/batch.ts", "    checkBatch(lines, limits);\n")],
+    off: "a batch is worked off line by line",
+    edits: [
+      edit(
+        "kit/src/session/batch.ts",
+        'if (lines.length > 0) channel.arrive(lines.join("\\n"));',
+        "for (const line of lines) channel.arrive(line);",
+      ),
+    ],
   },
   {
     row: "T11",
     test: "T11 context",
     file: types,
     off: "callers are not looked at",
-    edits: [
-      edit("kit/src/transport/envelope.ts", '  if (!via.every(isServiceName)) throw violation("bad context");\n'),
-    ],
+    edits: [edit("kit/src/rpc/context-line.ts", " || !via.every(isServiceName)) throw", ") throw")],
   },
 
-  { row: "R1", test: "R1 a nested", file: resources, off: "`remap` is let through", edits: [mapAllowed] },
+  { row: "R1", test: "R1 a nested", file: resources, off: "`remap` is let through", edits: nothingRefused },
 ];

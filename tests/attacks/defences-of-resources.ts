@@ -1,4 +1,16 @@
-import { anyOrigin, check, type Defence, edit, listener, noDeadlines, noSchema, serve, transport } from "./defence.ts";
+import {
+  anyOrigin,
+  type Defence,
+  edit,
+  inbox,
+  listener,
+  messages,
+  noDeadlines,
+  noSchema,
+  nothingRefused,
+  serve,
+  tables,
+} from "./defence.ts";
 
 const resources = "resources.timing.test.ts";
 const callbacks = "callbacks.test.ts";
@@ -12,54 +24,60 @@ export const defencesOfResources: readonly Defence[] = [
     test: "R1 calls",
     file: resources,
     off: "no limit of pipelining",
-    edits: [edit(check, "if (depth > limits.pipelineDepthMax)", "if (depth < 0)")],
+    edits: [edit(messages, "if (answer.depth > pipelineDepthMax)", "if (answer.depth < 0)")],
   },
   {
     row: "R2",
     test: "R2 calls",
     file: resources,
     off: "no limit of calls that were not released",
-    edits: [edit(check, "if (budget.calls.size >= limits.outstandingCallsMax) {", "if (budget.calls.size < 0) {")],
+    edits: [edit(tables, "if (this.answers.size >= outstandingCallsMax) {", "if (this.answers.size < 0) {")],
   },
   {
     row: "R2",
     test: "R2 results",
     file: resources,
     off: "no limit of capabilities that were not released",
-    edits: [edit(check, "if (given.size > outstandingCallsMax) {", "if (given.size < 0) {")],
+    edits: [edit(tables, "if (this.#given.size >= outstandingCallsMax) {", "if (this.#given.size < 0) {")],
   },
   {
     row: "R2",
     test: "R2 more messages",
     file: resources,
     off: "no limit of messages per second",
-    edits: [edit(transport, "if (!rate.take(clock.monotonicMs(), lines.length))", "if (rate === undefined)")],
+    edits: [edit(inbox, "if (this.#rate && !this.#rate.take(", "if (this.#rate && !lines && this.#rate.take(")],
   },
   {
     row: "R2",
     test: "R2 capabilities",
     file: resources,
     off: "no limit of the peer's own capabilities",
-    edits: [edit(check, "if (exports.size > exportsMax) throw", "if (exports.size < 0) throw")],
+    edits: [edit(tables, "if (this.#imports.size >= exportsMax) throw", "if (this.#imports.size < 0) throw")],
   },
   {
     row: "R3",
     file: resources,
     off: "unknown operations are let through",
-    edits: [edit(check, 'throw violation("unknown or disabled operation");', "return;")],
+    edits: [edit(messages, 'throw violation("unknown or disabled operation");', "return message;")],
   },
   {
     row: "R4",
     file: resources,
     off: "no limit of calls in a batch",
-    edits: [edit("kit/src/session/batch.ts", "if (calls > batchCallsMax) throw", "if (calls < 0) throw")],
+    edits: [
+      edit(
+        "kit/src/session/batch.ts",
+        "outstandingCallsMax: batchCallsMax }",
+        "outstandingCallsMax: batchCallsMax * 1_000 }",
+      ),
+    ],
   },
   {
     row: "R5",
     test: "R5 a batch",
     file: resources,
     off: "promises of the sender's are taken",
-    edits: [edit(check, 'throw violation("promises of the sender\'s are not accepted");', "return nothing;")],
+    edits: nothingRefused,
   },
   { row: "R5", test: "R5 that is never", file: callbacks, off: "no deadlines", edits: noDeadlines },
   {
@@ -68,9 +86,9 @@ export const defencesOfResources: readonly Defence[] = [
     off: "no limit of what waits for a peer",
     edits: [
       edit(
-        transport,
-        "if (channel.bufferedBytes() + frame.length > limits.sendBufferBytesMax) {",
-        "if (channel.bufferedBytes() < 0) {",
+        "kit/src/rpc/session.ts",
+        "if (this.#channel.bufferedBytes() + frame.length > this.#options.limits.sendBufferBytesMax) {",
+        "if (this.#channel.bufferedBytes() < 0) {",
       ),
     ],
   },

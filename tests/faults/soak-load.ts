@@ -1,6 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { type Connection, connect, type ErrorCode, hasCode } from "@flotilla/kit";
-import type { RpcStub } from "capnweb";
+import { type Connection, connect, type ErrorCode, hasCode, type RpcStub } from "@flotilla/kit";
 import type { Gateway } from "../../shop/contracts/gateway.ts";
 
 /** A steady, mixed load, as many people make it who come and go. */

@@ -6,9 +6,10 @@ import {
   makeHome,
   makeLoans,
   openIdentity,
+  type RpcStub,
+  type RpcTarget,
   serve,
 } from "@flotilla/kit";
-import type { RpcStub, RpcTarget } from "capnweb";
 import { describe, expect, test } from "vitest";
 import type { Item } from "../../shop/contracts/orders.ts";
 import type { User, UserServiceForPeers } from "../../shop/contracts/users.ts";

@@ -2,7 +2,7 @@
 import { EventEmitter } from "node:events";
 import { queryObjects, setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
-import { RpcStub, RpcTarget } from "capnweb";
+import { RpcStub, RpcTarget } from "@flotilla/kit";
 import "./failpoint.ts";
 import "./wall-clock.ts";
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { makeVirtualClock } from "../testing/virtual-clock.ts";
-import { currentContext, deriveContext, enterContext, outsideContext, withContext } from "./context.ts";
+import { currentContext, deriveContext, outsideContext, withContext } from "./context.ts";
 import { isServiceName, isTraceId, newInstanceId, newNonce, newSpanId, newTraceId } from "./ids.ts";
 import { callersMax } from "./limits.ts";
 
@@ -73,17 +73,6 @@ describe("the running context", () => {
       expect(outsideContext(currentContext)).toBeUndefined();
       expect(currentContext()).toBeDefined();
     });
-  });
-
-  test("that the transport entered ends with the turn it was entered in", async () => {
-    await new Promise<void>((resolve) =>
-      setImmediate(() => {
-        enterContext(deriveContext({}, makeVirtualClock()));
-        expect(currentContext()).toBeDefined();
-        resolve();
-      }),
-    );
-    expect(currentContext()).toBeUndefined();
   });
 });
 

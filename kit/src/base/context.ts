@@ -16,9 +16,42 @@ export interface CallContext {
   /** On `Clock.monotonicMs` of this process: when the caller stops waiting. */
   readonly deadlineAtMs: number;
   /** On the same clock, when this process read the call; undefined for what it calls itself. */
-  readonly arrivedAtMs?: number;
+  readonly arrivedAtMs?: number | undefined;
   /** Names of the services the call came through, first caller first. */
   readonly callers: readonly string[];
+  /** The call in which it came to be, if that is so: once that is answered, its deadline binds nothing that begins later. */
+  readonly origin?: { readonly isAnswered: boolean } | undefined;
+  /** The one that its times are on. */
+  readonly clock?: Clock | undefined;
+}
+
+/** The context in which one call is carried out. */
+export class CallScope implements CallContext {
+  readonly traceId: string;
+  readonly deadlineAtMs: number;
+  readonly arrivedAtMs: number | undefined;
+  readonly callers: readonly string[];
+  readonly clock: Clock;
+  isAnswered = false;
+  #spanId: string | undefined;
+
+  constructor(of: Pick<CallContext, "traceId" | "deadlineAtMs" | "callers">, clock: Clock, arrivedAtMs?: number) {
+    this.clock = clock;
+    this.traceId = of.traceId;
+    this.deadlineAtMs = of.deadlineAtMs;
+    this.callers = of.callers;
+    this.arrivedAtMs = arrivedAtMs;
+  }
+
+  /** Made when it is asked for: most calls ask nobody further. */
+  get spanId(): string {
+    this.#spanId ??= newSpanId();
+    return this.#spanId;
+  }
+
+  get origin(): { readonly isAnswered: boolean } {
+    return this;
+  }
 }
 
 /** What a caller may ask for. */
@@ -50,12 +83,35 @@ export function deriveContext(request: ContextRequest, clock: Clock): CallContex
   const outer = storage.getStore();
   const timeoutMs = Math.min(Math.max(request.timeoutMs ?? deadlineMsDefault, 0), deadlineMsMax);
   const asked = clock.monotonicMs() + timeoutMs;
+  const isBound = outer !== undefined && !isOver(outer);
   return {
     traceId: request.traceId ?? outer?.traceId ?? newTraceId(),
     spanId: newSpanId(),
-    deadlineAtMs: outer ? Math.min(outer.deadlineAtMs, asked) : asked,
+    deadlineAtMs: isBound ? Math.min(outer.deadlineAtMs, asked) : asked,
     callers: (request.callers ?? outer?.callers ?? []).slice(0, callersMax),
+    origin: isBound ? outer.origin : undefined,
+    clock,
   };
+}
+
+/** The call that it is of was answered. */
+function isOver({ origin }: CallContext): boolean {
+  return origin?.isAnswered === true;
+}
+
+/** The context of a call that is made now. */
+export function contextToSend(clock: Clock): CallContext {
+  const current = storage.getStore();
+  if (!current || isOver(current)) return deriveContext({}, clock);
+  const own = current.clock ?? clock;
+  if (own === clock) return current;
+  // Time is left on one clock as on another; an instant means nothing there.
+  return { ...deriveContext({}, clock), deadlineAtMs: current.deadlineAtMs - own.monotonicMs() + clock.monotonicMs() };
+}
+
+/** Runs `run` in the context of the call that it carries out. */
+export function runInContext<A extends unknown[], R>(context: CallContext, run: (...args: A) => R, ...args: A): R {
+  return storage.run(context, run, ...args);
 }
 
 function assertSendable({ timeoutMs, traceId, callers = [] }: ContextRequest): void {
@@ -80,26 +136,18 @@ export function withOwnDeadline<T>(run: () => T, clock: Clock = systemClock): T 
  */
 export function inTime<T>(awaited: Promise<T>, clock: Clock): Promise<T> {
   const context = storage.getStore();
-  if (!context) return awaited;
+  if (!context || isOver(context)) return awaited;
   const late = Promise.withResolvers<never>();
   const cancel = clock.after(context.deadlineAtMs - clock.monotonicMs(), () => late.reject(deadlineExceeded()));
   return Promise.race([awaited, late.promise]).finally(cancel);
 }
 
 /** The error of a call whose deadline has passed. */
-export function deadlineExceeded(): FlotillaError {
-  return new FlotillaError("deadline_exceeded", "The call took longer than its deadline");
+export function deadlineExceeded(requestId?: string): FlotillaError {
+  return new FlotillaError("deadline_exceeded", "The call took longer than its deadline", { requestId });
 }
 
 /** Runs `run` outside any call: for what outlives the call that happened to start it, such as a connection. */
 export function outsideContext<T>(run: () => T): T {
   return storage.run(undefined, run);
-}
-
-/**
- * Sets the context of the rest of this turn. Only for the transport, which must set it between capnweb's reading of a
- * message and its dispatch (see transport/envelope.ts); everything else uses `withContext`.
- */
-export function enterContext(context: CallContext | undefined): void {
-  storage.enterWith(context);
 }

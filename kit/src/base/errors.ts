@@ -24,11 +24,13 @@ const retryableByDefault: ReadonlySet<ErrorCode> = new Set(["unavailable", "abor
 
 /** Longer messages are cut before they leave the process, so that no peer can make us carry its text. Characters. */
 const messageCharsMax = 1_000;
-const reasonCharsMax = 100;
 
 /** What an error may say beside its code and its message. */
 export interface ErrorDetail {
-  /** A domain word beside the code, such as `introduction_refused`: `[a-z0-9_]`, at most 100 characters. */
+  /**
+   * A domain word beside the code, such as `introduction_refused`: `[a-z0-9_]`, at most 100 characters. Anything else is
+   * left out, because it would be text of whoever made it up.
+   */
   readonly reason?: string | undefined;
   readonly retryable?: boolean | undefined;
   /** The trace id of the request in which the error arose; what a user quotes to an operator. */
@@ -59,7 +61,7 @@ export class FlotillaError extends Error {
     collectAgain?.();
     this.name = code;
     this.code = code;
-    this.reason = detail.reason;
+    this.reason = isReason(detail.reason) ? detail.reason : undefined;
     this.retryable = detail.retryable ?? retryableByDefault.has(code);
     this.requestId = detail.requestId;
     this.retryAfterMs = isWait(detail.retryAfterMs) ? detail.retryAfterMs : undefined;
@@ -101,8 +103,8 @@ export function reasonOf(error: unknown): string | undefined {
 }
 
 /**
- * An error of any origin as one of ours. What already carries a code of the closed set keeps its allowed fields (that
- * is how an error crosses several services); anything else becomes `internal` with nothing of its own in it, and stays
+ * An error of any origin as one of ours. What is one already stays what it is (that is how an error crosses several
+ * services, for it is rebuilt where it is read); anything else becomes `internal` with nothing of its own in it, and stays
  * as the `cause` for the log of this process.
  */
 export function toFlotillaError(thrown: unknown, requestId?: string): FlotillaError {
@@ -112,7 +114,7 @@ export function toFlotillaError(thrown: unknown, requestId?: string): FlotillaEr
     const detail = { reason, retryable, requestId, retryAfterMs, cause };
     return withoutStack(() => new FlotillaError(code, message, detail));
   }
-  return fromWire(thrown, requestId) ?? new FlotillaError("internal", "Internal error", { requestId, cause: thrown });
+  return new FlotillaError("internal", "Internal error", { requestId, cause: thrown });
 }
 
 function isOurs(thrown: unknown): thrown is FlotillaError {
@@ -123,28 +125,8 @@ function isOurs(thrown: unknown): thrown is FlotillaError {
   }
 }
 
-/** Never throws, whatever getters and proxies `thrown` is made of. */
-function fromWire(thrown: unknown, ownId: string | undefined): FlotillaError | undefined {
-  try {
-    return readWire(thrown, ownId);
-  } catch {
-    return undefined;
-  }
-}
-
-/** capnweb rebuilds a sent error as a plain `Error` with our fields as own properties. */
-function readWire(thrown: unknown, ownId: string | undefined): FlotillaError | undefined {
-  if (!(thrown instanceof Error) || !("code" in thrown) || !("retryable" in thrown)) return undefined;
-  const { code, retryable, message } = thrown;
-  if (!isErrorCode(code) || typeof retryable !== "boolean" || typeof message !== "string") return undefined;
-  const reason = "reason" in thrown && isReason(thrown.reason) ? thrown.reason : undefined;
-  const requestId = "requestId" in thrown && isReason(thrown.requestId) ? thrown.requestId : ownId;
-  const retryAfterMs = "retryAfterMs" in thrown && isWait(thrown.retryAfterMs) ? thrown.retryAfterMs : undefined;
-  return new FlotillaError(code, message, { reason, retryable, requestId, retryAfterMs });
-}
-
 function isReason(value: unknown): value is string {
-  return typeof value === "string" && value.length <= reasonCharsMax && /^[a-z0-9_]+$/.test(value);
+  return typeof value === "string" && /^[a-z0-9_]{1,100}$/.test(value);
 }
 
 function isWait(value: unknown): value is number {

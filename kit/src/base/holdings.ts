@@ -1,5 +1,4 @@
 import { FlotillaError } from "./errors.ts";
-import type { Peer } from "./peer.ts";
 
 /** `reason` of calls that would have answered with one capability too many. */
 export const capabilityLimitReason = "capability_limit";
@@ -28,16 +27,4 @@ export function makeHoldings(capabilitiesMax: number): Holdings {
       };
     },
   };
-}
-
-const holdingsByPeer = new WeakMap<Peer, Holdings>();
-
-/** From now on the capabilities that `peer`, which is that of one session, gets as results are counted. */
-export function setHoldings(peer: Peer, holdings: Holdings): void {
-  holdingsByPeer.set(peer, holdings);
-}
-
-/** Undefined for a peer that came by no listener, such as a test or code of this process: it has no bound. */
-export function holdingsOf(peer: Peer): Holdings | undefined {
-  return holdingsByPeer.get(peer);
 }

@@ -25,6 +25,7 @@ export function newSpanId(): string {
   return randomHex(8);
 }
 
+const nonce = /^[\w-]{24}$/;
 const traceId = /^(?!0+$)[0-9a-f]{32}$/;
 const instanceId = /^[\w-]{16,24}$/;
 const serviceName = /^[a-z][a-z0-9-]{0,63}$/;
@@ -37,6 +38,11 @@ export function isTraceId(value: unknown): value is string {
 /** The run of a service, as `newInstanceId` or its operator names it. */
 export function isInstanceId(value: unknown): value is string {
   return typeof value === "string" && instanceId.test(value);
+}
+
+/** As `newNonce` makes it. */
+export function isNonce(value: unknown): value is string {
+  return typeof value === "string" && nonce.test(value);
 }
 
 /** What a service may be called: in keys, in introductions, in the chain of callers. */

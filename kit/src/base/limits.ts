@@ -11,7 +11,7 @@ export interface Limits {
   readonly messageNodesMax: number;
   /** Nesting of one message. */
   readonly messageDepthMax: number;
-  /** Capabilities and results that one message refers to: each makes capnweb keep a hook for as long as the call is held. */
+  /** Capabilities and results that one message refers to: each is an entry of ours for as long as the call is held. */
   readonly messageReferencesMax: number;
   /** Calls a peer may have started and not released: each costs us a table entry (measured 460 B and its object). */
   readonly outstandingCallsMax: number;
@@ -32,11 +32,11 @@ export interface Limits {
   readonly waitingCallsMax: number;
   /** How long a call may wait before it begins while the process is overloaded; then it is refused. Milliseconds. */
   readonly overloadWaitMsMax: number;
-  /** Pipelined calls on top of each other without a result in between; capnweb is quadratic in it. */
+  /** Pipelined calls on top of each other without a result in between: the last waits for all of them. */
   readonly pipelineDepthMax: number;
   /** Capabilities of the peer's that we hold at once, such as callbacks: each is a table entry of ours. */
   readonly exportsMax: number;
-  /** Causes within causes of an error; capnweb spends twice as much on each further one (24 of them: 3 s). */
+  /** Causes within causes of an error. Ours have none on the wire. */
   readonly errorDepthMax: number;
   /** Messages of one session; a call is three or four. A person's client sends a few, a script hundreds. */
   readonly messagesPerSecondMax: number;

@@ -1,5 +1,4 @@
 import type { ErrorCode } from "./errors.ts";
-import type { Peer } from "./peer.ts";
 
 /** A call that a boundary answered. */
 export interface AnsweredCall {
@@ -14,14 +13,3 @@ export interface AnsweredCall {
 
 /** Hears of each call that was answered; for counting. It must not throw. */
 export type OnAnswered = (call: AnsweredCall) => void;
-
-const observers = new WeakMap<Peer, OnAnswered>();
-
-/** From now on `onAnswered` hears of the calls of `peer`, which is that of one session. */
-export function observeCalls(peer: Peer, onAnswered: OnAnswered): void {
-  observers.set(peer, onAnswered);
-}
-
-export function observerOf(peer: Peer): OnAnswered | undefined {
-  return observers.get(peer);
-}

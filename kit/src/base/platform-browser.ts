@@ -8,17 +8,14 @@ export function makeStorage<T>(): Storage<T> {
   let current: T | undefined;
   return {
     getStore: () => current,
-    run(value, run) {
+    run(value, run, ...args) {
       const before = current;
       current = value;
       try {
-        return run();
+        return run(...args);
       } finally {
         current = before;
       }
-    },
-    enterWith(value) {
-      current = value;
     },
   };
 }
@@ -26,11 +23,27 @@ export function makeStorage<T>(): Storage<T> {
 const waiting: (() => void)[] = [];
 const { port1, port2 } = new MessageChannel();
 port2.onmessage = () => waiting.shift()?.();
+// In Node an open port would keep the process alive.
+(port2 as Partial<{ unref(): void }>).unref?.();
 
 /** By a message to itself: a timer would wait for 4 ms, and in a hidden tab for a second. */
 export function afterTurn(run: () => void): void {
   waiting.push(run);
   port1.postMessage(undefined);
+}
+
+export function toBase64(bytes: Uint8Array): string {
+  let text = "";
+  for (const byte of bytes) text += String.fromCharCode(byte);
+  return btoa(text).replace(/=+$/, "");
+}
+
+export function fromBase64(text: string): Uint8Array | undefined {
+  try {
+    return Uint8Array.from(atob(text), (char) => char.charCodeAt(0));
+  } catch {
+    return undefined;
+  }
 }
 
 export function randomBase64url(bytes: number): string {

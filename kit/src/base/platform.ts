@@ -7,14 +7,26 @@ import { randomBytes, randomFillSync } from "node:crypto";
  */
 export interface Storage<T> {
   getStore(): T | undefined;
-  run<R>(value: T, run: () => R): R;
-  enterWith(value: T): void;
+  run<A extends unknown[], R>(value: T, run: (...args: A) => R, ...args: A): R;
 }
 
 /** A value that follows a call wherever its asynchronous work goes. */
 export function makeStorage<T>(): Storage<T> {
   return new AsyncLocalStorage<T>();
 }
+
+/** Base64 without padding, as Cap'n Web writes bytes. */
+export function toBase64(bytes: Uint8Array): string {
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("base64");
+  return text.replace(/=+$/, "");
+}
+
+/** @returns undefined for what is no base64. */
+export function fromBase64(text: string): Uint8Array | undefined {
+  // What Buffer does not know it leaves out. A copy: small buffers share their memory with others.
+  return isBase64.test(text) ? Uint8Array.from(Buffer.from(text, "base64")) : undefined;
+}
+const isBase64 = /^[A-Za-z0-9+/]*={0,2}$/;
 
 /** Runs `run` when this turn of the event loop is over and what has arrived by then is read. */
 export const afterTurn: (run: () => void) => void = setImmediate;

@@ -2,8 +2,7 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
 import { makeVirtualClock } from "../testing/virtual-clock.ts";
 import { makeLoad } from "./load.ts";
-import { anonymous } from "./peer.ts";
-import { makeTurns, type SessionTurns, setTurns, type Turn, type TurnLimits, turnsOf } from "./turns.ts";
+import { makeTurns, type SessionTurns, type Turn, type TurnLimits } from "./turns.ts";
 
 const limits: TurnLimits = {
   runningCallsMax: 100,
@@ -163,15 +162,4 @@ describe("turns", () => {
     await end("b");
     expect(turns.isIdle()).toBe(true);
   });
-});
-
-test("a peer has the turns that were set for it; one that came by no listener waits for nobody", () => {
-  const clock = makeVirtualClock();
-  const peer = { kind: "anonymous" } as const;
-  const turns = makeTurns(limits, clock).join();
-  setTurns(peer, turns);
-  expect(turnsOf(peer, clock)).toBe(turns);
-  const free = turnsOf(anonymous, clock);
-  const taken = Array.from({ length: 100 }, () => free.take());
-  for (const turn of taken) (turn as Turn).end();
 });

@@ -1,9 +1,8 @@
 import type { Cancel, Clock } from "./clock.ts";
 import type { CallContext } from "./context.ts";
 import { FlotillaError } from "./errors.ts";
-import { edgeLimits, type Limits, linkLimits, overloadRetryMs, turnMsMax } from "./limits.ts";
+import { type Limits, overloadRetryMs, turnMsMax } from "./limits.ts";
 import { type Load, makeQueueWatch, type Standing } from "./load.ts";
-import type { Peer } from "./peer.ts";
 
 export type TurnLimits = Pick<
   Limits,
@@ -237,29 +236,3 @@ const overloaded = new FlotillaError("resource_exhausted", "The service has more
   reason: overloadedReason,
   retryAfterMs: overloadRetryMs,
 });
-
-const turnsByPeer = new WeakMap<Peer, SessionTurns>();
-
-/** From now on the calls of `peer`, which is that of one session, take these turns. */
-export function setTurns(peer: Peer, turns: SessionTurns): void {
-  turnsByPeer.set(peer, turns);
-}
-
-/** The turns of `peer`; who came by no listener, such as a test or code of this process, takes one whenever it wants. */
-export function turnsOf(peer: Peer, clock: Clock): SessionTurns {
-  let turns = turnsByPeer.get(peer);
-  if (!turns) {
-    const { runningCallsMax } = peer.kind === "service" ? linkLimits : edgeLimits;
-    const none = Number.POSITIVE_INFINITY;
-    const limits = {
-      runningCallsMax,
-      turnsPerSessionMax: none,
-      turnsPerAddressMax: none,
-      waitingCallsMax: none,
-      overloadWaitMsMax: none,
-    };
-    turns = makeTurns(limits, clock).join();
-    turnsByPeer.set(peer, turns);
-  }
-  return turns;
-}

@@ -1,7 +1,7 @@
 import type { Clock } from "../base/clock.ts";
 import { FlotillaError } from "../base/errors.ts";
 import { type Channel, type ChannelEvents, subprotocol } from "../transport/channel.ts";
-import { violation } from "../transport/check.ts";
+import { sessionEnded, violation } from "../transport/refusals.ts";
 
 /** Pages may close with 1000 or with codes from here on; ours of the protocol's own range move up. */
 const pageCodesMin = 3_000;
@@ -65,6 +65,6 @@ export function makeBrowserChannel(socket: WebSocket, clock: Clock): BrowserChan
   function over(reason: FlotillaError): void {
     if (isOver) return;
     isOver = true;
-    events?.closed(reason);
+    events?.closed(reason, reason.code === "unavailable" ? reason : sessionEnded(reason));
   }
 }

@@ -1,6 +1,5 @@
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
-import type { RpcTarget } from "capnweb";
 import { Type } from "typebox";
 import { describe, expect, test } from "vitest";
 import { WebSocketServer } from "ws";
@@ -10,6 +9,7 @@ import { answerMsMax, askIntervalMs, handshakeMsMax } from "../base/limits.ts";
 import { overloadedReason } from "../base/turns.ts";
 import { expose } from "../capability/boundary.ts";
 import { arg, contract } from "../capability/contract.ts";
+import type { RpcTarget } from "../rpc/stub.ts";
 import { type Desk, makeDesk } from "../testing/desk.ts";
 import { makeRelay } from "../testing/relay.ts";
 import { makeRig, type Rig } from "../testing/rig.ts";

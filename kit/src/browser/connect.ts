@@ -1,7 +1,7 @@
-import type { RpcTarget } from "capnweb";
 import { type Clock, systemClock } from "../base/clock.ts";
 import type { FlotillaError } from "../base/errors.ts";
 import { handshakeMsMax, type Limits, linkLimits } from "../base/limits.ts";
+import type { RpcTarget } from "../rpc/stub.ts";
 import {
   type Backoff,
   type Connection,

@@ -1,10 +1,10 @@
-import type { RpcStub, RpcTarget } from "capnweb";
 import type { Cancel, Clock } from "../base/clock.ts";
 import { outsideContext, withContext } from "../base/context.ts";
 import { hasCode, reasonOf } from "../base/errors.ts";
 import { answerMsMax, askIntervalMs } from "../base/limits.ts";
+import { stoppingReason } from "../rpc/stopping.ts";
+import type { RpcStub, RpcTarget } from "../rpc/stub.ts";
 import type { Session } from "../session/session.ts";
-import { stoppingReason } from "../session/stopping.ts";
 import type { BrowserChannel } from "./channel.ts";
 
 /** No contract can list it: it is no JavaScript name. So every peer answers at once that it has none, a stock one too. */

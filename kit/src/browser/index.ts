@@ -1,9 +1,9 @@
-// What pages and workers of a browser can use. capnweb is part of this build: its classes are taken from here.
-export { RpcPromise, RpcStub, RpcTarget } from "capnweb";
+// What pages and workers of a browser can use.
 export { type Cancel, type Clock, systemClock } from "../base/clock.ts";
 export { type CallContext, type ContextRequest, currentContext, withContext } from "../base/context.ts";
 export { type ErrorCode, type ErrorDetail, errorCodes, FlotillaError, hasCode, reasonOf } from "../base/errors.ts";
 export { newIdempotencyKey } from "../base/ids.ts";
 export { edgeLimits, type Limits, linkLimits } from "../base/limits.ts";
+export { RpcPromise, RpcStub, RpcTarget } from "../rpc/stub.ts";
 export type { Connection, ConnectionStatus } from "../session/reconnect.ts";
 export { type ConnectOptions, connect } from "./connect.ts";

@@ -1,8 +1,9 @@
-import { RpcPromise, RpcStub, RpcTarget } from "capnweb";
 import { Type } from "typebox";
 import { describe, expect, test } from "vitest";
+import { RpcPromise, RpcStub, RpcTarget } from "../rpc/stub.ts";
 import { arg, contract, optional } from "./contract.ts";
 import { codeOf, makeBench, makeRawBench } from "./fixtures/bench.ts";
+import { makeDataCheck } from "./schema.ts";
 
 interface Item {
   readonly sku: string;
@@ -180,7 +181,7 @@ describe("the message of a refusal names", () => {
       "items[0].price is not a field that is known here",
     ],
     ["an argument that is missing", ["order"], "items is missing"],
-    ["an argument too many", ["find", "a", "b"], "Takes at most 1 arguments"],
+    ["an argument too many", ["find", "a", "b"], "Takes at most 1 argument"],
     ["an argument that is undefined", ["find", undefined], "sku must be string"],
     ["what is not plain data", ["order", [], new Date(0)], "options must be plain data"],
     [
@@ -196,6 +197,19 @@ describe("the message of a refusal names", () => {
     if (message instanceof RegExp) expect((failure as Error).message).toMatch(message);
     else expect((failure as Error).message).toBe(message);
   });
+});
+
+test.each([
+  ["of constants", "closed", Type.Union([Type.Literal("open"), Type.Literal("shut")]), 'it must be "open" or "shut"'],
+  ["of types", true, Type.Union([Type.String(), Type.Integer()]), "it must be string or integer"],
+  [
+    "of objects",
+    {},
+    Type.Union([Type.String(), Type.Object({ a: Type.Integer() }, closed)]),
+    "it has none of the forms allowed",
+  ],
+])("a value that fits no branch of a union %s hears what is allowed", (_, value, schema, message) => {
+  expect(() => makeDataCheck("it", schema)(value, true)).toThrow(message);
 });
 
 describe("an argument of the right shape", () => {

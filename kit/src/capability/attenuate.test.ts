@@ -1,7 +1,7 @@
-import { type RpcStub, RpcTarget } from "capnweb";
 import { describe, expect, test } from "vitest";
 import { withContext } from "../base/context.ts";
 import { FlotillaError } from "../base/errors.ts";
+import { type RpcStub, RpcTarget } from "../rpc/stub.ts";
 import { outcome } from "../testing/until.ts";
 import { makeVirtualClock } from "../testing/virtual-clock.ts";
 import { type Attenuation, attenuate } from "./attenuate.ts";

@@ -1,7 +1,7 @@
-import { RpcPromise, RpcStub, type RpcTarget } from "capnweb";
 import { type Cancel, type Clock, systemClock } from "../base/clock.ts";
 import { FlotillaError } from "../base/errors.ts";
 import { makeTokenBucket } from "../base/token-bucket.ts";
+import { RpcPromise, RpcStub, type RpcTarget } from "../rpc/stub.ts";
 import { admit, type Condition, caretakerOf, denied, notAfter, register, unchecked } from "./conditions.ts";
 import type { Contract, Implementation, MethodName } from "./contract.ts";
 import { hold, letGo } from "./holders.ts";

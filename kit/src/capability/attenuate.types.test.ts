@@ -1,6 +1,6 @@
-import type { RpcPromise, RpcStub, RpcTarget } from "capnweb";
 import { expect, test } from "vitest";
 import { type Introducible, introducible } from "../introduction/home.ts";
+import type { RpcPromise, RpcStub, RpcTarget } from "../rpc/stub.ts";
 import { makeVirtualClock } from "../testing/virtual-clock.ts";
 import { attenuate } from "./attenuate.ts";
 import type { Implementation } from "./contract.ts";

@@ -1,27 +1,20 @@
-import { RpcPromise, RpcTarget } from "capnweb";
-import { alarmsOf } from "../base/alarms.ts";
-import { systemClock } from "../base/clock.ts";
-import { type CallContext, currentContext, deadlineExceeded, withContext } from "../base/context.ts";
+import { type Clock, systemClock } from "../base/clock.ts";
+import { deadlineExceeded, runInContext } from "../base/context.ts";
 import { FlotillaError, toFlotillaError } from "../base/errors.ts";
-import { holdingsOf } from "../base/holdings.ts";
-import { type OnAnswered, observerOf } from "../base/observer.ts";
-import { type Turn, turnsOf } from "../base/turns.ts";
+import type { Peer } from "../base/peer.ts";
+import type { SessionEnv } from "../base/session-env.ts";
+import type { Turn } from "../base/turns.ts";
+import { type Call, type Dispatcher, dispatch } from "../rpc/call.ts";
+import type { OnBroken } from "../rpc/ref.ts";
+import { RpcPromise, RpcTarget, rawOf } from "../rpc/stub.ts";
+import { onBroken } from "../rpc/target.ts";
+import { noSuchMember } from "../rpc/values.ts";
 import { admit, assertHolds, unchecked } from "./conditions.ts";
 import type { Contract, Implementation, Method } from "./contract.ts";
-import { assertData } from "./data.ts";
 import type { Env } from "./env.ts";
 import { hold, isDisposable, isHeld, letGo } from "./holders.ts";
 
-/** A class per contract, made once: its prototype has the contract's methods and nothing else. */
-type BoundaryClass = new (
-  contract: Contract<RpcTarget>,
-  implementation: object,
-  env: Env,
-  onReleased?: () => void,
-) => RpcTarget & Disposable;
-const classes = new WeakMap<Contract<RpcTarget>, BoundaryClass>();
-
-/** For whom something is exposed: `{ peer }` is enough. Without a clock it follows the system's. */
+/** For whom something is exposed: `{ peer }` is enough. Without a clock it follows its session's, or the system's. */
 export type ExposeOptions = Omit<Env, "clock"> & Partial<Pick<Env, "clock">>;
 
 /**
@@ -37,155 +30,194 @@ export function expose<I>(
   implementation: Implementation<I>,
   env: ExposeOptions,
 ): RpcTarget & Disposable {
-  return stand(contract as unknown as Contract<RpcTarget>, implementation, { ...env, clock: env.clock ?? systemClock });
+  return new Boundary(contract as unknown as Contract<RpcTarget>, implementation, env);
 }
 
-/** @param onReleased hears, once, that the boundary was released. */
-function stand(contract: Contract<RpcTarget>, implementation: object, env: Env, onReleased?: () => void) {
-  let boundary = classes.get(contract);
-  if (!boundary) {
-    boundary = makeClass(contract);
-    classes.set(contract, boundary);
+class Boundary extends RpcTarget implements Dispatcher, Disposable {
+  readonly #contract: Contract<RpcTarget>;
+  readonly #implementation: object;
+  readonly #own: ExposeOptions;
+  readonly #onReleased: (() => void) | undefined;
+  #isReleased = false;
+
+  /** @param onReleased hears, once, that it was released. */
+  constructor(contract: Contract<RpcTarget>, implementation: object, own: ExposeOptions, onReleased?: () => void) {
+    super();
+    this.#contract = contract;
+    this.#implementation = implementation;
+    this.#own = own;
+    this.#onReleased = onReleased;
+    hold(implementation);
   }
-  return new boundary(contract, implementation, env, onReleased);
+
+  [dispatch](name: string, args: readonly unknown[], reply: Call): void {
+    const method = this.#contract.methods.get(name);
+    if (method) answer(new Invocation(this.#contract, this.#implementation, this.#own, { name, method, args, reply }));
+    else reply.fail(noSuchMember([name]));
+  }
+
+  /** What it stands for may be hosted elsewhere. */
+  [onBroken](hear: OnBroken): void {
+    rawOf(this.#implementation)?.ref.onBroken(hear);
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#isReleased) return;
+    this.#isReleased = true;
+    this.#onReleased?.();
+    quietly(() => letGo(this.#implementation), this.#own);
+  }
 }
 
-function makeClass(contract: Contract<RpcTarget>): BoundaryClass {
-  class Boundary extends RpcTarget {
-    readonly #contract: Contract<RpcTarget>;
-    readonly #implementation: object;
-    readonly #env: Env;
-    readonly #onReleased: (() => void) | undefined;
-    #isReleased = false;
-
-    constructor(own: Contract<RpcTarget>, implementation: object, env: Env, onReleased?: () => void) {
-      super();
-      this.#contract = own;
-      this.#implementation = implementation;
-      this.#env = env;
-      this.#onReleased = onReleased;
-      hold(implementation);
-    }
-
-    static invoke(target: Boundary, name: string, method: Method, args: unknown[]): unknown {
-      return invoke({
-        contract: target.#contract,
-        implementation: target.#implementation,
-        env: target.#env,
-        name,
-        method,
-        args,
-      });
-    }
-
-    [Symbol.dispose](): void {
-      if (this.#isReleased) return;
-      this.#isReleased = true;
-      this.#onReleased?.();
-      quietly(() => letGo(this.#implementation), this.#env);
-    }
-  }
-  for (const [name, method] of contract.methods) {
-    const run = {
-      [name](this: Boundary, ...args: unknown[]) {
-        return Boundary.invoke(this, name, method, args);
-      },
-    }[name] as object;
-    // A method can be read over the wire like a property; its name and length are nobody's business there.
-    Reflect.deleteProperty(run, "name");
-    Reflect.deleteProperty(run, "length");
-    Object.defineProperty(Boundary.prototype, name, { value: run });
-  }
-  Object.freeze(Boundary.prototype);
-  return Boundary;
-}
-
-interface Invocation {
-  readonly contract: Contract<RpcTarget>;
-  readonly implementation: object;
-  readonly env: Env;
+interface Asked {
   readonly name: string;
   readonly method: Method;
   readonly args: readonly unknown[];
+  readonly reply: Call;
 }
+
+/** One call of one method, as the guards see it. */
+class Invocation {
+  readonly contract: Contract<RpcTarget>;
+  readonly implementation: object;
+  readonly own: ExposeOptions;
+  readonly name: string;
+  readonly method: Method;
+  readonly reply: Call;
+  /** Undefined for a call within this process. */
+  readonly session: SessionEnv | undefined;
+  readonly clock: Clock;
+  args: readonly unknown[];
+  turn: Turn | undefined = undefined;
+  /** What the method may use until it is done. */
+  borrowed: Disposable[] | undefined = undefined;
+
+  constructor(contract: Contract<RpcTarget>, implementation: object, own: ExposeOptions, asked: Asked) {
+    this.contract = contract;
+    this.implementation = implementation;
+    this.own = own;
+    this.name = asked.name;
+    this.method = asked.method;
+    this.args = asked.args;
+    this.reply = asked.reply;
+    this.session = asked.reply.env;
+    this.clock = asked.reply.context.clock ?? own.clock ?? systemClock;
+  }
+
+  get peer(): Peer {
+    return this.session?.peer ?? this.own.peer;
+  }
+
+  get isPlain(): boolean {
+    return this.reply.isPlain;
+  }
+
+  /** The method is done, or is not begun. */
+  end(): void {
+    if (this.borrowed) for (const value of this.borrowed) value[Symbol.dispose]();
+    this.turn?.end();
+  }
+
+  fail(thrown: unknown): void {
+    const error = toFlotillaError(thrown, this.reply.context.traceId);
+    if (error.code === "internal" && !this.reply.isSettled) this.own.onFault?.(error.cause ?? error);
+    this.reply.fail(error);
+  }
+}
+
+type Next = (call: Invocation) => void;
+type Guard = (call: Invocation, next: Next) => void;
+
+/** Tells who counts of the call once it is answered, whatever with. */
+const counted: Guard = (call, next) => {
+  const onAnswered = call.session?.onAnswered;
+  if (onAnswered) {
+    const { contract, name: method, clock, reply } = call;
+    const fromMs = reply.context.arrivedAtMs ?? clock.monotonicMs();
+    reply.onSettled((error) => {
+      const code = error === undefined ? undefined : toFlotillaError(error).code;
+      onAnswered({ contract: contract.name, method, ms: clock.monotonicMs() - fromMs, code });
+    });
+  }
+  next(call);
+};
+
+/** Waits for its turn among the calls of its network address. */
+const inTurn: Guard = (call, next) => {
+  const turn = call.session?.turns?.take(call.reply.context);
+  if (!(turn instanceof Promise)) {
+    call.turn = turn;
+    next(call);
+    return;
+  }
+  turn.then(
+    (mine) => {
+      call.turn = mine;
+      guarded(call, next);
+    },
+    (refusal: unknown) => call.fail(refusal),
+  );
+};
+
+const inTime: Guard = (call, next) => {
+  if (call.reply.context.deadlineAtMs <= call.clock.monotonicMs()) throw deadlineExceeded();
+  next(call);
+};
+
+/** Not before the wait for a turn, during which anything may end, and not after a word about the arguments. */
+const whileAuthorised: Guard = (call, next) => {
+  assertHolds(call.implementation, call.method.builtIn ? undefined : call.name, call.clock);
+  next(call);
+};
+
+const withCheckedArguments: Guard = (call, next) => {
+  call.args = receiveArguments(call);
+  next(call);
+};
+
+/** Outermost first. */
+const guards: readonly Guard[] = [counted, inTurn, inTime, whileAuthorised, withCheckedArguments];
+const pipeline = guards.reduceRight<Next>((next, guard) => (call) => guard(call, next), run);
 
 /** The one path into an implementation. */
-function invoke(call: Invocation): unknown {
-  const context = currentContext();
-  if (context) return invokeIn(call, context);
-  // Called in this process, not by a peer: the same rules hold, with a deadline of its own.
-  return withContext({}, () => invokeIn(call, currentContext()!), call.env.clock);
+function answer(call: Invocation): void {
+  guarded(call, pipeline);
 }
 
-function invokeIn(call: Invocation, context: CallContext): unknown {
-  const onAnswered = observerOf(call.env.peer);
-  return onAnswered ? observed(call, context, onAnswered) : answer(call, context);
-}
-
-/** Tells `onAnswered` of the call when it is answered, whatever with. */
-function observed(call: Invocation, context: CallContext, onAnswered: OnAnswered): unknown {
-  const { contract, name: method, env } = call;
-  const fromMs = context.arrivedAtMs ?? env.clock.monotonicMs();
-  const tell = (error?: unknown) => {
-    const code = error instanceof FlotillaError ? error.code : undefined;
-    onAnswered({ contract: contract.name, method, ms: env.clock.monotonicMs() - fromMs, code });
-  };
+function guarded(call: Invocation, next: Next): void {
   try {
-    const result = answer(call, context);
-    if (result instanceof Promise) result.then(() => tell(), tell);
-    else tell();
-    return result;
-  } catch (error) {
-    tell(error);
-    throw error;
-  }
-}
-
-function answer(call: Invocation, context: CallContext): unknown {
-  try {
-    const turn = turnsOf(call.env.peer, call.env.clock).take(context);
-    const result =
-      turn instanceof Promise ? turn.then((mine) => begin(call, context, mine)) : begin(call, context, turn);
-    return isPromise(result) ? settle(call, context, result) : leave(call, result);
+    next(call);
   } catch (thrown) {
-    throw normalise(call, thrown, context);
+    call.end();
+    call.fail(thrown);
   }
 }
 
-/** Runs `call` in its turn, which ends, as what it borrowed does, when the result is there. */
-function begin(call: Invocation, context: CallContext, turn: Turn): unknown {
-  const borrowed: Disposable[] = [];
-  const end = () => {
-    release(borrowed);
-    turn.end();
-  };
-  let result: unknown;
-  try {
-    if (remainingMs(call, context) <= 0) throw deadlineExceeded();
-    // Not before the wait for a turn, during which anything may end, and not after a word about the arguments.
-    assertHolds(call.implementation, nameOf(call), call.env.clock);
-    result = run(call, receiveArguments(call, borrowed));
-    if (isPromise(result)) {
-      const settled = Promise.resolve(result);
-      settled.then(end, end);
-      return settled;
-    }
-  } catch (thrown) {
-    end();
-    throw thrown;
+function run(call: Invocation): void {
+  const result = runInContext(call.reply.context, invoke, call);
+  if (!isPromise(result)) {
+    call.end();
+    leave(call, result);
+    return;
   }
-  end();
-  return result;
+  result.then(
+    (value) => {
+      call.end();
+      leave(call, value);
+    },
+    (thrown: unknown) => {
+      call.end();
+      call.fail(thrown);
+    },
+  );
 }
 
-function remainingMs({ env }: Invocation, { deadlineAtMs }: CallContext): number {
-  return deadlineAtMs - env.clock.monotonicMs();
-}
-
-function run({ method, contract, implementation, env, name }: Invocation, args: unknown[]): unknown {
-  if (method.builtIn) return method.builtIn({ contract, implementation, env }, ...(args as never[]));
-  // The same turn as in `begin`: what counts calls counts those that begin.
-  admit(implementation, name, env.clock);
+function invoke({ method, contract, implementation, own, name, peer, clock, args }: Invocation): unknown {
+  if (method.builtIn) {
+    return method.builtIn({ contract, implementation, env: { ...own, peer, clock } }, ...(args as never[]));
+  }
+  // The same turn as in `whileAuthorised`: what counts calls counts those that begin.
+  admit(implementation, name, clock);
   const object = unchecked(implementation);
   const implemented: unknown = (object as Record<string, unknown>)[name];
   if (typeof implemented !== "function") throw new TypeError(`${contract.name}.${name} is not implemented`);
@@ -193,101 +225,69 @@ function run({ method, contract, implementation, env, name }: Invocation, args: 
   return Reflect.apply(implemented, object, args);
 }
 
-/** Waits for the result, at most until the deadline; a result that comes later is disposed. */
-function settle(call: Invocation, context: CallContext, result: PromiseLike<unknown>): Promise<unknown> {
-  return new Promise((resolve, reject) => {
-    let isLate = false;
-    const fail = (thrown: unknown) => reject(normalise(call, thrown, context));
-    const cancel = alarmsOf(call.env.clock).set(context.deadlineAtMs, () => {
-      isLate = true;
-      fail(deadlineExceeded());
-    });
-    const onResult = (value: unknown) => {
-      if (isLate) {
-        disposeUnheld(value, call.env);
-        return;
-      }
-      cancel();
-      try {
-        resolve(leave(call, value));
-      } catch (thrown) {
-        fail(thrown);
-      }
-    };
-    const onError = (thrown: unknown) => {
-      if (isLate) return;
-      cancel();
-      fail(thrown);
-    };
-    result.then(onResult, onError);
-  });
-}
-
-/** What a result becomes on its way out: a capability behind its own contract, or data that is proven to be data. */
-function leave({ contract, name, method, env }: Invocation, result: unknown): unknown {
-  if (method.builtIn) return result;
-  const where = `${contract.name}.${name}`;
-  if (!method.returns) {
-    assertData(result, where);
-    return result;
-  }
-  if (result === null || (typeof result !== "object" && typeof result !== "function")) {
-    throw new TypeError(`${where} returned no capability`);
-  }
-  return stand(method.returns, result, env, takePlace(result, env));
-}
-
-/** A result for which the session has no place is disposed, as one that came too late. */
-function takePlace(result: unknown, env: Env): (() => void) | undefined {
+/** What a result becomes on its way out: a capability behind its own contract, or data, which is proven as it is written. */
+function leave(call: Invocation, result: unknown): void {
+  const { method, reply, own } = call;
   try {
-    return holdingsOf(env.peer)?.take();
+    if (reply.isSettled) disposeUnheld(result, own);
+    else if (method.builtIn) reply.returned(result);
+    else if (method.returns) reply.returned(asCapability(call, method.returns, result));
+    else reply.returnedData(result);
+  } catch (thrown) {
+    call.fail(thrown);
+  }
+}
+
+function asCapability(call: Invocation, contract: Contract<RpcTarget>, result: unknown): Boundary {
+  if (!isObject(result)) throw new TypeError(`${call.contract.name}.${call.name} returned no capability`);
+  try {
+    return new Boundary(contract, result, call.own, call.session?.holdings?.take());
   } catch (refusal) {
-    disposeUnheld(result, env);
+    // There is no place for it in the session.
+    disposeUnheld(result, call.own);
     throw refusal;
   }
 }
 
-function receiveArguments({ method, args, env }: Invocation, borrowed: Disposable[]): unknown[] {
-  const { params } = method;
-  if (args.length > params.length) {
-    throw new FlotillaError("invalid_argument", `Takes at most ${params.length} arguments`);
+function receiveArguments(call: Invocation): readonly unknown[] {
+  const { args } = call;
+  const { params } = call.method;
+  if (args.length > params.length) throw tooManyArguments(params.length);
+  const received = new Array<unknown>(params.length);
+  for (let i = 0; i < params.length; i += 1) {
+    const param = params[i]!;
+    if (i >= args.length && !param.isOptional) throw new FlotillaError("invalid_argument", `${param.name} is missing`);
+    const value = param.receive(args[i], call);
+    received[i] = value;
+    if (isObject(value) && isDisposable(value)) {
+      call.borrowed ??= [];
+      call.borrowed.push(value);
+    }
   }
-  return params.map((param, index) => {
-    if (index >= args.length && !param.isOptional)
-      throw new FlotillaError("invalid_argument", `${param.name} is missing`);
-    const value = param.receive(args[index], env);
-    if (isDisposable(value)) borrowed.push(value);
-    return value;
-  });
+  return received;
 }
 
-/** As conditions know it: the kit's own methods have none. */
-function nameOf({ method, name }: Invocation): string | undefined {
-  return method.builtIn ? undefined : name;
-}
-
-function normalise(call: Invocation, thrown: unknown, context: CallContext): FlotillaError {
-  const error = toFlotillaError(thrown, context.traceId);
-  if (error.code === "internal") call.env.onFault?.(error.cause ?? error);
-  return error;
-}
-
-function release(borrowed: readonly Disposable[]): void {
-  for (const value of borrowed) value[Symbol.dispose]();
+function tooManyArguments(max: number): FlotillaError {
+  const allowed = max === 0 ? "no arguments" : max === 1 ? "at most 1 argument" : `at most ${max} arguments`;
+  return new FlotillaError("invalid_argument", `Takes ${allowed}`);
 }
 
 /** A result that nobody received, unless a boundary for somebody else stands around it. */
-function disposeUnheld(value: unknown, env: Env): void {
+function disposeUnheld(value: unknown, env: ExposeOptions): void {
   if (isDisposable(value) && !isHeld(value)) quietly(() => value[Symbol.dispose](), env);
 }
 
-/** A disposer that throws would end the process inside capnweb (measured). */
-function quietly(dispose: () => void, env: Env): void {
+/** A disposer that throws is a fault of the implementation's, in nobody's call. */
+function quietly(dispose: () => void, env: ExposeOptions): void {
   try {
     dispose();
   } catch (fault) {
     env.onFault?.(fault);
   }
+}
+
+function isObject(value: unknown): value is object {
+  return value !== null && (typeof value === "object" || typeof value === "function");
 }
 
 function isPromise(value: unknown): value is PromiseLike<unknown> {

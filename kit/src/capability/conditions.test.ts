@@ -1,8 +1,9 @@
-import type { RpcTarget } from "capnweb";
 import { expect, test } from "vitest";
+import type { Clock } from "../base/clock.ts";
+import type { RpcTarget } from "../rpc/stub.ts";
 import { makeVirtualClock } from "../testing/virtual-clock.ts";
 import { attenuate } from "./attenuate.ts";
-import { assertHolds } from "./conditions.ts";
+import { assertHolds, notAfter } from "./conditions.ts";
 import { contract } from "./contract.ts";
 
 interface Counter extends RpcTarget {
@@ -16,4 +17,19 @@ test("a rate that is used up keeps no one from the kit's own methods: who may ca
   expect(await counter.count()).toBe(1);
   expect(() => assertHolds(counter, "count", clock)).toThrow(expect.objectContaining({ reason: "rate_limited" }));
   expect(() => assertHolds(counter, undefined, clock)).not.toThrow();
+});
+
+test("what has ended by itself stays ended when the wall clock is set back", () => {
+  let nowMs = 1_000;
+  let monotonicMs = 0;
+  const clock: Clock = { ...makeVirtualClock(), now: () => nowMs, monotonicMs: () => monotonicMs };
+  const seen = notAfter(2_000);
+  const unseen = notAfter(2_000);
+  for (const end of [seen, unseen]) expect(end.refusal("greet", clock)).toBeUndefined();
+  nowMs = 2_000;
+  monotonicMs = 1_000;
+  expect(seen.refusal("greet", clock)).toMatchObject({ reason: "expired" });
+  nowMs = 500;
+  // One was asked when it was over; of the other its time has passed all the same.
+  for (const end of [seen, unseen]) expect(end.refusal("greet", clock)).toMatchObject({ reason: "expired" });
 });

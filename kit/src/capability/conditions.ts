@@ -1,6 +1,6 @@
-import { RpcStub } from "capnweb";
 import type { Clock } from "../base/clock.ts";
 import { FlotillaError } from "../base/errors.ts";
+import { RpcStub } from "../rpc/stub.ts";
 
 /** What must hold for a call on an implementation to begin. */
 export interface Condition {
@@ -96,12 +96,21 @@ function* conditionsOf(implementation: object): Generator<Condition> {
   }
 }
 
-/** Ends at `atMs`, in milliseconds since the epoch. */
+/**
+ * Ends at `atMs`, in milliseconds since the epoch; and what has ended stays so when the wall clock is set back, as it ends
+ * when so much time has passed since it was first asked, whatever the wall clock says.
+ */
 export function notAfter(atMs: number): Condition {
   if (Number.isNaN(atMs)) throw new TypeError("The end is not a number");
+  let isOver = false;
+  let endsAtMonotonicMs: number | undefined;
   return {
     endsAtMs: atMs,
-    refusal: (_, clock) => (clock.now() >= atMs ? denied("The capability has expired", "expired") : undefined),
+    refusal(_, clock) {
+      endsAtMonotonicMs ??= clock.monotonicMs() + atMs - clock.now();
+      isOver ||= clock.now() >= atMs || clock.monotonicMs() >= endsAtMonotonicMs;
+      return isOver ? denied("The capability has expired", "expired") : undefined;
+    },
   };
 }
 

@@ -1,8 +1,8 @@
-import { RpcTarget } from "capnweb";
 import { type TSchema, Type } from "typebox";
 import { describe, expect, test } from "vitest";
 import { systemClock } from "../base/clock.ts";
 import { anonymous } from "../base/peer.ts";
+import { RpcStub, RpcTarget } from "../rpc/stub.ts";
 import { expose } from "./boundary.ts";
 import { arg, contract, withBuiltIns } from "./contract.ts";
 
@@ -23,7 +23,7 @@ describe("the name of a method", () => {
     expect(() => contract<Loose>("Loose", { [name]: { params: [] } })).toThrow(/^Loose: .+ is reserved$/);
   });
 
-  test("that is reserved to the kit is free for the kit", () => {
+  test("that is reserved to the kit is free for the kit", async () => {
     interface Bare extends RpcTarget {
       greet(): string;
     }
@@ -31,24 +31,21 @@ describe("the name of a method", () => {
     const built = withBuiltIns(base as never, { deposit: { params: [], builtIn: () => "kept" } });
     expect([...built.methods.keys()]).toEqual(["greet", "deposit"]);
     expect([...base.methods.keys()]).toEqual(["greet"]);
-    const target = expose(built, { greet: () => "hello" } as never, { peer: anonymous });
-    expect((target as unknown as { deposit(): string }).deposit()).toBe("kept");
+    using target = new RpcStub(expose(built, { greet: () => "hello" } as never, { peer: anonymous }));
+    expect(await (target as unknown as { deposit(): Promise<string> }).deposit()).toBe("kept");
   });
 });
 
-test("a boundary has the contract's methods and nothing of its own that can be changed", () => {
+test("a boundary shows nothing of what it stands for", () => {
   interface Bare extends RpcTarget {
     greet(): string;
   }
   const BareContract = contract<Bare>("Bare", { greet: { params: [] } });
   const target = expose(BareContract, { greet: () => "hello" }, { peer: anonymous });
   expect(target).toBeInstanceOf(RpcTarget);
-  expect(Object.getOwnPropertyNames(target)).toEqual([]);
-  const prototype = Object.getPrototypeOf(target) as object;
-  expect(Object.getOwnPropertyNames(prototype)).toEqual(["constructor", "greet"]);
-  expect(Object.isFrozen(prototype)).toBe(true);
-  const again = expose(BareContract, { greet: () => "hello" }, { peer: anonymous });
-  expect(Object.getPrototypeOf(again)).toBe(prototype);
+  expect(Reflect.ownKeys(target)).toEqual([]);
+  const names = Reflect.ownKeys(Object.getPrototypeOf(target)).filter((key) => typeof key === "string");
+  expect(names).toEqual(["constructor"]);
 });
 
 describe("a schema that would let anything through is refused when it is written down", () => {

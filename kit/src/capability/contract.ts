@@ -1,6 +1,6 @@
-import { RpcPromise, RpcStub, type RpcTarget } from "capnweb";
 import type { Static, TSchema } from "typebox";
 import { FlotillaError } from "../base/errors.ts";
+import { type RpcStub, type RpcTarget, rawOf, stubOf } from "../rpc/stub.ts";
 import { isolated } from "./callback.ts";
 import type { Env } from "./env.ts";
 import { makeDataCheck } from "./schema.ts";
@@ -12,7 +12,7 @@ export interface Param<T> {
   readonly name: string;
   readonly isOptional: boolean;
   /** Throws a coded error that names the parameter. What it returns is disposed after the call if it is disposable. */
-  receive(value: unknown, env: Env): unknown;
+  receive(value: unknown, from: Pick<Env, "peer" | "clock"> & { readonly isPlain?: boolean }): unknown;
   /** Only for the type checker: what the schema lets through is assignable to what the interface declares. */
   readonly [carries]?: T;
 }
@@ -42,7 +42,7 @@ export interface Contract<I> {
   readonly [carries]?: ((grants: I) => I) | undefined;
 }
 
-/** Names that the kit, capnweb or JavaScript gives a meaning of its own. */
+/** Names that the kit, a stub or JavaScript gives a meaning of its own. */
 const reservedNames: ReadonlySet<string> = new Set([
   ...["deposit", "withdraw", "cancelDeposit"],
   ...["then", "catch", "finally", "map", "dup", "onRpcBroken", "constructor", "toJSON"],
@@ -149,8 +149,8 @@ export function arg<S extends TSchema>(name: string, schema: S): Param<NoInfer<S
   return {
     name,
     isOptional: false,
-    receive(value) {
-      check(value);
+    receive(value, { isPlain }) {
+      check(value, isPlain === true);
       return value;
     },
   };
@@ -161,14 +161,13 @@ export function optional<T>(param: Param<T>): Param<T> {
   return {
     name: param.name,
     isOptional: true,
-    receive: (value, env) => (value === undefined ? undefined : param.receive(value, env)),
+    receive: (value, from) => (value === undefined ? undefined : param.receive(value, from)),
   };
 }
 
 /**
  * A parameter that is a live object of the caller's, such as a callback. It is data, never a source of authority:
- * nobody knows who hosts it. The method borrows the stub until it returns; to keep it, `dup()` it. One that is a
- * capability of this very session come home can be called and passed on, but not be kept: it ends with the call.
+ * nobody knows who hosts it. The method borrows the stub until it returns; to keep it, `dup()` it.
  * Whatever goes wrong with a call of it is `failed_precondition`, reason `callback_failed`, or `deadline_exceeded`.
  * Of its calls, `callbackCallsMax` run at once; one more fails with `resource_exhausted`, reason `callback_busy`, when it
  * is awaited. A call whose answer nobody awaits has to be disposed, or it counts for as long as it is held.
@@ -178,12 +177,9 @@ export function callback<T extends RpcTarget>(name: string): Param<RpcStub<T>> {
     name,
     isOptional: false,
     receive(value, { clock }) {
-      if (!(value instanceof RpcStub)) throw new FlotillaError("invalid_argument", `${name} must be a capability`);
-      // capnweb delivers a stub that came home to its own session as a promise that cannot be passed on; a stub around
-      // it can (measured). Of any other the method gets a hold of its own, because capnweb ends the argument's at return.
-      const isHome = value instanceof RpcPromise;
-      const own = isHome ? new RpcStub(value as unknown as RpcTarget) : value.dup();
-      return isolated(own as RpcStub<RpcTarget>, { clock, isHome });
+      const raw = rawOf(value);
+      if (!raw) throw new FlotillaError("invalid_argument", `${name} must be a capability`);
+      return isolated(stubOf(raw.hold()) as RpcStub<RpcTarget>, clock);
     },
   };
 }

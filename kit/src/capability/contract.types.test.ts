@@ -1,8 +1,8 @@
-import type { RpcStub, RpcTarget } from "capnweb";
 import { Type } from "typebox";
 import { expect, test } from "vitest";
 import { anonymous } from "../base/peer.ts";
 import { type Introducible, introducible } from "../introduction/home.ts";
+import type { RpcStub, RpcTarget } from "../rpc/stub.ts";
 import { expose } from "./boundary.ts";
 import { arg, callback, contract, optional } from "./contract.ts";
 

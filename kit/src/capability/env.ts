@@ -1,6 +1,6 @@
-import type { RpcStub, RpcTarget } from "capnweb";
 import type { Clock } from "../base/clock.ts";
 import type { Peer } from "../base/peer.ts";
+import type { RpcStub, RpcTarget } from "../rpc/stub.ts";
 import type { Condition } from "./conditions.ts";
 
 /** What a boundary knows beside its contract: for whom it was made, and where it can be deposited. */

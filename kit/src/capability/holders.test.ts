@@ -1,6 +1,6 @@
-import type { RpcTarget } from "capnweb";
 import { expect, test } from "vitest";
 import { anonymous } from "../base/peer.ts";
+import type { RpcTarget } from "../rpc/stub.ts";
 import { attenuate } from "./attenuate.ts";
 import { expose } from "./boundary.ts";
 import { contract } from "./contract.ts";

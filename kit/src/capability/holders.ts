@@ -1,5 +1,5 @@
 /**
- * How many boundaries and caretakers stand around an implementation: capnweb's disposal of one is no sign that nobody
+ * How many boundaries and caretakers stand around an implementation: that one of them is released is no sign that nobody
  * holds another.
  */
 const holders = new WeakMap<object, number>();

@@ -6,8 +6,6 @@ export interface Places {
   take(): Place | undefined;
   /** Why a call that got none fails. */
   refusal(): FlotillaError;
-  /** Whether `error` is such a refusal of these places, and not a peer's that looks like one. */
-  isRefusal(error: unknown): boolean;
 }
 
 /** One holder's part in the place of a call. All of it may be done more than once. */
@@ -21,7 +19,6 @@ export interface Place {
 
 export function makePlaces(callsMax: number): Places {
   let taken = 0;
-  const refusals = new WeakSet<object>();
   return {
     take() {
       if (taken >= callsMax) return undefined;
@@ -32,11 +29,8 @@ export function makePlaces(callsMax: number): Places {
     },
     refusal() {
       const message = `More than ${callsMax} calls of one callback at once`;
-      const refusal = new FlotillaError("resource_exhausted", message, { reason: "callback_busy" });
-      refusals.add(refusal);
-      return refusal;
+      return new FlotillaError("resource_exhausted", message, { reason: "callback_busy" });
     },
-    isRefusal: (error) => error instanceof FlotillaError && refusals.has(error),
   };
 }
 

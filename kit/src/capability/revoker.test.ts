@@ -1,8 +1,8 @@
-import { RpcStub, RpcTarget } from "capnweb";
 import { describe, expect, test } from "vitest";
 import { edgeLimits } from "../base/limits.ts";
-import { anonymous, type Peer } from "../base/peer.ts";
-import { makeTurns, setTurns } from "../base/turns.ts";
+import { anonymous } from "../base/peer.ts";
+import { makeTurns } from "../base/turns.ts";
+import { RpcStub, RpcTarget } from "../rpc/stub.ts";
 import { makeTestLink } from "../testing/test-link.ts";
 import { makeVirtualClock } from "../testing/virtual-clock.ts";
 import { expose } from "./boundary.ts";
@@ -133,20 +133,25 @@ describe("what hangs on a revoker", () => {
 
   test("begins no call that waited for its turn when it was revoked", async () => {
     const clock = makeVirtualClock();
-    const peer: Peer = { kind: "anonymous" };
-    setTurns(peer, makeTurns({ ...edgeLimits, turnsPerSessionMax: 1 }, clock).join());
     const revoker = makeRevoker();
     const implementation = revocable(new MainImpl(), revoker);
     implementation.after = (ms) => new Promise((resolve) => clock.after(ms, resolve));
     seen.ran = 0;
-    using main = expose(MainContract, implementation, { peer, clock });
-    const { wait } = main as unknown as MainImpl;
-    const [running, waiting] = [wait.call(main as never, 100), wait.call(main as never, 100)];
-    waiting.catch(() => {});
+    const link = makeTestLink({
+      clock,
+      from: anonymous,
+      env: { turns: makeTurns({ ...edgeLimits, turnsPerSessionMax: 1 }, clock).join() },
+      to: { name: "to", instance: "j".repeat(16), main: expose(MainContract, implementation, { peer: anonymous }) },
+    });
+    const main = link.main as unknown as RpcStub<RpcTarget & Pick<MainImpl, "wait">>;
+    const [running, waiting] = [main.wait(100), main.wait(100)].map((call) => call.then((it) => it));
+    waiting!.catch(() => {});
+    await clock.settle();
     revoker.revoke();
-    expect(await clock.run(running)).toBe("waited 100");
-    await expect(clock.run(waiting)).rejects.toMatchObject(revoked);
+    expect(await clock.run(running!)).toBe("waited 100");
+    await expect(clock.run(waiting!)).rejects.toMatchObject(revoked);
     expect(seen.ran).toBe(1);
+    link.cut();
   });
 
   test("is cut at every boundary, also at one that is made later", async () => {
@@ -154,7 +159,7 @@ describe("what hangs on a revoker", () => {
     await using bench = main.bench;
     const revoker = makeRevoker();
     const env = { peer: anonymous, clock: bench.clock };
-    using before = expose(MainContract, main.implementation, env);
+    using before = new RpcStub(expose(MainContract, main.implementation, env));
     revocable(main.implementation, revoker).greet("kim");
     const other = makeTestLink({
       clock: bench.clock,
@@ -162,9 +167,9 @@ describe("what hangs on a revoker", () => {
       to: { name: "to", instance: "j".repeat(16), main: expose(MainContract, main.implementation, env) },
     });
     revoker.revoke();
-    using after = expose(MainContract, main.implementation, env);
-    for (const local of [before, after]) {
-      expect(() => (local as unknown as MainImpl).greet("kim")).toThrow(expect.objectContaining(revoked));
+    using after = new RpcStub(expose(MainContract, main.implementation, env));
+    for (const local of [before, after] as unknown as MainImpl[]) {
+      await expect(Promise.resolve(local.greet("kim"))).rejects.toMatchObject(revoked);
     }
     const remote = other.main as unknown as typeof bench.main;
     await expect(finish(main, remote.greet("kim"))).rejects.toMatchObject(revoked);

@@ -9,22 +9,23 @@ const dataTypes: ReadonlySet<unknown> = new Set([
 
 /**
  * A check of values that came from a peer against `schema`: `invalid_argument`, naming the field, for whatever does not
- * fit. What it lets through is data: plain objects, arrays and primitives, and no key that the schema does not name.
+ * fit; `isPlain` says that it is known to hold nothing but what JSON has. What it lets through is data: plain objects, arrays and primitives, and no key that the schema does not name.
  *
  * @throws TypeError when `schema` is none that keeps this promise.
  */
-export function makeDataCheck(name: string, schema: TSchema): (value: unknown) => void {
+export function makeDataCheck(name: string, schema: TSchema): (value: unknown, isPlain: boolean) => void {
   assertStrict(name, schema);
   const validator = Compile(schema);
-  return (value) => {
+  return (value, isPlain) => {
     if (!validator.Check(value)) throw malformed(name, validator.Errors(value));
-    const path = findExotic(value);
+    const path = isPlain ? undefined : findExotic(value);
     if (path !== undefined) throw invalid(`${fieldName(name, path)} must be plain data`);
   };
 }
 
 interface SchemaError {
   readonly keyword: string;
+  readonly schemaPath: string;
   readonly instancePath: string;
   readonly params: object;
   readonly message: string;
@@ -34,12 +35,32 @@ function malformed(name: string, errors: readonly SchemaError[]): FlotillaError 
   const [first] = errors;
   if (!first) return invalid(`${name} is malformed`);
   const path = first.instancePath;
+  const union = errors.find(({ keyword, instancePath }) => keyword === "anyOf" && instancePath === path);
+  if (union) return invalid(`${fieldName(name, path)} ${allowedBy(errors, union)}`);
   if ("requiredProperties" in first.params) {
     const [missing] = first.params.requiredProperties as string[];
     return invalid(`${fieldName(name, `${path}/${missing}`)} is missing`);
   }
   if (first.keyword === "boolean") return invalid(`${fieldName(name, path)} is not a field that is known here`);
   return invalid(`${fieldName(name, path)} ${first.message}`);
+}
+
+/** What a union takes, branch by branch, as far as its errors tell: not only the first of them. */
+function allowedBy(errors: readonly SchemaError[], { instancePath, schemaPath }: SchemaError): string {
+  const branches = new Map<string, string | undefined>();
+  for (const error of errors) {
+    if (!error.schemaPath.startsWith(`${schemaPath}/anyOf/`)) continue;
+    const branch = error.schemaPath.slice(`${schemaPath}/anyOf/`.length).split("/", 1)[0]!;
+    const form = error.instancePath === instancePath ? formIn(error.params) : undefined;
+    branches.set(branch, form?.startsWith('"') ? form : (branches.get(branch) ?? form));
+  }
+  const forms = [...branches.values()];
+  return forms.every((form) => form !== undefined) ? `must be ${forms.join(" or ")}` : "has none of the forms allowed";
+}
+
+function formIn(params: object): string | undefined {
+  if ("allowedValue" in params) return JSON.stringify(params.allowedValue);
+  return "type" in params ? String(params.type) : undefined;
 }
 
 function invalid(message: string): FlotillaError {

@@ -1,8 +1,8 @@
-import { RpcTarget } from "capnweb";
 import { expect, test } from "vitest";
 import { introductionMsMax, parkMsMax } from "../base/limits.ts";
 import { anonymous } from "../base/peer.ts";
 import type { DepositOffer, WithdrawClaim } from "../capability/env.ts";
+import { RpcTarget } from "../rpc/stub.ts";
 import { servicePeer } from "../testing/trio.ts";
 import { makeVirtualClock } from "../testing/virtual-clock.ts";
 import { makeDeposits } from "./deposits.ts";

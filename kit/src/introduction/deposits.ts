@@ -1,10 +1,10 @@
-import type { RpcTarget } from "capnweb";
 import type { Cancel, Clock } from "../base/clock.ts";
 import { FlotillaError } from "../base/errors.ts";
 import { depositsPerPeerMax, introductionMsMax, parkedPerPeerMax, parkMsMax } from "../base/limits.ts";
 import type { Peer, ServicePeer } from "../base/peer.ts";
 import type { Condition } from "../capability/conditions.ts";
 import type { CancelClaim, DepositOffer, WithdrawClaim } from "../capability/env.ts";
+import type { RpcTarget } from "../rpc/stub.ts";
 import { refused } from "./introduction.ts";
 
 /** What lies at its home for one recipient. */

@@ -1,10 +1,10 @@
-import type { RpcStub, RpcTarget } from "capnweb";
 import { beforeEach, describe, expect, test } from "vitest";
 import { FlotillaError } from "../base/errors.ts";
 import { deadlineMsDefault, parkMsMax } from "../base/limits.ts";
 import { attenuate } from "../capability/attenuate.ts";
 import { contract } from "../capability/contract.ts";
 import { makeRevoker, type Revoker, revocable } from "../capability/revoker.ts";
+import type { RpcStub, RpcTarget } from "../rpc/stub.ts";
 import { makeTrio } from "../testing/trio.ts";
 import { deposited, type HearsOfDeposits, type Introducible, introducible } from "./home.ts";
 import { accept, introduce } from "./introduce.ts";

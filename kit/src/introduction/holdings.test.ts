@@ -1,8 +1,8 @@
-import type { RpcStub, RpcTarget } from "capnweb";
 import { expect, test } from "vitest";
-import { makeHoldings, setHoldings } from "../base/holdings.ts";
+import { makeHoldings } from "../base/holdings.ts";
 import { newNonce } from "../base/ids.ts";
 import { contract } from "../capability/contract.ts";
+import type { RpcStub, RpcTarget } from "../rpc/stub.ts";
 import { expectNoLeaks } from "../testing/leaks.ts";
 import { makeTestLink } from "../testing/test-link.ts";
 import { servicePeer } from "../testing/trio.ts";
@@ -18,9 +18,9 @@ test("an introduction gives back no place among the capabilities that its sessio
   const clock = makeVirtualClock();
   const home = makeHome({ name: "office", clock });
   const peer = servicePeer("gateway");
-  setHoldings(peer, makeHoldings(2));
   const main = home.main(OfficeContract, { badge: () => ({ getOwner: () => "bob" }) }, peer);
-  const link = makeTestLink({ clock, from: peer, to: { name: home.name, instance: home.instance, main } });
+  const env = { peer, holdings: makeHoldings(2) };
+  const link = makeTestLink({ clock, env, from: peer, to: { name: home.name, instance: home.instance, main } });
   const office = link.main as unknown as RpcStub<Office>;
 
   const first = await clock.run(office.badge());

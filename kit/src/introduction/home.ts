@@ -1,4 +1,3 @@
-import { type RpcStub, RpcTarget } from "capnweb";
 import { Type } from "typebox";
 import { type Clock, systemClock } from "../base/clock.ts";
 import { currentContext, deadlineExceeded, inTime } from "../base/context.ts";
@@ -17,6 +16,7 @@ import {
   withBuiltIns,
 } from "../capability/contract.ts";
 import type { DepositOffer, Env, HomePort } from "../capability/env.ts";
+import { type RpcStub, RpcTarget } from "../rpc/stub.ts";
 import { type DepositLimits, makeDeposits } from "./deposits.ts";
 import { refused } from "./introduction.ts";
 

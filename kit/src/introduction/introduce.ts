@@ -1,9 +1,9 @@
-import { RpcPromise, type RpcStub, type RpcTarget } from "capnweb";
 import { type Cancel, type Clock, systemClock } from "../base/clock.ts";
 import { withOwnDeadline } from "../base/context.ts";
 import { FlotillaError } from "../base/errors.ts";
 import { newNonce } from "../base/ids.ts";
 import { introductionMsDefault } from "../base/limits.ts";
+import { RpcPromise, type RpcStub, type RpcTarget } from "../rpc/stub.ts";
 import type { Connection } from "../session/reconnect.ts";
 import type { HomeMain, Introducible } from "./home.ts";
 import { gifterOf, type Introduction, refused } from "./introduction.ts";
@@ -112,7 +112,7 @@ export function introduce<T extends RpcTarget>(capability: Gift<T>, options: Int
 
   function onRefused(thrown: unknown): void {
     isDecided = true;
-    // Ended by us before the home had answered: capnweb's word for that is none of ours.
+    // Ended by us before the home had answered: that the stub was disposed is not what its caller asks.
     const reason = isOver ? refused("The introduction was ended") : thrown;
     refusal = { reason };
     // The recipient may wait at the home for what will never come: let it know now.

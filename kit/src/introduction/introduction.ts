@@ -1,7 +1,8 @@
-import type { RpcTarget } from "capnweb";
 import { FlotillaError } from "../base/errors.ts";
+import { isInstanceId, isNonce, isServiceName } from "../base/ids.ts";
 import type { ServicePeer } from "../base/peer.ts";
 import type { Param } from "../capability/contract.ts";
+import type { RpcTarget } from "../rpc/stub.ts";
 
 /**
  * Introduces its recipient to a capability that lives at its home: plain data on the wire, no address in it, and worth
@@ -20,8 +21,7 @@ export interface Introduction<T> {
 
 declare const gives: unique symbol;
 
-/** The lengths of the three fields are what `base/ids.ts` makes and what a service may be called. */
-const fields = { introduction: /^[\w-]{24}$/, home: /^[a-z][a-z0-9-]{0,63}$/, instance: /^[\w-]{16}$/ } as const;
+const fields = { introduction: isNonce, home: isServiceName, instance: isInstanceId } as const;
 const fieldNames = Object.keys(fields) as (keyof typeof fields)[];
 
 /**
@@ -73,7 +73,7 @@ function isIntroduction(value: unknown): value is Introduction<RpcTarget> {
   if (value === null || typeof value !== "object" || Object.getPrototypeOf(value) !== Object.prototype) return false;
   const entries = value as Record<string, unknown>;
   if (Object.keys(value).length !== fieldNames.length) return false;
-  return fieldNames.every((name) => typeof entries[name] === "string" && fields[name].test(entries[name]));
+  return fieldNames.every((name) => fields[name](entries[name]));
 }
 
 /** The one answer to every introduction that yields nothing, whatever the reason: a prober learns no more. */

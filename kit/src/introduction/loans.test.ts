@@ -1,9 +1,9 @@
-import type { RpcStub, RpcTarget } from "capnweb";
 import { Type } from "typebox";
 import { expect, test } from "vitest";
 import { FlotillaError } from "../base/errors.ts";
 import { arg, contract } from "../capability/contract.ts";
 import { makeRevoker, revocable } from "../capability/revoker.ts";
+import type { RpcStub, RpcTarget } from "../rpc/stub.ts";
 import { makeTrio, servicePeer, type Trio } from "../testing/trio.ts";
 import { type Introducible, introducible } from "./home.ts";
 import { type Gifted, introduce } from "./introduce.ts";

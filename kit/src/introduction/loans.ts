@@ -1,9 +1,9 @@
-import type { RpcPromise, RpcStub, RpcTarget } from "capnweb";
 import { type Cancel, type Clock, systemClock } from "../base/clock.ts";
 import { withOwnDeadline } from "../base/context.ts";
 import { FlotillaError, hasCode, reasonOf, withoutStack } from "../base/errors.ts";
 import type { MethodName } from "../capability/contract.ts";
-import { stoppingReason } from "../session/stopping.ts";
+import { stoppingReason } from "../rpc/stopping.ts";
+import type { RpcPromise, RpcStub, RpcTarget } from "../rpc/stub.ts";
 import { gifterAt, type HomeLink, type Homes, homeOf, type Withdrawal, withdraw } from "./introduce.ts";
 import type { Introduction } from "./introduction.ts";
 

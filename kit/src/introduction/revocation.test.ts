@@ -1,10 +1,10 @@
-import type { RpcStub, RpcTarget } from "capnweb";
 import { Type } from "typebox";
 import { describe, expect, test } from "vitest";
 import { type Attenuation, attenuate } from "../capability/attenuate.ts";
 import { expose } from "../capability/boundary.ts";
 import { arg, contract, type Implementation } from "../capability/contract.ts";
 import { makeRevoker, type Revoker, revocable } from "../capability/revoker.ts";
+import type { RpcStub, RpcTarget } from "../rpc/stub.ts";
 import { tablesAtRest } from "../testing/leaks.ts";
 import { makeTestLink } from "../testing/test-link.ts";
 import { makeTrio, servicePeer, type Trio } from "../testing/trio.ts";

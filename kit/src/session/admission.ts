@@ -1,15 +1,15 @@
 import type { IncomingMessage } from "node:http";
-import type { RpcTarget } from "capnweb";
 import type { Clock } from "../base/clock.ts";
 import { FlotillaError, hasCode, withoutStack } from "../base/errors.ts";
-import { makeHoldings, setHoldings } from "../base/holdings.ts";
+import { makeHoldings } from "../base/holdings.ts";
 import { edgeLimits, type Limits, linkLimits } from "../base/limits.ts";
 import type { Load } from "../base/load.ts";
-import { type OnAnswered, observeCalls } from "../base/observer.ts";
+import type { OnAnswered } from "../base/observer.ts";
 import { type AnonymousPeer, type Peer, peerName } from "../base/peer.ts";
+import type { SessionEnv } from "../base/session-env.ts";
 import { makeTokenBucket, type TokenBucket } from "../base/token-bucket.ts";
-import { setTurns } from "../base/turns.ts";
-import type { CallerPolicy } from "../transport/envelope.ts";
+import type { CallerPolicy } from "../rpc/context-line.ts";
+import type { RpcTarget } from "../rpc/stub.ts";
 import type { Pace } from "../transport/pace.ts";
 import { makeAddressBudget } from "./address.ts";
 import { type AcceptedHello, type HelloGuard, helloHeader, makeHelloGuard, type Self } from "./hello.ts";
@@ -35,8 +35,9 @@ export interface AdmissionOptions {
 
 /** Somebody who may open a session, and on what terms. */
 export interface Admitted {
-  /** An object of this session's own: its calls take the turns of its address. */
   readonly peer: Peer;
+  /** Its calls take the turns of its address. */
+  readonly env: SessionEnv;
   readonly hello?: AcceptedHello;
   readonly limits: Limits;
   readonly callers: CallerPolicy;
@@ -75,7 +76,6 @@ export function makeAdmission(options: AdmissionOptions): Admission {
   });
   const edgeAddresses = makeAddressBudget({ limits: edge, clock, addressOf, load });
   const linkAddresses = makeAddressBudget({ limits: link, clock, addressOf, load });
-  const observe = (peer: Peer) => onAnswered && observeCalls(peer, onAnswered);
   const origins: ReadonlySet<string | undefined> = new Set(options.origins?.map(originOf));
   const isListedOrigin = (origin: string | undefined): origin is string => origins.has(origin);
 
@@ -91,19 +91,15 @@ export function makeAdmission(options: AdmissionOptions): Admission {
       if (typeof header !== "string" || !helloGuard) {
         const { network, turns, pace, leave } = edgeAddresses.enter(request);
         const peer: AnonymousPeer = { kind: "anonymous", network, isBatch };
-        setTurns(peer, turns);
-        setHoldings(peer, makeHoldings(edge.capabilitiesMax));
-        observe(peer);
-        return { peer, limits: edge, callers: { keepCallers: false, peerName: undefined }, pace, leave };
+        const env = { peer, turns, holdings: makeHoldings(edge.capabilitiesMax), onAnswered };
+        return { peer, env, limits: edge, callers: { keepCallers: false, peerName: undefined }, pace, leave };
       }
       const hello = acceptHello(helloGuard, header, request);
       const { peer } = hello;
       const { turns, pace, leave } = linkAddresses.enter(request);
-      setTurns(peer, turns);
-      setHoldings(peer, makeHoldings(link.capabilitiesMax));
-      observe(peer);
       return {
         peer,
+        env: { peer, turns, holdings: makeHoldings(link.capabilitiesMax), onAnswered },
         hello,
         limits: link,
         callers: { keepCallers: true, peerName: peerName(peer) },

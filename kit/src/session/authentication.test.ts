@@ -4,12 +4,12 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { RpcTarget } from "capnweb";
 import { describe, expect, test } from "vitest";
 import { type WebSocket, WebSocketServer } from "ws";
 import { systemClock } from "../base/clock.ts";
 import { currentContext } from "../base/context.ts";
 import type { Peer } from "../base/peer.ts";
+import { RpcTarget } from "../rpc/stub.ts";
 import { type Desk, makeDesk, type TestDesk } from "../testing/desk.ts";
 import { ask, sendRaw, upgradeRequest } from "../testing/http.ts";
 import { makeRig, type Rig } from "../testing/rig.ts";
@@ -108,7 +108,7 @@ describe("two services", () => {
 
 describe("a client is refused with the same answer, and calls nothing,", () => {
   const refused =
-    /^HTTP\/1.1 401 unauthenticated\r\n.*"message":"The service did not prove who it is","reason":"peer_unproven","retryable":false,"requestId":"[0-9a-f]{32}"}\n$/s;
+    /^HTTP\/1.1 401 unauthenticated, peer_unproven\r\n.*"message":"The service did not prove who it is","reason":"peer_unproven","retryable":false,"requestId":"[0-9a-f]{32}"}\n$/s;
 
   test("when it has another key, when nobody knows it, when it means another service, and when it repeats a hello", async () => {
     await using bench = setUp();

@@ -1,28 +1,30 @@
 import type { IncomingMessage } from "node:http";
-import type { RpcTarget } from "capnweb";
 import type { Clock } from "../base/clock.ts";
-import type { CallContext } from "../base/context.ts";
 import { FlotillaError } from "../base/errors.ts";
 import { newTraceId } from "../base/ids.ts";
-import { batchCallsMax, batchMessagesMax, deadlineMsDefault, type Limits } from "../base/limits.ts";
+import { batchCallsMax, batchMessagesMax, deadlineMsDefault, type Limits, linkLimits } from "../base/limits.ts";
+import type { SessionEnv } from "../base/session-env.ts";
+import { type CallerPolicy, parseTraceparent, type Received, received } from "../rpc/context-line.ts";
+import type { OnHiddenError } from "../rpc/hidden.ts";
+import type { RpcTarget } from "../rpc/stub.ts";
 import type { Channel, ChannelEvents } from "../transport/channel.ts";
-import { checkMessage, makePeerBudget, violation } from "../transport/check.ts";
-import { type CallerPolicy, parseTraceparent, receivedContext } from "../transport/envelope.ts";
 import type { Pace } from "../transport/pace.ts";
 import type { Intake } from "./intake.ts";
-import type { OnHiddenError } from "./redact.ts";
 import { openSession } from "./session.ts";
-
-/** Beyond the calls' own deadline, for what no boundary bounds, such as a call on a callback. Milliseconds. */
-const graceMs = 500;
 
 /** For whatever still waits inside of a batch that was answered. One for all: nothing outside of it hears it. */
 const batchEnded = new FlotillaError("unavailable", "The batch has ended");
 
+/** A client that takes its batch back has sent none. */
+const notWhole = new FlotillaError("invalid_argument", "The batch is not valid Cap'n Web", {
+  reason: "protocol_violation",
+});
+
 export interface BatchOptions {
   readonly localMain: RpcTarget;
+  readonly env?: SessionEnv | undefined;
   readonly limits: Limits;
-  readonly context: CallContext;
+  readonly context: Received;
   readonly callers: CallerPolicy;
   readonly clock: Clock;
   readonly pace?: Pace | undefined;
@@ -40,61 +42,35 @@ export interface BatchOptions {
  *
  * @param body newline-delimited messages; empty lines are legal.
  * @returns the answer's lines.
- * @throws FlotillaError `invalid_argument` for malformed input, `resource_exhausted` for too many calls,
- *   `deadline_exceeded` when something hung.
+ * @throws FlotillaError `invalid_argument` for malformed input, `resource_exhausted` for too many calls; what `ended` was
+ *   aborted with.
  */
 export async function runBatch(body: string, options: BatchOptions): Promise<string> {
-  const { clock, limits, intake } = options;
+  const { clock, limits } = options;
   // Its client had time to send it.
-  const context: CallContext = { ...options.context, arrivedAtMs: clock.monotonicMs() };
+  const context = { ...options.context, arrivedAtMs: clock.monotonicMs() };
   const ended = Promise.withResolvers<never>();
   ended.promise.catch(() => {});
   const answers: string[] = [];
-  const channel = makeBatchChannel(answers, ended.reject);
-  // The lines are charged for here, all at once.
-  const unread = intake && { lines: () => {}, unread: intake.unread };
-  const session = openSession(channel, { ...options, intake: unread, callContext: context });
-  const cancelTimeout = clock.after(context.deadlineAtMs - clock.monotonicMs() + graceMs, () =>
-    ended.reject(
-      new FlotillaError("deadline_exceeded", "The batch took longer than its deadline", { requestId: context.traceId }),
-    ),
-  );
+  const channel = makeBatchChannel(answers);
+  // Calls are counted as those of a session that lets go of none.
+  const own = { limits: { ...limits, outstandingCallsMax: batchCallsMax }, callContext: context };
+  const sendLimits = { ...linkLimits, frameBytesMax: limits.sendBufferBytesMax };
+  const session = openSession(channel, { ...options, ...own, sendLimits });
+  void session.closed.then((reason) => ended.reject(reason.code === "unavailable" ? notWhole : reason));
   const onEnded = () => ended.reject(options.ended.reason as FlotillaError);
   options.ended.addEventListener("abort", onEnded, { once: true });
   if (options.ended.aborted) onEnded();
   try {
     const lines = body.split("\n").filter((line) => line.trim() !== "");
     if (lines.length > batchMessagesMax) throw tooMany(`A batch takes at most ${batchMessagesMax} messages`);
-    intake?.lines(lines.length);
-    checkBatch(lines, limits);
-    for (const line of lines) channel.arrive(line);
+    if (lines.length > 0) channel.arrive(lines.join("\n"));
     await Promise.race([ended.promise, session.drain()]);
     return answers.join("\n");
   } finally {
-    cancelTimeout();
     options.ended.removeEventListener("abort", onEnded);
     channel.finish();
     session.close(batchEnded);
-  }
-}
-
-/** The transport checks again, but message by message, when those before may have run. */
-function checkBatch(lines: readonly string[], limits: Limits): void {
-  const budget = makePeerBudget();
-  let calls = 0;
-  for (const line of lines) {
-    const message = parse(line);
-    if (Array.isArray(message) && message[0] === "push") calls += 1;
-    if (calls > batchCallsMax) throw tooMany(`A batch takes at most ${batchCallsMax} calls`);
-    checkMessage(message, budget, limits);
-  }
-}
-
-function parse(line: string): unknown {
-  try {
-    return JSON.parse(line);
-  } catch {
-    throw violation("not JSON");
   }
 }
 
@@ -102,45 +78,26 @@ function tooMany(message: string): FlotillaError {
   return new FlotillaError("resource_exhausted", message, { reason: "protocol_limit", retryable: false });
 }
 
-/** A batch as a channel: what arrives are the lines of the request, what is sent are the lines of the answer. */
-function makeBatchChannel(
-  answers: string[],
-  failed: (reason: FlotillaError) => void,
-): Channel & { arrive(line: string): void; finish(): void } {
+/** A batch as a channel: what arrives is the body of the request, what is sent are the lines of the answer. */
+function makeBatchChannel(answers: string[]): Channel & { arrive(body: string): void; finish(): void } {
   let events: ChannelEvents | undefined;
   let isOver = false;
   return {
-    framing: "capnweb",
+    framing: "batch",
     listen(listener) {
       events = listener;
     },
-    arrive: (line) => events?.frame(line),
+    arrive: (body) => events?.frame(body),
     send(frame) {
       if (!isOver) answers.push(frame);
     },
     bufferedBytes: () => 0,
-    /** From now on nothing is sent, and its end is nobody's fault. */
     finish() {
       isOver = true;
     },
-    close() {
-      // Not by us, so by capnweb or the guard: the input was at fault.
-      if (isOver) return;
-      const message = "The batch is not valid Cap'n Web";
-      end(new FlotillaError("invalid_argument", message, { reason: "protocol_violation" }));
-    },
-    terminate() {
-      const message = "The answer is larger than the limit";
-      end(new FlotillaError("resource_exhausted", message, { reason: "answer_too_large", retryable: false }));
-    },
+    close() {},
+    terminate() {},
   };
-
-  function end(reason: FlotillaError): void {
-    if (isOver) return;
-    isOver = true;
-    failed(reason);
-    events?.closed(batchEnded);
-  }
 }
 
 /** Known to whoever sent a `traceparent`; what is malformed counts as absent. */
@@ -149,10 +106,10 @@ export function traceIdOf(request: IncomingMessage): string {
 }
 
 /** The context of a batch, from `traceparent` and `flotilla-timeout-ms`; what is malformed counts as absent. */
-export function contextOfRequest(request: IncomingMessage, callers: CallerPolicy, clock: Clock): CallContext {
+export function contextOfRequest(request: IncomingMessage, callers: CallerPolicy, clock: Clock): Received {
   const asked = request.headers["flotilla-timeout-ms"];
   const timeoutMs = typeof asked === "string" && /^\d{1,6}$/.test(asked) ? Number(asked) : deadlineMsDefault;
-  return receivedContext(traceIdOf(request), timeoutMs, { ...callers, via: [], clock });
+  return received(traceIdOf(request), timeoutMs, { ...callers, via: [], nowMs: clock.monotonicMs() });
 }
 
 export function clientWentAway(): FlotillaError {

@@ -1,4 +1,4 @@
-import type { RpcTarget } from "capnweb";
+import type { RpcTarget } from "../rpc/stub.ts";
 import type { Member } from "./members.ts";
 
 /** How one of several instances is chosen for a call. */

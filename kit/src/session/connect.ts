@@ -1,10 +1,10 @@
 import { connect as connectSocket } from "node:net";
-import type { RpcTarget } from "capnweb";
 import { WebSocket } from "ws";
 import { type Clock, systemClock } from "../base/clock.ts";
 import type { FlotillaError } from "../base/errors.ts";
 import { isInstanceId, newInstanceId } from "../base/ids.ts";
 import { handshakeMsMax, type Limits, linkLimits } from "../base/limits.ts";
+import type { RpcTarget } from "../rpc/stub.ts";
 import { subprotocol } from "../transport/channel.ts";
 import { makeWebSocketChannel } from "../transport/websocket.ts";
 import { checkReply, helloHeader, type Proven, replyHeader, type Self, sayHello } from "./hello.ts";

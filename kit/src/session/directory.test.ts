@@ -1,6 +1,6 @@
-import { RpcTarget } from "capnweb";
 import { expect, test } from "vitest";
 import { FlotillaError } from "../base/errors.ts";
+import { RpcTarget } from "../rpc/stub.ts";
 import { type Desk, makeDesk, type TestDesk, type Visitor } from "../testing/desk.ts";
 import { makeRig, type Rig } from "../testing/rig.ts";
 import { outcome, until } from "../testing/until.ts";

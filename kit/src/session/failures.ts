@@ -1,5 +1,5 @@
 import { hasCode, reasonOf } from "../base/errors.ts";
-import { stoppingReason } from "./stopping.ts";
+import { stoppingReason } from "../rpc/stopping.ts";
 
 /** Said of the capability that a call brought: neither of the service, nor is it another at the next attempt. */
 const reasonsOfCalls: ReadonlySet<string | undefined> = new Set(["home_restarted", "home_unreachable"]);

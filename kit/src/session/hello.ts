@@ -1,6 +1,7 @@
 import { type KeyObject, randomBytes, sign, verify } from "node:crypto";
 import type { Clock } from "../base/clock.ts";
 import { FlotillaError } from "../base/errors.ts";
+import { isInstanceId, isNonce, isServiceName } from "../base/ids.ts";
 import { clockSkewMsMax, helloMsMax, helloNoncesMax } from "../base/limits.ts";
 import type { ServicePeer } from "../base/peer.ts";
 import type { Identity } from "./identity.ts";
@@ -126,10 +127,8 @@ function parse(payload: string): Statement | undefined {
   try {
     const value = JSON.parse(Buffer.from(payload, "base64url").toString()) as Partial<Statement>;
     const { from, to, instance, nonce, atMs } = value;
-    const isName = (name: unknown): name is string => typeof name === "string" && /^[a-z][a-z0-9-]{0,63}$/.test(name);
-    const isRandom = (text: unknown): text is string => typeof text === "string" && /^[\w-]{16,24}$/.test(text);
-    if (!isName(from) || !isName(to) || !isRandom(instance) || !isRandom(nonce) || !Number.isSafeInteger(atMs))
-      return undefined;
+    if (!isServiceName(from) || !isServiceName(to) || !isInstanceId(instance)) return undefined;
+    if (!isNonce(nonce) || !Number.isSafeInteger(atMs)) return undefined;
     return { from, to, instance, nonce, atMs: atMs as number };
   } catch {
     return undefined;

@@ -53,7 +53,14 @@ export function answerRefusal(response: ServerResponse, error: FlotillaError): v
   for (const [name, value] of Object.entries(detailHeaders(error))) {
     if (!response.headersSent) response.setHeader(name, value);
   }
+  response.statusMessage = statusMessageOf(error);
   answerJson(response, httpStatus(error.code, error.reason), bodyOf(error));
+}
+
+/** A stock client of Cap'n Web shows the status line of a batch that is refused, and nothing else of the answer. */
+function statusMessageOf({ code, reason, retryAfterMs }: FlotillaError): string {
+  const why = reason === undefined ? code : `${code}, ${reason}`;
+  return retryAfterMs === undefined ? why : `${why}, try again in ${retryAfterMs} ms`;
 }
 
 function bodyOf({ code, message, reason, retryable, requestId, retryAfterMs }: FlotillaError): object {
@@ -124,7 +131,7 @@ function hasUnreadBody({ req: { headers, readableEnded } }: ServerResponse): boo
 export function refuseUpgrade(socket: Duplex, error: FlotillaError): void {
   const body = `${JSON.stringify(bodyOf(error))}\n`;
   const head = [
-    `HTTP/1.1 ${httpStatus(error.code, error.reason)} ${error.code}`,
+    `HTTP/1.1 ${httpStatus(error.code, error.reason)} ${statusMessageOf(error)}`,
     "content-type: application/json",
     `content-length: ${Buffer.byteLength(body)}`,
     "connection: close",

@@ -1,7 +1,8 @@
-import type { RpcStub, RpcTarget } from "capnweb";
 import { pause, systemClock } from "../base/clock.ts";
 import { currentContext, inTime, withContext } from "../base/context.ts";
 import { hasCode, reasonOf } from "../base/errors.ts";
+import { stoppingReason } from "../rpc/stopping.ts";
+import type { RpcStub, RpcTarget } from "../rpc/stub.ts";
 import { circuitOpenReason } from "./breaker.ts";
 import { type Choice, choose } from "./choose.ts";
 import { type ConnectOptions, connect } from "./connect.ts";
@@ -10,7 +11,6 @@ import { isFailure, mayHelp } from "./failures.ts";
 import { type InstanceReport, type Member, makeMember, makeMembers } from "./members.ts";
 import type { Connection } from "./reconnect.ts";
 import { makeRetryBudget } from "./retry-budget.ts";
-import { stoppingReason } from "./stopping.ts";
 import { unreachable } from "./unreachable.ts";
 
 /** What `connectAll` takes: `ConnectOptions` with several addresses, or who knows them. */

@@ -1,7 +1,7 @@
-import type { RpcTarget } from "capnweb";
 import type { Cancel, Clock } from "../base/clock.ts";
 import { inTime } from "../base/context.ts";
 import { FlotillaError } from "../base/errors.ts";
+import type { RpcTarget } from "../rpc/stub.ts";
 import { type Breaker, type BreakerState, makeBreaker } from "./breaker.ts";
 import type { Directory } from "./directory.ts";
 import type { Connection } from "./reconnect.ts";

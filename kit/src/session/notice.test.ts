@@ -2,12 +2,12 @@ import { once } from "node:events";
 import { newWebSocketRpcSession } from "capnweb";
 import { expect, test } from "vitest";
 import { WebSocket } from "ws";
+import { stoppingLine } from "../rpc/context-line.ts";
 import { type Desk, makeDesk } from "../testing/desk.ts";
 import { openRawSocket } from "../testing/raw-socket.ts";
 import { makeRig } from "../testing/rig.ts";
 import { outcome, until } from "../testing/until.ts";
 import { makeVirtualClock } from "../testing/virtual-clock.ts";
-import { stoppingLine } from "../transport/envelope.ts";
 import { connectAll } from "./instances.ts";
 
 test("a peer of ours hears that a server is stopping before anything is refused, and is waited for", async () => {

@@ -1,7 +1,7 @@
-import { RpcPromise, type RpcStub, type RpcTarget } from "capnweb";
 import type { Cancel, Clock } from "../base/clock.ts";
 import { inTime, outsideContext } from "../base/context.ts";
 import { FlotillaError, reasonOf } from "../base/errors.ts";
+import { RpcPromise, type RpcStub, type RpcTarget } from "../rpc/stub.ts";
 import type { Session } from "./session.ts";
 import type { Throttle } from "./throttle.ts";
 import { unreachable } from "./unreachable.ts";
@@ -116,7 +116,7 @@ export function keepConnected<T extends RpcTarget>(options: KeepConnectedOptions
   const connection: Connection<T> = {
     name,
     get main() {
-      return mainStub() as RpcStub<T>;
+      return mainStub() as unknown as RpcStub<T>;
     },
     get instance() {
       return state.at === "open" ? state.link.instance : undefined;

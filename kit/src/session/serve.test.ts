@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { connect } from "node:net";
-import { newWebSocketRpcSession, type RpcStub, RpcTarget } from "capnweb";
+import { newHttpBatchRpcSession, newWebSocketRpcSession, type RpcStub, RpcTarget } from "capnweb";
 import { describe, expect, test } from "vitest";
 import { WebSocket } from "ws";
 import type { FlotillaError } from "../base/errors.ts";
@@ -8,9 +8,10 @@ import { edgeLimits } from "../base/limits.ts";
 import { type Desk, makeDesk } from "../testing/desk.ts";
 import { ask, sendRaw, upgradeRequest } from "../testing/http.ts";
 import { makeRig } from "../testing/rig.ts";
-import { until } from "../testing/until.ts";
+import { outcome, until } from "../testing/until.ts";
 import { makeVirtualClock } from "../testing/virtual-clock.ts";
 import { subprotocol } from "../transport/channel.ts";
+import { serve } from "./serve.ts";
 
 const wsUrl = (url: string) => `${url.replace("http", "ws")}/rpc`;
 const get = (url: string) => ask(url, { method: "GET" });
@@ -60,6 +61,12 @@ describe("a server", () => {
     expect((await get(`${url}/readyz`)).status).toBe(503);
     expect((await get(`${url}/healthz`)).status).toBe(200);
     expect(hidden).toMatchObject([{ cause: { message: "no database" } }]);
+  });
+
+  test("names a run as others can say it, or does not start", async () => {
+    await expect(serve({ name: "home", instance: "short", port: 0, main: () => undefined })).rejects.toThrow(
+      "16 to 24 characters",
+    );
   });
 
   test("answers other paths and other methods with a code", async () => {
@@ -197,11 +204,18 @@ describe("an upgrade that is refused", () => {
       requestId: traceId,
     };
     const text = await sendRaw(url, upgradeRequest({ headers: [`traceparent: ${traceparent}`] }));
-    expect(text).toMatch(/^HTTP\/1.1 429 resource_exhausted\r\n.*\r\nretry-after: 1\r\n/s);
+    expect(text).toMatch(
+      /^HTTP\/1.1 429 resource_exhausted, session_rate, try again in 1000 ms\r\n.*\r\nretry-after: 1\r\n/s,
+    );
     expect(JSON.parse(text.split("\r\n\r\n")[1] ?? "")).toMatchObject(refusal);
     const answer = await ask(`${url}/rpc/batch`, { headers: { traceparent }, body: add });
     expect([answer.status, answer.headers["retry-after"]]).toEqual([429, "1"]);
     expect(JSON.parse(answer.text)).toMatchObject(refusal);
+    // The stock client shows the status line and nothing else.
+    const stock = newHttpBatchRpcSession<Desk>(`${url}/rpc/batch`);
+    await expect(outcome(stock.add(1, 2))).rejects.toThrow(
+      "RPC request failed: 429 resource_exhausted, session_rate, try again in 1000 ms",
+    );
   });
 
   test("does not keep the server from ending while its client keeps the socket", async () => {
@@ -245,7 +259,7 @@ describe("an upgrade that is refused", () => {
     ];
     for (const origin of strangers) {
       const text = await sendRaw(url, upgradeRequest({ headers: [`origin: ${origin}`] }));
-      expect(text).toMatch(/^HTTP\/1.1 403 permission_denied\r\n/);
+      expect(text).toMatch(/^HTTP\/1.1 403 permission_denied, origin_refused\r\n/);
       const answer = await ask(`${url}/rpc/batch`, { headers: { origin }, body: add });
       expect([answer.status, JSON.parse(answer.text).reason]).toEqual([403, "origin_refused"]);
     }

@@ -1,14 +1,14 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
-import type { RpcTarget } from "capnweb";
 import { type Clock, systemClock } from "../base/clock.ts";
 import { FlotillaError, toFlotillaError } from "../base/errors.ts";
-import { newInstanceId } from "../base/ids.ts";
+import { isInstanceId, newInstanceId } from "../base/ids.ts";
 import { edgeLimits, type Limits, linkLimits } from "../base/limits.ts";
 import type { OnAnswered } from "../base/observer.ts";
 import type { Peer } from "../base/peer.ts";
-import { turnsOf } from "../base/turns.ts";
+import { type OnHiddenError, tellHidden } from "../rpc/hidden.ts";
+import type { RpcTarget } from "../rpc/stub.ts";
 import { makeWebSocketChannel } from "../transport/websocket.ts";
 import { type Admitted, makeAdmission } from "./admission.ts";
 import { clientWentAway, contextOfRequest, runBatch, traceIdOf } from "./batch.ts";
@@ -32,7 +32,6 @@ import { endWhenRevoked } from "./key-watch.ts";
 import { limitLifetime } from "./lifetime.ts";
 import { makeListener } from "./listener.ts";
 import { makeProxies } from "./proxies.ts";
-import { type OnHiddenError, tellHidden } from "./redact.ts";
 import { openSession, type Session } from "./session.ts";
 import { makeUpgrader, offersWebSocket } from "./upgrader.ts";
 
@@ -110,14 +109,16 @@ const paths = { session: "/rpc", batch: "/rpc/batch", health: "/healthz", ready:
 /**
  * Serves one service: HTTP batch at `POST /rpc/batch`, WebSocket at `/rpc`, `/healthz` and `/readyz`.
  *
- * @throws FlotillaError `unavailable`, reason `cannot_listen`, or `port_in_use`: the port or the Unix socket is taken.
+ * @throws FlotillaError `unavailable`, reason `cannot_listen`, or `port_in_use`: the port or the Unix socket is taken;
+ *   TypeError for an `instance` that is none.
  */
 export async function serve(options: ServeOptions): Promise<Server> {
   const { host = "127.0.0.1", clock = systemClock, edge: limits = edgeLimits, onRefused } = options;
-  const { receiveMsMax = receiveMsDefault } = options;
+  const { receiveMsMax = receiveMsDefault, instance = newInstanceId() } = options;
+  if (!isInstanceId(instance)) throw new TypeError("instance is none: 16 to 24 characters of base64url");
   const self: Self | undefined = options.identity && {
     identity: options.identity,
-    instance: options.instance ?? newInstanceId(),
+    instance,
     clock,
   };
   const health = makeHealth({ ...options, clock, report });
@@ -177,15 +178,15 @@ export async function serve(options: ServeOptions): Promise<Server> {
 
   async function answerBatch(request: IncomingMessage, response: ServerResponse, batch: Batch): Promise<void> {
     try {
-      const { peer, limits, callers, pace, leave } = admit(request, { isBatch: true });
+      const { peer, leave, ...terms } = admit(request, { isBatch: true });
       response.once("close", leave);
-      const context = contextOfRequest(request, callers, clock);
+      const context = contextOfRequest(request, terms.callers, clock);
       const localMain = admission.mainFor(peer);
       const body = await readBody(request, { stop: stopAsked.signal, intake: batch.intake }).catch((error: unknown) => {
         disposeMain(localMain);
         throw error;
       });
-      const run = { localMain, limits, callers, pace, context, clock, intake: batch.intake, ended: batch.ended.signal };
+      const run = { ...terms, localMain, context, clock, intake: batch.intake, ended: batch.ended.signal };
       answerLines(response, await runBatch(body, { ...run, onHiddenError: options.onHiddenError }));
     } catch (thrown) {
       answerRefusal(response, refuse(thrown, request));
@@ -199,7 +200,7 @@ export async function serve(options: ServeOptions): Promise<Server> {
       if (!intake) return;
       if (pathOf(request) !== paths.session)
         throw new FlotillaError("not_found", `WebSocket sessions are at ${paths.session}`);
-      const { peer, hello, limits, callers, pace, leave } = admit(request, { isBatch: false });
+      const { peer, hello, leave, ...terms } = admit(request, { isBatch: false });
       socket.once("close", leave);
       const localMain = admission.mainFor(peer);
       const upgrader = upgraders[peer.kind];
@@ -208,21 +209,19 @@ export async function serve(options: ServeOptions): Promise<Server> {
       upgrader.server.handleUpgrade(request, socket, head, (webSocket) => {
         isOpen = true;
         intake.becomeSession(peer.kind === "service" ? "link" : "edge");
-        const session = openSession(makeWebSocketChannel(webSocket, clock, { limits, spend: intake.spend }), {
+        const session = openSession(makeWebSocketChannel(webSocket, clock, { ...terms, spend: intake.spend }), {
+          ...terms,
           localMain,
-          limits,
-          callers,
-          pace,
           clock,
           onHiddenError: options.onHiddenError,
           onRefused,
           intake,
           onFrame: options.onFrame && ((direction, frame) => options.onFrame?.(peer, direction, frame)),
         });
-        webSocket.on("message", limitLifetime(session, limits, clock));
+        webSocket.on("message", limitLifetime(session, terms.limits, clock));
         if (self && hello) endWhenRevoked(session, { identity: self.identity, proven: hello, clock });
         sessions.add(session);
-        void session.closed.then(() => sessions.delete(session)).then(turnsOf(peer, clock).end);
+        void session.closed.then(() => sessions.delete(session));
       });
       // ws refuses a malformed handshake by itself, without a word to us; a good one is open by now.
       if (!isOpen) disposeMain(localMain);

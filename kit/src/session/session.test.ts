@@ -1,6 +1,6 @@
-import type { RpcStub } from "capnweb";
 import { describe, expect, test } from "vitest";
 import { FlotillaError } from "../base/errors.ts";
+import type { RpcStub } from "../rpc/stub.ts";
 import { type Desk, makeDesk } from "../testing/desk.ts";
 import { outcome, until } from "../testing/until.ts";
 import { makeMemoryLink } from "../transport/memory.ts";

@@ -1,21 +1,21 @@
-import { RpcSession, type RpcStub, type RpcTarget } from "capnweb";
 import { systemClock } from "../base/clock.ts";
 import { outsideContext } from "../base/context.ts";
 import { type FlotillaError, toFlotillaError } from "../base/errors.ts";
-import { edgeLimits } from "../base/limits.ts";
-import { afterTurn } from "../base/platform.ts";
+import { edgeLimits, linkLimits } from "../base/limits.ts";
+import { makeTurns } from "../base/turns.ts";
+import { type OnHiddenError, tellHidden } from "../rpc/hidden.ts";
+import { RpcSession } from "../rpc/session.ts";
+import type { RpcSessionOptions } from "../rpc/session-options.ts";
+import type { RpcStub, RpcTarget } from "../rpc/stub.ts";
 import type { Channel } from "../transport/channel.ts";
-import { makeTransport, type Transport, type TransportOptions } from "../transport/transport.ts";
-import { makeRedact, type OnHiddenError, redactMessage, tellHidden } from "./redact.ts";
-import { refuseCalls } from "./stopping.ts";
 
 /** One live connection between two processes, with both directions' main objects. */
 export interface Session {
-  /** The peer's main object. Borrowed: disposing it would end the session. */
+  /** The peer's main object. Borrowed: it lives as long as the session. */
   readonly remoteMain: RpcStub<RpcTarget>;
   /** Whether the peer has said that it is stopping. */
   readonly isPeerStopping: boolean;
-  /** Entries in capnweb's tables; 1 and 1 when nothing is held in either direction. */
+  /** Entries in the tables of the session; 1 and 1 when nothing is held in either direction. */
   stats(): { imports: number; exports: number };
   /**
    * Tells the peer that this side is stopping. Resolves when the peer will ask nothing new, when the session is over or
@@ -35,8 +35,7 @@ export interface Session {
 }
 
 /** What `openSession` takes. Default: as strict as for a stranger. */
-export interface SessionOptions extends Partial<TransportOptions> {
-  /** What the peer may call. Owned by the session: disposed when it ends. */
+export interface SessionOptions extends Partial<RpcSessionOptions> {
   readonly localMain?: RpcTarget | undefined;
   readonly onHiddenError?: OnHiddenError | undefined;
   /** Hears that the peer is stopping; resolves when nothing new will be asked of it, for which it waits a moment. */
@@ -46,67 +45,63 @@ export interface SessionOptions extends Partial<TransportOptions> {
 /** For a peer that hears that we are stopping, to finish what takes several calls. Milliseconds. */
 const noticeMsMax = 500;
 
+/** What a stock peer takes. */
+const stockLimits = {
+  frameBytesMax: 32 * 1024 * 1024,
+  messageNodesMax: Number.POSITIVE_INFINITY,
+  messageDepthMax: 256,
+};
+
+/** For a peer that shares its turns with nobody: it waits for none. */
+const unlimited = {
+  turnsPerSessionMax: Number.POSITIVE_INFINITY,
+  turnsPerAddressMax: Number.POSITIVE_INFINITY,
+  waitingCallsMax: Number.POSITIVE_INFINITY,
+  overloadWaitMsMax: Number.POSITIVE_INFINITY,
+};
+
 /** Starts a session on `channel`, which it owns from now on: what `serve` and `connect` do when a WebSocket has opened. */
 export function openSession(channel: Channel, options: SessionOptions = {}): Session {
-  const { clock = systemClock } = options;
+  const { clock = systemClock, limits = edgeLimits, onHiddenError } = options;
   const over = Promise.withResolvers<FlotillaError>();
   let drained: Promise<void> | undefined;
   let announced: PromiseWithResolvers<void> | undefined;
   let isPeerStopping = false;
-  const watched: Channel = {
-    ...channel,
-    listen: (events) =>
-      channel.listen({
-        frame: (text) => events.frame(drained ? refuseCalls(text, channel.framing) : text),
-        closed: events.closed,
-      }),
-  };
-  const transport = makeTransport(watched, {
-    limits: options.limits ?? edgeLimits,
-    callers: options.callers ?? { keepCallers: false, peerName: undefined },
-    clock,
-    callContext: options.callContext,
-    pace: options.pace,
-    onRefused: options.onRefused,
-    onFailed: over.resolve,
-    answers: options.answers,
-    onStopping,
-    intake: options.intake,
-    onFrame: options.onFrame,
-  });
-  const { localMain, onHiddenError } = options;
-  const redacted: Transport = {
-    ...transport,
-    send: (message) => transport.send(redactMessage(message, onHiddenError)),
-  };
-  // A session outlives the call in which it happened to be opened, and its read loop sets contexts of its own.
+  // A session outlives the call in which it happened to be opened.
   const rpc = outsideContext(
-    () => new RpcSession<RpcTarget>(redacted, localMain, { onSendError: makeRedact(onHiddenError) }),
+    () =>
+      new RpcSession(channel, {
+        ...options,
+        limits,
+        env: options.env ?? {
+          turns: makeTurns({ ...unlimited, runningCallsMax: limits.runningCallsMax }, clock).join(),
+        },
+        sendLimits: options.sendLimits ?? (channel.framing === "flotilla.v1" ? linkLimits : stockLimits),
+        callers: options.callers ?? { keepCallers: false, peerName: undefined },
+        clock,
+        onFailed: over.resolve,
+        onStopping,
+      }),
   );
   const session: Session = {
-    remoteMain: rpc.getRemoteMain(),
+    remoteMain: rpc.remoteMain as RpcStub<RpcTarget>,
     get isPeerStopping() {
       return isPeerStopping;
     },
-    stats: () => rpc.getStats(),
+    stats: () => rpc.tables.stats,
     announceStop() {
-      if (channel.framing === "capnweb") return Promise.resolve();
+      if (channel.framing !== "flotilla.v1") return Promise.resolve();
       if (!announced) {
         announced = Promise.withResolvers();
         const cancel = clock.after(noticeMsMax, announced.resolve);
         void over.promise.then(announced.resolve as () => void);
         void announced.promise.then(cancel);
-        transport.sayStopping();
+        rpc.sayStopping();
       }
       return announced.promise;
     },
     drain() {
-      // Once: of two drains capnweb answers one (measured). Only when it has read what has arrived, and a turn later,
-      // does it know which calls are waited for.
-      drained ??= transport
-        .allRead()
-        .then(nextTurn)
-        .then(() => rpc.drain());
+      drained ??= rpc.drain();
       return drained;
     },
     async part() {
@@ -114,7 +109,7 @@ export function openSession(channel: Channel, options: SessionOptions = {}): Ses
       await session.drain().catch(() => {});
     },
     close(reason) {
-      transport.close(reason.code === "unavailable" ? 1001 : 1008, reason);
+      rpc.close(reason.code === "unavailable" ? 1001 : 1008, reason);
     },
     closed: over.promise,
   };
@@ -136,10 +131,6 @@ export function openSession(channel: Channel, options: SessionOptions = {}): Ses
     } catch (fault) {
       tellHidden(onHiddenError, toFlotillaError(fault));
     }
-    transport.sayStopping();
+    rpc.sayStopping();
   }
-}
-
-function nextTurn(): Promise<void> {
-  return new Promise((resolve) => afterTurn(resolve));
 }

@@ -1,8 +1,8 @@
-import type { RpcTarget } from "capnweb";
 import { expect, test } from "vitest";
 import { FlotillaError } from "../base/errors.ts";
 import { expose } from "../capability/boundary.ts";
 import { contract } from "../capability/contract.ts";
+import type { RpcTarget } from "../rpc/stub.ts";
 import { makeRig } from "../testing/rig.ts";
 import { outcome } from "../testing/until.ts";
 import { makeVirtualClock } from "../testing/virtual-clock.ts";

@@ -1,9 +1,9 @@
-import type { RpcStub, RpcTarget } from "capnweb";
 import { Type } from "typebox";
 import { type Clock, systemClock } from "../base/clock.ts";
 import type { Peer } from "../base/peer.ts";
 import { expose } from "../capability/boundary.ts";
 import { arg, callback, contract } from "../capability/contract.ts";
+import type { RpcStub, RpcTarget } from "../rpc/stub.ts";
 
 /** A small service for tests of sessions: data, capabilities, calls that hang, and calls back. */
 export interface Desk extends RpcTarget {

@@ -1,5 +1,5 @@
 import { deepStrictEqual } from "node:assert/strict";
-import type { RpcTarget } from "capnweb";
+import type { RpcTarget } from "../rpc/stub.ts";
 import { type ConnectOptions, connect } from "../session/connect.ts";
 import type { Connection } from "../session/reconnect.ts";
 import { type ServeOptions, type Server, serve } from "../session/serve.ts";
@@ -24,7 +24,7 @@ function footprint(): Record<string, number> {
 }
 
 /**
- * Servers and connections for one test: `await using rig = makeRig()`. At its end: capnweb's tables are at rest,
+ * Servers and connections for one test: `await using rig = makeRig()`. At its end: the tables of all sessions are at rest,
  * sessions and sockets are gone, no listener of the process was left on, and no promise was ever rejected unheard.
  */
 export function makeRig(): Rig {

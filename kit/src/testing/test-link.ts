@@ -1,9 +1,10 @@
-import type { RpcStub, RpcTarget } from "capnweb";
 import type { Clock } from "../base/clock.ts";
 import { FlotillaError } from "../base/errors.ts";
 import { linkLimits } from "../base/limits.ts";
 import type { Peer } from "../base/peer.ts";
+import type { SessionEnv } from "../base/session-env.ts";
 import type { HomeLink } from "../introduction/introduce.ts";
+import type { RpcStub, RpcTarget } from "../rpc/stub.ts";
 import { openSession, type Session } from "../session/session.ts";
 import type { Framing } from "../transport/channel.ts";
 import { makeMemoryLink } from "../transport/memory.ts";
@@ -16,6 +17,8 @@ export interface TestLinkOptions {
   /** The end that calls. `anonymous` for an outside client. */
   readonly from: Peer;
   readonly to: { readonly name: string; readonly instance: string; readonly main: RpcTarget };
+  /** Of the called end. */
+  readonly env?: SessionEnv;
   /** Another for each link that stands for a reconnection. Default 1. */
   readonly sessionNumber?: number;
 }
@@ -38,6 +41,7 @@ export function makeTestLink({
   framing = "flotilla.v1",
   from,
   to,
+  env,
   sessionNumber = 1,
 }: TestLinkOptions): TestLink {
   const link = makeMemoryLink({ framing, delayMs, clock });
@@ -49,6 +53,7 @@ export function makeTestLink({
   const far = openSession(link.right, {
     ...common,
     localMain: to.main,
+    env,
     callers: { keepCallers: isService, peerName: isService ? from.name : undefined },
     onFrame: (direction, frame) => record(direction === "in" ? ">" : "<", frame, direction === "out"),
   });

@@ -1,7 +1,7 @@
-import type { RpcTarget } from "capnweb";
 import type { ServicePeer } from "../base/peer.ts";
 import { type Home, makeHome } from "../introduction/home.ts";
 import type { HomeLink } from "../introduction/introduce.ts";
+import type { RpcTarget } from "../rpc/stub.ts";
 import { expectNoLeaks } from "./leaks.ts";
 import { makeTestLink, type TestLink } from "./test-link.ts";
 import { makeVirtualClock, type VirtualClock } from "./virtual-clock.ts";

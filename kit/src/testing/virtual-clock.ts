@@ -3,7 +3,8 @@ import type { Clock } from "../base/clock.ts";
 /** A clock that stands still until it is run; nothing waits for real. */
 export interface VirtualClock extends Clock {
   /**
-   * Moves time from one due event to the next until `work` is settled, and returns what it resolved to.
+   * Moves time from one due event to the next until `work` is settled, and returns what it resolved to. Of several at once
+   * time moves only when none of them can go on without it.
    * @throws Error when nothing is left to happen and `work` is still pending.
    */
   run<T>(work: PromiseLike<T>): Promise<T>;
@@ -19,6 +20,14 @@ interface Due {
   readonly run: () => void;
 }
 
+/** Work that time moves for. */
+interface Run {
+  isSettled: boolean;
+  /** What else was to happen without time moving has happened too. */
+  finish(): void;
+  fail(reason: Error): void;
+}
+
 /** Event-loop turns without news after which the processes on the clock count as quiet. */
 const quietTurns = 16;
 
@@ -27,6 +36,8 @@ export function makeVirtualClock(startMs = 1_700_000_000_000): VirtualClock {
   let nowMs = 0;
   let order = 0;
   const queue = new Set<Due>();
+  const runs = new Set<Run>();
+  let isDriving = false;
 
   const clock: VirtualClock = {
     now: () => startMs + nowMs,
@@ -36,17 +47,17 @@ export function makeVirtualClock(startMs = 1_700_000_000_000): VirtualClock {
       queue.add(due);
       return () => queue.delete(due);
     },
-    async run(work) {
-      let isSettled = false;
-      const outcome = Promise.resolve(work).finally(() => {
-        isSettled = true;
-      });
-      outcome.catch(() => {});
-      for (;;) {
-        await clock.settle();
-        if (isSettled) return outcome;
-        if (!step(Number.POSITIVE_INFINITY)) throw new Error("Nothing is left to happen, and the work is not done");
-      }
+    run<T>(work: PromiseLike<T>) {
+      const { promise, resolve, reject } = Promise.withResolvers<T>();
+      const outcome = Promise.resolve(work);
+      const run: Run = { isSettled: false, finish: () => resolve(outcome), fail: reject };
+      const settled = () => {
+        run.isSettled = true;
+      };
+      outcome.then(settled, settled);
+      runs.add(run);
+      if (!isDriving) void drive();
+      return promise;
     },
     async advance(ms) {
       const untilMs = nowMs + ms;
@@ -66,6 +77,22 @@ export function makeVirtualClock(startMs = 1_700_000_000_000): VirtualClock {
     },
   };
   return clock;
+
+  /** One for all that is run at once. */
+  async function drive(): Promise<void> {
+    isDriving = true;
+    for (;;) {
+      await clock.settle();
+      for (const run of runs) {
+        if (run.isSettled && runs.delete(run)) run.finish();
+      }
+      if (runs.size === 0) break;
+      if (step(Number.POSITIVE_INFINITY)) continue;
+      for (const run of runs) run.fail(new Error("Nothing is left to happen, and the work is not done"));
+      runs.clear();
+    }
+    isDriving = false;
+  }
 
   /** Runs the earliest event that is due by `untilMs`, and all others of the same instant in their order. */
   function step(untilMs: number): boolean {

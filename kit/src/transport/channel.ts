@@ -3,18 +3,18 @@ import type { FlotillaError } from "../base/errors.ts";
 /**
  * How messages are put into frames, chosen by the WebSocket subprotocol when the session opens.
  * `flotilla.v1`: newline-joined messages with context lines (docs/protocol.md). `capnweb`: one message per frame, what
- * any stock Cap'n Web peer speaks.
+ * any stock Cap'n Web peer speaks. `batch`: one frame of newline-joined messages comes, and each answer is a frame.
  */
-export type Framing = "flotilla.v1" | "capnweb";
+export type Framing = "flotilla.v1" | "capnweb" | "batch";
 
 /** The subprotocol by which two of ours recognise each other; a stock Cap'n Web peer offers none. */
-export const subprotocol: Framing = "flotilla.v1";
+export const subprotocol = "flotilla.v1" satisfies Framing;
 
 /** Hears what comes of a channel. */
 export interface ChannelEvents {
   frame(text: string): void;
-  /** Once, whatever the reason; nothing comes after it. */
-  closed(reason: FlotillaError): void;
+  /** Once, whatever the reason; nothing comes after it. `heard` is what calls under way fail with. Default: `reason`. */
+  closed(reason: FlotillaError, heard?: FlotillaError): void;
 }
 
 /** A duplex of text frames in order: a WebSocket, or two ends in one process. */

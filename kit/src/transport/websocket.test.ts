@@ -1,11 +1,11 @@
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
-import { RpcTarget } from "capnweb";
 import { afterEach, describe, expect, test } from "vitest";
 import { WebSocket, WebSocketServer } from "ws";
 import type { Clock } from "../base/clock.ts";
 import { FlotillaError } from "../base/errors.ts";
 import { edgeLimits, type Limits, pingIntervalMs, pongMsMax } from "../base/limits.ts";
+import { RpcTarget } from "../rpc/stub.ts";
 import { openSession, type Session } from "../session/session.ts";
 import { until } from "../testing/until.ts";
 import { makeVirtualClock } from "../testing/virtual-clock.ts";

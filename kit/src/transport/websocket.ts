@@ -4,7 +4,7 @@ import { FlotillaError } from "../base/errors.ts";
 import { intakeCosts, type Limits, pingIntervalMs, pongMsMax } from "../base/limits.ts";
 import { makeTokenBucket } from "../base/token-bucket.ts";
 import { type Channel, type ChannelEvents, type Framing, subprotocol } from "./channel.ts";
-import { exhausted, violation } from "./check.ts";
+import { exhausted, sessionEnded, violation } from "./refusals.ts";
 
 /** A peer that does not answer our close frame within this is cut. Milliseconds. */
 const closeMsMax = 1_000;
@@ -149,7 +149,7 @@ export function makeWebSocketChannel(
     if (isOver) return;
     isOver = true;
     cancelBeat();
-    events?.closed(reason);
+    events?.closed(reason, reason.code === "unavailable" ? reason : sessionEnded(reason));
   }
 }
 

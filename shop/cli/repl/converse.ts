@@ -28,7 +28,7 @@ export async function converse(conversation: Conversation): Promise<number> {
 
 /**
  * Nothing of what was typed is written to a file, and nothing is tried out while it is typed. The objects of a context of
- * its own would be no plain data to capnweb.
+ * its own would be no plain data to the kit.
  */
 const always = { useGlobal: true, ignoreUndefined: true, preview: false } as const satisfies ReplOptions;
 

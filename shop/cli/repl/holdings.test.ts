@@ -1,6 +1,5 @@
 import { inspect } from "node:util";
-import { arg, contract } from "@flotilla/kit";
-import type { RpcTarget } from "capnweb";
+import { arg, contract, type RpcTarget } from "@flotilla/kit";
 import { Type } from "typebox";
 import { expect, test } from "vitest";
 import { makeHoldings } from "./holdings.ts";

@@ -1,6 +1,5 @@
 import { inspect } from "node:util";
-import type { Contract } from "@flotilla/kit";
-import type { RpcTarget } from "capnweb";
+import type { Contract, RpcTarget } from "@flotilla/kit";
 import { refusal } from "./refusal.ts";
 import { masked, type Shown, showAs, signatureOf } from "./shown.ts";
 
@@ -8,7 +7,7 @@ import { masked, type Shown, showAs, signatureOf } from "./shown.ts";
 type AnyContract = Pick<Contract<RpcTarget>, "name" | "methods">;
 type Method = AnyContract["methods"] extends ReadonlyMap<string, infer M> ? M : never;
 
-/** What capnweb gives for a call: it can be called on before it has come, and awaited. */
+/** What a call gives: it can be called on before it has come, and awaited. */
 type Answer = PromiseLike<unknown> & Disposable;
 /** A stub, or the promise of one. */
 type Callee = Disposable & Readonly<Record<string, (...args: unknown[]) => Answer>>;

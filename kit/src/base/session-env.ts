@@ -1,0 +1,16 @@
+import type { Holdings } from "./holdings.ts";
+import type { OnAnswered } from "./observer.ts";
+import type { Peer } from "./peer.ts";
+import type { SessionTurns } from "./turns.ts";
+
+/** One live session, as the objects that are called over it see it. */
+export interface SessionEnv {
+  /** Undefined where whoever opened the session did not say. */
+  readonly peer?: Peer | undefined;
+  /** Of its calls; undefined where nobody has to wait. */
+  readonly turns?: SessionTurns | undefined;
+  /** Counts the capabilities that the peer got as results; undefined where nothing bounds them. */
+  readonly holdings?: Holdings | undefined;
+  /** Hears of each call that was answered. It must not throw. */
+  readonly onAnswered?: OnAnswered | undefined;
+}

@@ -1,0 +1,202 @@
+import type { Alarm, Alarms } from "../base/alarms.ts";
+import { type CallScope, deadlineExceeded, runInContext } from "../base/context.ts";
+import type { FlotillaError } from "../base/errors.ts";
+import type { SessionEnv } from "../base/session-env.ts";
+import type { Call } from "./call.ts";
+import type { ReadValue } from "./reader.ts";
+import type { Path, Ref } from "./ref.ts";
+import { ResultRef } from "./result.ts";
+import type { Raw } from "./stub.ts";
+import { returnTo } from "./target.ts";
+import { fill } from "./values.ts";
+
+/** What a call of the peer's asks of its session. */
+export interface AnswerSession {
+  readonly alarms: Alarms;
+  readonly env: SessionEnv | undefined;
+  /** @throws TypeError or FlotillaError for what is no data, or too large. */
+  writeData(answer: Answer, value: unknown): string;
+  /** It is relayed, and did not come in time. */
+  late(answer: Answer, error: FlotillaError): void;
+  /** It was settled: the peer is told, if it asked. */
+  settled(answer: Answer): void;
+}
+
+/** A call of the peer's, and then its result, until the peer lets go of it. */
+export class Answer extends ResultRef implements Call, Alarm {
+  readonly id: number;
+  readonly context: CallScope;
+  readonly atMs: number;
+  before: Alarm | undefined = undefined;
+  after: Alarm | undefined = undefined;
+  /** How many calls it stands on, itself included. */
+  depth = 1;
+  /** The peer asked for the result. */
+  isPulled: boolean;
+  /** The peer was told. */
+  isAnswered = false;
+  /** The peer has let go of it. */
+  isGone = false;
+  /** What was asked, for errors. */
+  method = "the call";
+  /** It is let go of as soon as it is answered: the peer calls nothing on it. */
+  readonly isStream: boolean;
+  isPlain = true;
+  /** It came to data, as it is sent. */
+  text: string | undefined;
+  /** What it is a part of. */
+  #whole: Answer | undefined;
+  readonly #session: AnswerSession;
+  #stubs: readonly Raw[] | undefined;
+  #call: Asked | undefined;
+
+  constructor(session: AnswerSession, { id, context, isStream }: NewAnswer) {
+    super();
+    this.#session = session;
+    this.id = id;
+    this.context = context;
+    this.isStream = this.isPulled = isStream;
+    this.atMs = context.deadlineAtMs;
+  }
+
+  get env(): SessionEnv | undefined {
+    return this.#session.env;
+  }
+
+  /** What it came to, if that is a capability or another result. */
+  get cameTo(): Ref | undefined {
+    return this.ref;
+  }
+
+  /** It must be nothing but data. */
+  get isData(): boolean {
+    return this.text !== undefined || this.#whole?.isData === true;
+  }
+
+  get isRelaying(): boolean {
+    return this.state === "relaying";
+  }
+
+  /** What is asked, as it was read: it is begun later. */
+  asked(call: Asked): void {
+    this.#call = call;
+  }
+
+  begin(): void {
+    const call = this.#call;
+    this.#call = undefined;
+    if (call === undefined) return;
+    if (this.isSettled) {
+      forget(call);
+      return;
+    }
+    this.isPlain = call.isPlain;
+    this.method = String(call.path.at(-1) ?? "the call");
+    if (call.stubs.length > 0) this.#stubs = call.stubs;
+    if (!call.isCall) {
+      if (call.on instanceof Answer) this.#whole = call.on;
+      this.#session.alarms.set(this);
+      this.relay(runInContext(this.context, () => call.on.get(call.path)));
+      letGoOf(call.on);
+      return;
+    }
+    if (call.holes.length === 0) this.#deliver(call);
+    else {
+      const stubs = [...call.stubs];
+      this.#stubs = stubs;
+      const filled = { ...call, stubs, holes: [] };
+      fill(call.holes, stubs, {
+        ok: () => this.#deliver(filled),
+        fail: (error) => {
+          this.fail(error);
+          forget(filled);
+        },
+      });
+    }
+    if (!this.isSettled || this.isRelaying) this.#session.alarms.set(this);
+  }
+
+  #deliver(call: Asked): void {
+    if (this.isSettled) {
+      forget(call);
+      return;
+    }
+    call.on.deliver(call.path, call.value as readonly unknown[], this);
+    letGoOf(call.on);
+  }
+
+  ring(): void {
+    const error = deadlineExceeded(this.context.traceId);
+    // Of what it relays only the answer is late: what was called on it goes on.
+    if (this.isRelaying) this.#session.late(this, error);
+    else this.fail(error);
+  }
+
+  returned(value: unknown): void {
+    returnTo(this, value);
+  }
+
+  /** Written at once, which proves it: nothing that its owner does to it later reaches the peer. */
+  returnedData(value: unknown): void {
+    this.text = this.#session.writeData(this, value);
+    this.ok(value);
+  }
+
+  onSettled(run: (error?: unknown) => void): void {
+    this.later(() => run(this.error));
+  }
+
+  protected override settled(): void {
+    if (!this.isRelaying || this.isGone) this.#session.alarms.cancel(this);
+    // Before the answer leaves: who hears it knows that what was lent is given back.
+    if (this.#stubs) for (const raw of this.#stubs) raw.dispose();
+    this.#stubs = undefined;
+    this.context.isAnswered = true;
+    this.#session.settled(this);
+    super.settled();
+  }
+
+  override dispose(): void {
+    if (this.#call) forget(this.#call);
+    this.#call = undefined;
+    // What was begun ends at its deadline, whoever has let go of it.
+    if (this.isSettled) this.#session.alarms.cancel(this);
+    super.dispose();
+  }
+
+  /** As a peer refers to it: a hold of its own, of what is not there yet too. */
+  hold(): Ref {
+    const held = new ResultRef();
+    this.later(() => {
+      if (this.error !== undefined) held.fail(this.error);
+      else held.relay(this.dup());
+    });
+    return held;
+  }
+}
+
+/** An answer is the peer's to let go of. */
+function letGoOf(on: Ref): void {
+  if (!(on instanceof Answer)) on.dispose();
+}
+
+interface NewAnswer {
+  readonly id: number;
+  readonly context: CallScope;
+  readonly isStream: boolean;
+}
+
+/** A call as it was read; `value` are its arguments. */
+export interface Asked extends ReadValue {
+  /** What it is made on: an answer, or a hold of a capability. */
+  readonly on: Ref;
+  readonly path: Path;
+  /** Else a property, which is read. */
+  readonly isCall: boolean;
+}
+
+function forget({ on, stubs, holes }: Asked): void {
+  for (const raw of stubs) raw.dispose();
+  for (const { ref } of holes) ref.dispose();
+  letGoOf(on);
+}

@@ -1,0 +1,96 @@
+import { FlotillaError } from "../base/errors.ts";
+import { BrokenRef, type OnBroken, type Outcome, type Path, Ref } from "./ref.ts";
+import { stubOf } from "./stub.ts";
+
+/** What an object of a peer's asks of the session that it is reached by. */
+export interface ImportSession {
+  /** Why it is over, once it is. */
+  readonly failure: FlotillaError | undefined;
+  readonly peer: string | undefined;
+  send(id: number, path: Path, args: readonly unknown[] | undefined): Ref;
+  /** Nobody holds `entry` any more. */
+  letGo(entry: Import): void;
+}
+
+/** An object of the peer's; 0 is its main object, which lives as long as the session. */
+export class Import extends Ref {
+  readonly id: number;
+  readonly session: ImportSession;
+  /** How often the peer has given it to us. */
+  remoteHolds = 1;
+  #holds = 1;
+  #error: FlotillaError | undefined;
+  #onBroken: Set<OnBroken> | undefined;
+
+  constructor(session: ImportSession, id: number) {
+    super();
+    this.session = session;
+    this.id = id;
+  }
+
+  call(path: Path, args: readonly unknown[]): Ref {
+    const error = this.error;
+    return error ? new BrokenRef(error).call(path, args) : this.session.send(this.id, path, args);
+  }
+
+  get(path: Path): Ref {
+    if (path.length === 0) return this.dup();
+    const error = this.error;
+    return error ? new BrokenRef(error) : this.session.send(this.id, path, undefined);
+  }
+
+  pull(outcome: Outcome): void {
+    outcome.ok(stubOf(this.dup()));
+  }
+
+  dup(): Ref {
+    this.#holds += 1;
+    return this;
+  }
+
+  dispose(): void {
+    this.#holds -= 1;
+    if (this.#holds > 0 || this.id === 0) return;
+    this.#onBroken = undefined;
+    this.session.letGo(this);
+  }
+
+  onBroken(hear: OnBroken): void {
+    const error = this.error;
+    if (error) hear(error);
+    else {
+      this.#onBroken ??= new Set();
+      this.#onBroken.add(hear);
+    }
+  }
+
+  /** No call of it can be answered any more; `error` is what calls fail with from now on. */
+  broke(error: FlotillaError): void {
+    if (this.#error) return;
+    this.#error = error;
+    const listeners = this.#onBroken ?? [];
+    this.#onBroken = undefined;
+    for (const hear of listeners) quietly(hear, error);
+  }
+
+  private get error(): FlotillaError | undefined {
+    return this.#error ?? this.session.failure;
+  }
+}
+
+/** One listener's fault is not the next one's. */
+function quietly(hear: OnBroken, error: FlotillaError): void {
+  try {
+    hear(error);
+  } catch (fault) {
+    queueMicrotask(() => {
+      throw fault;
+    });
+  }
+}
+
+/** What hung on a session that is over is gone for good: another session brings another object. */
+export function capabilityLost(peer: string | undefined, cause: FlotillaError): FlotillaError {
+  const message = `${peer ?? "The peer"} is gone, and with it what it had handed out: obtain it again`;
+  return new FlotillaError("unavailable", message, { reason: "capability_lost", retryable: false, cause });
+}

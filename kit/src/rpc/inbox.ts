@@ -1,0 +1,263 @@
+import { FlotillaError, toFlotillaError } from "../base/errors.ts";
+import { makeTokenBucket, type TokenBucket } from "../base/token-bucket.ts";
+import type { Framing } from "../transport/channel.ts";
+import type { Pace } from "../transport/pace.ts";
+import { exhausted, violation } from "../transport/refusals.ts";
+import type { Answer } from "./answer.ts";
+import { type Received, readContext, stoppingLine } from "./context-line.ts";
+import { type Message, type MessageOptions, MessageReader, type MessageSession } from "./messages.ts";
+import type { Question } from "./question.ts";
+import { letGoOf, notOffered, type ReadValue } from "./reader.ts";
+import { fill } from "./values.ts";
+
+export interface InboxSession extends MessageSession {
+  readonly failure: FlotillaError | undefined;
+  pulled(answer: Answer): void;
+  release(answer: Answer): void;
+  /** The peer asked for the value of the main object. */
+  rejectMain(error: FlotillaError): void;
+  /** Our call of that number, which is answered with this message; undefined when nobody waits any more. */
+  answered(id: number): Question | undefined;
+  heardAnswer(error?: unknown): void;
+  /** The peer has ended the session, or is at fault. */
+  end(reason: FlotillaError): void;
+  close(code: number, reason: FlotillaError): void;
+  refuse(reason: FlotillaError): void;
+}
+
+export interface InboxOptions extends MessageOptions {
+  readonly pace?: Pace | undefined;
+  readonly intake?: { lines(count: number): void; unread(change: number): void } | undefined;
+  readonly onStopping?: (() => void) | undefined;
+  readonly onFrame?: ((direction: "in" | "out", frame: string) => void) | undefined;
+}
+
+/** What a peer sends: read, frame by frame, and then worked off, message by message. */
+export class Inbox {
+  readonly #framing: Framing;
+  readonly #session: InboxSession;
+  readonly #options: InboxOptions;
+  readonly #rate: TokenBucket | undefined;
+  readonly #messages: MessageReader;
+  /** Read, and not worked off, from `#at` on. */
+  #waiting: Message[] = [];
+  #at = 0;
+  /** Of the frame that is read and worked off now, from `#frameAt` on. */
+  #frame: Message[] = [];
+  #frameAt = 0;
+  #onAllRead: (() => void)[] = [];
+
+  constructor(framing: Framing, session: InboxSession, options: InboxOptions) {
+    this.#framing = framing;
+    this.#session = session;
+    this.#options = options;
+    const { messagesPerSecondMax } = options.limits;
+    this.#rate = Number.isFinite(messagesPerSecondMax)
+      ? makeTokenBucket({ calls: messagesPerSecondMax, perMs: 1_000 })
+      : undefined;
+    this.#messages = new MessageReader(session, options);
+  }
+
+  frame(text: string): void {
+    if (this.#session.failure) return;
+    this.#options.onFrame?.("in", text);
+    try {
+      const { frameBytesMax } = this.#options.limits;
+      // A character is at least a byte; the channel, which sees the bytes, may refuse sooner.
+      if (text.length > frameBytesMax) throw exhausted(`a frame of more than ${frameBytesMax} bytes`);
+      this.#take(this.#read(this.#linesOf(text)));
+    } catch (error) {
+      this.#session.refuse(error instanceof FlotillaError ? error : violation("not JSON"));
+    }
+  }
+
+  /** SECURITY: charged before any is read, and whatever it is: a context costs as much as a message. */
+  #linesOf(text: string): readonly string[] {
+    const lines = this.#framing === "capnweb" ? [text] : text.split("\n");
+    this.#options.intake?.lines(lines.length);
+    const { messagesPerSecondMax } = this.#options.limits;
+    if (this.#rate && !this.#rate.take(this.#session.clock.monotonicMs(), lines.length)) {
+      throw exhausted(`more than ${messagesPerSecondMax} messages per second`);
+    }
+    return lines;
+  }
+
+  /** The whole frame, before anything in it is begun: what stands before a violation is not begun. */
+  #read(lines: readonly string[]): Message[] {
+    const { clock } = this.#session;
+    const nowMs = clock.monotonicMs();
+    const messages: Message[] = [];
+    this.#frame = messages;
+    this.#frameAt = 0;
+    let context: Received | undefined;
+    for (const line of lines) {
+      if (line === stoppingLine && this.#framing === "flotilla.v1") {
+        this.#options.onStopping?.();
+        continue;
+      }
+      const parsed: unknown = JSON.parse(line);
+      if (Array.isArray(parsed))
+        messages.push(this.#countRelease(this.#messages.read(parsed as Message, context, nowMs), 1));
+      else if (parsed !== null && typeof parsed === "object" && this.#framing === "flotilla.v1") {
+        context = readContext(parsed, this.#options.callers, nowMs);
+      } else throw violation("a message is an array");
+    }
+    return messages;
+  }
+
+  #take(messages: Message[]): void {
+    if (this.#waiting.length > 0) {
+      this.#options.intake?.unread(messages.length);
+      for (const message of messages) this.#waiting.push(message);
+      this.#frame = [];
+      return;
+    }
+    const { pace } = this.#options;
+    for (let at = 0; at < messages.length; at += 1) {
+      const pause = pace?.next();
+      if (pause) {
+        this.#wait(at === 0 ? messages : messages.slice(at), pause);
+        return;
+      }
+      this.#frameAt = at + 1;
+      this.#work(messages[at]!);
+      if (this.#session.failure) return;
+    }
+  }
+
+  #wait(messages: Message[], pause: Promise<void>): void {
+    this.#waiting = messages;
+    this.#frame = [];
+    this.#options.pace?.filled();
+    this.#options.intake?.unread(messages.length);
+    void pause.then(() => this.#goOn());
+  }
+
+  /** It is this session's turn, for one message. */
+  #goOn(): void {
+    for (;;) {
+      if (this.#session.failure) return;
+      const message = this.#waiting[this.#at]!;
+      this.#at += 1;
+      this.#options.intake?.unread(-1);
+      const isLast = this.#at === this.#waiting.length;
+      if (isLast) this.clear();
+      try {
+        this.#work(message);
+      } catch (error) {
+        this.#session.refuse(error as FlotillaError);
+        return;
+      }
+      if (isLast) return;
+      const pause = this.#options.pace?.next();
+      if (pause) {
+        void pause.then(() => this.#goOn());
+        return;
+      }
+    }
+  }
+
+  /** Drops what waits. SECURITY: it would be worked off all the same, when nobody waits for it. */
+  clear(): void {
+    if (this.#waiting.length > 0) {
+      this.#options.pace?.emptied();
+      this.#options.intake?.unread(this.#at - this.#waiting.length);
+    }
+    letGoOfAnswers(this.#waiting, this.#at);
+    letGoOfAnswers(this.#frame, this.#frameAt);
+    this.#waiting = [];
+    this.#frame = [];
+    this.#at = this.#frameAt = 0;
+    for (const tell of this.#onAllRead.splice(0)) tell();
+  }
+
+  /** Resolves when every message that has arrived was worked off, or the session is over. */
+  allRead(): Promise<void> {
+    if (this.#waiting.length === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#onAllRead.push(resolve));
+  }
+
+  /** Of a batch every call counts, whatever it lets go of. */
+  #countRelease(message: Message, change: 1 | -1): Message {
+    const [operation, id] = message;
+    if (operation === "release" && (id as number) > 0 && this.#framing !== "batch") {
+      this.#session.tables.releasing += change;
+    }
+    return message;
+  }
+
+  #work(message: Message): void {
+    this.#countRelease(message, -1);
+    const [operation, subject, content] = message;
+    const session = this.#session;
+    switch (operation) {
+      case "push":
+      case "stream":
+        (subject as Answer).begin();
+        return;
+      case "pull":
+        if (subject === 0) session.rejectMain(notOffered("the value of the main object"));
+        else session.pulled(this.#answerOf(subject as number));
+        return;
+      case "release":
+        if ((subject as number) < 0) session.tables.takeBack(subject as number);
+        else session.release(this.#answerOf(subject as number));
+        return;
+      case "resolve":
+        this.#resolved(session.answered(subject as number), message);
+        return;
+      case "reject":
+        if ((subject as number) < 0) session.tables.broke(subject as number, toFlotillaError(content));
+        else this.#rejected(session.answered(subject as number), content);
+        return;
+      case "abort":
+        session.close(1000, endedByPeer(subject));
+        return;
+      default:
+      // `pipe`: its answer stands.
+    }
+  }
+
+  #answerOf(id: number): Answer {
+    const answer = this.#session.tables.answers.get(id);
+    if (!answer) throw violation("no such call");
+    return answer;
+  }
+
+  #resolved(question: Question | undefined, message: Message): void {
+    const read = message[2] as ReadValue;
+    if (!question) {
+      letGoOf(read);
+      return;
+    }
+    this.#session.heardAnswer();
+    if (read.holes.length === 0) {
+      question.ok(read.value);
+      return;
+    }
+    // What fills the whole value stands in the message.
+    message[2] = read.value;
+    const stubs = [...read.stubs];
+    fill(read.holes, stubs, {
+      ok: () => question.ok(message[2]),
+      fail(error) {
+        letGoOf({ stubs, holes: [] });
+        question.fail(error);
+      },
+    });
+  }
+
+  #rejected(question: Question | undefined, error: unknown): void {
+    this.#session.heardAnswer(error);
+    question?.fail(error);
+  }
+}
+
+function endedByPeer(reason: unknown): FlotillaError {
+  return new FlotillaError("unavailable", "The peer ended the session", { reason: "session_ended", cause: reason });
+}
+
+/** Of what was read and is not worked off any more the tables know the calls; answers are known here alone. */
+function letGoOfAnswers(messages: readonly Message[], from: number): void {
+  for (const [operation, , content] of messages.slice(from)) if (operation === "resolve") letGoOf(content as ReadValue);
+}

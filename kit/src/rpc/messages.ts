@@ -1,0 +1,170 @@
+import type { Clock } from "../base/clock.ts";
+import { type CallContext, CallScope } from "../base/context.ts";
+import { newTraceId } from "../base/ids.ts";
+import { deadlineMsDefault, type Limits } from "../base/limits.ts";
+import { exhausted, isViolation, violation } from "../transport/refusals.ts";
+import { Answer, type AnswerSession } from "./answer.ts";
+import { type CallerPolicy, type Received, received } from "./context-line.ts";
+import { letGoOf, notOffered, pathIn, Reader, type ReadValue } from "./reader.ts";
+import type { Tables } from "./tables.ts";
+import type { Parent } from "./values.ts";
+
+/** A message, in place of whose expression stands what was read from it. */
+export type Message = [operation: string, subject: unknown, content?: unknown];
+
+/** Whoever hears of the calls in messages. */
+export interface MessageSession extends AnswerSession {
+  readonly clock: Clock;
+  readonly tables: Tables;
+  /** A call of the peer's was read. */
+  begun(answer: Answer): void;
+}
+
+export interface MessageOptions {
+  readonly limits: Limits;
+  readonly callers: CallerPolicy;
+  readonly callContext?: (Received & Pick<CallContext, "arrivedAtMs">) | undefined;
+}
+
+/** Reads messages whole: after it nothing in them can be refused any more. */
+export class MessageReader {
+  readonly #session: MessageSession;
+  readonly #options: MessageOptions;
+  readonly #values: Reader;
+
+  constructor(session: MessageSession, options: MessageOptions) {
+    this.#session = session;
+    this.#options = options;
+    this.#values = new Reader(session.tables);
+  }
+
+  /** @throws FlotillaError a violation of the protocol, or a limit of the session's; either ends it. */
+  read(message: Message, context: Received | undefined, nowMs: number): Message {
+    switch (message[0]) {
+      case "push":
+      case "stream":
+        if (message.length < 2) throw violation(`${message[0]} takes a call`);
+        message[1] = this.#readCall(message[1], this.#newAnswer(message[0] === "stream", context, nowMs));
+        return message;
+      case "pipe": {
+        const answer = this.#newAnswer(false, context, nowMs);
+        this.#session.begun(answer);
+        answer.fail(notOffered("readable"));
+        return message;
+      }
+      case "resolve":
+      case "reject":
+        return this.#readAnswer(message);
+      case "pull":
+        if (!Number.isSafeInteger(message[1]) || (message[1] as number) < 0)
+          throw violation("pull takes the id of a call");
+        return message;
+      case "release":
+        readRelease(message);
+        return message;
+      case "abort":
+        message[1] = this.#readError(message, 1);
+        return message;
+      default:
+        throw violation("unknown or disabled operation");
+    }
+  }
+
+  #newAnswer(isStream: boolean, context: Received | undefined, nowMs: number): Answer {
+    const { callContext, callers } = this.#options;
+    const { tables, clock } = this.#session;
+    // A call without a context (a stock peer's) gets a fresh one, so that none runs without trace and deadline.
+    const own = context ?? callContext ?? received(newTraceId(), deadlineMsDefault, { ...callers, via: [], nowMs });
+    const arrivedAtMs = context ? nowMs : (callContext?.arrivedAtMs ?? nowMs);
+    const scope = new CallScope(own, clock, arrivedAtMs);
+    return new Answer(this.#session, { id: tables.nextAnswer(), context: scope, isStream });
+  }
+
+  /** What is refused of a call is its own error. It is known by its number only then: it must not refer to itself. */
+  #readCall(expression: unknown, answer: Answer): Answer {
+    let refusal: unknown;
+    try {
+      this.#readAsked(expression, answer);
+    } catch (error) {
+      if (isViolation(error)) {
+        answer.dispose();
+        throw error;
+      }
+      refusal = error;
+    }
+    this.#session.begun(answer);
+    if (refusal !== undefined) answer.fail(refusal);
+    return answer;
+  }
+
+  #readAsked(expression: unknown, answer: Answer): void {
+    const [tag, id] = Array.isArray(expression) ? (expression as unknown[]) : [];
+    if (tag !== "pipeline" && tag !== "import") {
+      this.#readUnseen({ expression }, "expression");
+      throw notOffered("a value in place of a call");
+    }
+    const { tables } = this.#session;
+    const [, , , args] = expression as unknown[];
+    if (!Number.isSafeInteger(id)) throw violation(`${tag} takes an id`);
+    if ((expression as unknown[]).length > 4 || !(args === undefined || Array.isArray(args))) {
+      throw violation("a call takes a path and its arguments");
+    }
+    const path = pathIn(expression as unknown[]);
+    const on = tables.target(id as number);
+    const read = args ? this.#values.readArguments(args) : nothingRead;
+    answer.asked({ ...read, on: on instanceof Answer ? on : on.dup(), path, isCall: args !== undefined });
+    if (on instanceof Answer) answer.depth = on.depth + 1;
+    const { pipelineDepthMax } = this.#options.limits;
+    if (path.length > pipelineDepthMax) throw exhausted(`a path of more than ${pipelineDepthMax} names`);
+    if (answer.depth > pipelineDepthMax) throw exhausted(`more than ${pipelineDepthMax} calls pipelined on each other`);
+  }
+
+  #readAnswer(message: Message): Message {
+    const [operation, id] = message;
+    if (!Number.isSafeInteger(id)) throw violation(`${operation} takes an id`);
+    if ((message as unknown[]).length < 3) throw violation(`${operation} takes a value`);
+    // SECURITY: a peer must not resolve our view of its main object, or of a capability, to something of ours: our calls to
+    // it would come back to us. It may say that a capability is lost.
+    const mayBe = operation === "reject" ? (id as number) !== 0 : !this.#session.tables.isHeld(id as number);
+    if (!mayBe) throw violation(`${operation} takes the id of a call`);
+    if (operation === "reject") {
+      message[2] = this.#readError(message, 2);
+      return message;
+    }
+    try {
+      message[2] = this.#values.read(message as unknown as Parent, 2);
+    } catch (error) {
+      if (isViolation(error)) throw error;
+      message[0] = "reject";
+      message[2] = error;
+    }
+    return message;
+  }
+
+  /** What a peer says of an error need be none. */
+  #readError(message: Message, at: 1 | 2): unknown {
+    try {
+      return this.#readUnseen(message as unknown as Parent, at);
+    } catch (error) {
+      if (isViolation(error)) throw error;
+      return error;
+    }
+  }
+
+  /** Lets go of the capabilities in it. */
+  #readUnseen(parent: Parent, key: string | number): unknown {
+    const read = this.#values.read(parent, key);
+    letGoOf(read);
+    return read.value;
+  }
+}
+
+const none: readonly never[] = [];
+const nothingRead: ReadValue = { value: none, stubs: none, holes: none, isPlain: true };
+
+function readRelease([, id, count]: Message): void {
+  // The main object lives as long as its session; no peer releases it (a stock one aborts instead).
+  if (!Number.isSafeInteger(id) || id === 0) throw violation("release takes the id of a call or of a capability");
+  // Each is given once, under a number of its own.
+  if (count !== 1) throw violation("release takes a count, which is 1");
+}

@@ -1,0 +1,153 @@
+import type { Alarm, Alarms } from "../base/alarms.ts";
+import { type CallContext, deadlineExceeded } from "../base/context.ts";
+import type { Call } from "./call.ts";
+import { type Outcome, type Path, passOn, type Ref } from "./ref.ts";
+import { disposedEarly, ResultRef } from "./result.ts";
+
+/** What a call of ours asks of its session. */
+export interface QuestionSession {
+  readonly alarms: Alarms;
+  send(id: number, path: Path, args: readonly unknown[] | undefined): Ref;
+  /** Somebody waits for the answer. */
+  pull(question: Question): void;
+  /** Nobody waits for it any more, and nobody calls anything on it. */
+  letGoOf(question: Question): void;
+}
+
+/** A call of ours that the peer has not answered, and then its result. */
+export class Question extends ResultRef implements Alarm {
+  readonly id: number;
+  readonly context: CallContext;
+  readonly atMs: number;
+  before: Alarm | undefined = undefined;
+  after: Alarm | undefined = undefined;
+  isPulled = false;
+  readonly #session: QuestionSession;
+  /** Besides the first holder. */
+  #copies: Copy[] | undefined;
+  #holds = 1;
+
+  constructor(session: QuestionSession, id: number, context: CallContext) {
+    super();
+    this.#session = session;
+    this.id = id;
+    this.context = context;
+    this.atMs = context.deadlineAtMs;
+  }
+
+  get session(): QuestionSession {
+    return this.#session;
+  }
+
+  override call(path: Path, args: readonly unknown[]): Ref {
+    return this.isSettled ? super.call(path, args) : this.#session.send(this.id, path, args);
+  }
+
+  /** Nobody may have asked for the answer, and then it does not come: the peer has the call at once. */
+  override deliver(path: Path, args: readonly unknown[], call: Call): void {
+    if (this.isSettled) super.deliver(path, args, call);
+    else passOn(this, path, args, call);
+  }
+
+  override get(path: Path): Ref {
+    if (path.length === 0) return this.dup();
+    return this.isSettled ? super.get(path) : this.#session.send(this.id, path, undefined);
+  }
+
+  override pull(outcome: Outcome): void {
+    if (!this.isSettled && !this.isPulled) {
+      this.isPulled = true;
+      this.#session.pull(this);
+      this.#session.alarms.set(this);
+    }
+    super.pull(outcome);
+  }
+
+  override dup(): Ref {
+    if (this.isSettled) return super.dup();
+    const copy = new Copy(this);
+    this.#copies ??= [];
+    this.#copies.push(copy);
+    this.#holds += 1;
+    return copy;
+  }
+
+  override dispose(): void {
+    const isPending = !this.isSettled;
+    super.dispose();
+    if (isPending) this.letGo();
+  }
+
+  /** One holder less. What is still awaited then fails: its sender is told that nobody waits. */
+  letGo(): void {
+    this.#holds -= 1;
+    if (this.#holds > 0) return;
+    this.#session.letGoOf(this);
+    this.fail(disposedEarly);
+  }
+
+  ring(): void {
+    this.#session.letGoOf(this);
+    this.fail(deadlineExceeded(this.context.traceId));
+  }
+
+  protected override settled(): void {
+    this.#session.alarms.cancel(this);
+    const copies = this.#copies;
+    this.#copies = undefined;
+    for (const copy of copies ?? []) {
+      if (this.error !== undefined) copy.fail(this.error);
+      else if (!copy.isSettled) copy.relay(super.dup());
+    }
+    super.settled();
+  }
+}
+
+/** One more hold of a question. Once that is answered it has what came for itself. */
+class Copy extends ResultRef {
+  readonly question: Question;
+
+  constructor(question: Question) {
+    super();
+    this.question = question;
+  }
+
+  override call(path: Path, args: readonly unknown[]): Ref {
+    return this.isSettled ? super.call(path, args) : this.question.call(path, args);
+  }
+
+  override deliver(path: Path, args: readonly unknown[], call: Call): void {
+    if (this.isSettled) super.deliver(path, args, call);
+    else this.question.deliver(path, args, call);
+  }
+
+  override get(path: Path): Ref {
+    if (path.length === 0) return this.dup();
+    return this.isSettled ? super.get(path) : this.question.get(path);
+  }
+
+  override dup(): Ref {
+    return this.isSettled ? super.dup() : this.question.dup();
+  }
+
+  override pull(outcome: Outcome): void {
+    if (!this.isSettled) this.question.pull(ignored);
+    super.pull(outcome);
+  }
+
+  override dispose(): void {
+    if (this.isSettled) super.dispose();
+    else {
+      this.question.letGo();
+      this.fail(disposedEarly);
+    }
+  }
+}
+
+const ignored: Outcome = { ok() {}, fail() {} };
+
+/** The question behind `ref` while it is not answered. */
+export function questionOf(ref: Ref): Question | undefined {
+  const question = ref instanceof Copy ? ref.question : ref;
+  return question instanceof Question && !question.isSettled ? question : undefined;
+}

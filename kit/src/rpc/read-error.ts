@@ -1,0 +1,34 @@
+import { FlotillaError, isErrorCode, withoutStack } from "../base/errors.ts";
+
+/** An error of ours, by its fields; undefined for one that is none. */
+export function codedError(message: string, fields: Readonly<Record<string, unknown>>): FlotillaError | undefined {
+  const { code, retryable, reason, requestId, retryAfterMs } = fields;
+  if (!isErrorCode(code) || typeof retryable !== "boolean") return undefined;
+  const detail = {
+    retryable,
+    reason: wordOf(reason),
+    requestId: wordOf(requestId),
+    retryAfterMs: retryAfterMs as number,
+  };
+  return withoutStack(() => new FlotillaError(code, message, detail));
+}
+
+/** As a reason and a trace id are written; what is written otherwise counts as absent. */
+function wordOf(value: unknown): string | undefined {
+  return typeof value === "string" && word.test(value) ? value : undefined;
+}
+const word = /^[a-z0-9_]{1,100}$/;
+
+const classes: Readonly<Record<string, ErrorConstructor>> = {
+  ...{ Error, EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError },
+};
+
+/** An error of JavaScript's, with what it carries. SECURITY: it has the stack of nobody. */
+export function plainError(name: string, message: string, fields: Readonly<Record<string, unknown>>): Error {
+  const make = Object.hasOwn(classes, name) ? classes[name]! : Error;
+  const error = withoutStack(() => (name === "AggregateError" ? new AggregateError([], message) : new make(message)));
+  for (const key of Object.keys(fields)) {
+    if (key !== "name" && key !== "message" && key !== "stack") Object.assign(error, { [key]: fields[key] });
+  }
+  return error;
+}

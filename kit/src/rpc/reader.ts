@@ -1,0 +1,293 @@
+import { FlotillaError } from "../base/errors.ts";
+import type { Limits } from "../base/limits.ts";
+import { exhausted, violation } from "../transport/refusals.ts";
+import { readBytes } from "./bytes.ts";
+import { givenIn } from "./given.ts";
+import { codedError, plainError } from "./read-error.ts";
+import type { Path, Ref } from "./ref.ts";
+import { type Raw, rawOf, stubOf } from "./stub.ts";
+import type { Hole, Parent } from "./values.ts";
+
+export type ReadLimits = Pick<
+  Limits,
+  "messageNodesMax" | "messageDepthMax" | "messageReferencesMax" | "errorDepthMax" | "pipelineDepthMax"
+>;
+
+/** What a message that is read refers to. */
+export interface ReaderSession {
+  readonly limits: ReadLimits;
+  /** A capability of the peer's, held once more. @throws FlotillaError when it has given us too many. */
+  import(id: number): Ref;
+  /** Lets go, unseen, of one that the peer has given us. */
+  refuse(id: number): void;
+  /** A hold of what the peer has a number of: a capability of ours, or the result of a call of its. */
+  entry(id: number): Ref;
+}
+
+/** A value as it was read. */
+export interface ReadValue {
+  readonly value: unknown;
+  /** The stubs in it. */
+  readonly stubs: readonly Raw[];
+  /** The results that belong into it and may not be there yet. */
+  readonly holes: readonly Hole[];
+  /** Whether it holds nothing but what JSON has. */
+  readonly isPlain: boolean;
+}
+
+/** For what was read and goes nowhere. */
+export function letGoOf({ stubs, holes }: Pick<ReadValue, "stubs" | "holes">): void {
+  for (const raw of stubs) raw.dispose();
+  for (const { ref } of holes) ref.dispose();
+}
+
+const none: readonly never[] = [];
+
+/**
+ * Reads the expressions of one message: checks and builds in the same walk, in place. What is refused of it ends no
+ * session, so the walk goes on, to let go of the capabilities in what is not built any more.
+ */
+export class Reader {
+  readonly #session: ReaderSession;
+  #nodes = 0;
+  #references = 0;
+  #errorDepth = 0;
+  #isPlain = true;
+  #refusal: FlotillaError | undefined;
+  #stubs: Raw[] | undefined;
+  #holes: Hole[] | undefined;
+
+  constructor(session: ReaderSession) {
+    this.#session = session;
+  }
+
+  /**
+   * @param parent holds the expression, as `key`.
+   * @throws FlotillaError a violation of the protocol, which ends the session; or the refusal of this message alone.
+   */
+  read(parent: Parent, key: string | number): ReadValue {
+    return this.#whole(() => this.#value(parent[key], parent, key, 0));
+  }
+
+  /** The arguments of a call. @throws as `read`. */
+  readArguments(list: unknown[]): ReadValue {
+    return this.#whole(() => this.#list(list, 1));
+  }
+
+  #whole(build: () => unknown): ReadValue {
+    this.#nodes = this.#references = this.#errorDepth = 0;
+    this.#isPlain = true;
+    this.#refusal = this.#stubs = this.#holes = undefined;
+    try {
+      const value = build();
+      const { messageNodesMax } = this.#session.limits;
+      if (this.#nodes > messageNodesMax) this.#refusal ??= tooManyValues(messageNodesMax);
+      if (this.#refusal) throw this.#refusal;
+      return { value, stubs: this.#stubs ?? none, holes: this.#holes ?? none, isPlain: this.#isPlain };
+    } catch (error) {
+      this.#letGo();
+      throw error;
+    }
+  }
+
+  /** What nobody will see: the capabilities in it are let go of. */
+  #unseen<T>(read: () => T): T {
+    const stubs = this.#stubs?.length ?? 0;
+    const holes = this.#holes?.length ?? 0;
+    const value = read();
+    this.#letGo(stubs, holes);
+    return value;
+  }
+
+  #letGo(stubs = 0, holes = 0): void {
+    letGoOf({ stubs: this.#stubs?.splice(stubs) ?? none, holes: this.#holes?.splice(holes) ?? none });
+  }
+
+  #value(value: unknown, parent: Parent, key: string | number, depth: number): unknown {
+    this.#nodes += 1;
+    if (value === null || typeof value !== "object") return value;
+    const { messageNodesMax, messageDepthMax } = this.#session.limits;
+    if (this.#nodes > messageNodesMax) return this.#refuse(value, tooManyValues(messageNodesMax));
+    if (depth >= messageDepthMax)
+      return this.#refuse(value, exhausted(`a message nested deeper than ${messageDepthMax}`));
+    if (!Array.isArray(value)) return this.#object(value as Parent, depth + 1);
+    if (value.length === 1 && Array.isArray(value[0])) return this.#list(value[0] as unknown[], depth + 1);
+    this.#isPlain = false;
+    return this.#special(value, parent, key, depth);
+  }
+
+  #list(list: unknown[], depth: number): unknown[] {
+    for (let i = 0; i < list.length; i += 1) list[i] = this.#value(list[i], list as unknown as Parent, i, depth);
+    return list;
+  }
+
+  #object(object: Parent, depth: number): Parent {
+    for (const key in object) {
+      // SECURITY: what every object has is not for a peer to replace, nor how an object is written as JSON.
+      if (key in Object.prototype || key === "toJSON") {
+        this.#unseen(() => this.#value(object[key], object, key, depth));
+        delete object[key];
+      } else object[key] = this.#value(object[key], object, key, depth);
+    }
+    return object;
+  }
+
+  #special(value: unknown[], parent: Parent, key: string | number, depth: number): unknown {
+    switch (value[0]) {
+      case "export":
+        return this.#export(value);
+      case "import":
+      case "pipeline":
+        return this.#reference(value, parent, key);
+      case "error":
+        return this.#error(value, depth + 1);
+      case "promise":
+      case "remap":
+      case "blob":
+      case "readable":
+      case "writable":
+      case "headers":
+      case "request":
+      case "response":
+        return this.#refuse(value, notOffered(value[0]));
+      default:
+        return readLeaf(value);
+    }
+  }
+
+  /** Notes why the message is refused, and lets go of the capabilities in `value`, of which nothing was read yet. */
+  #refuse(value: unknown, refusal: FlotillaError): undefined {
+    this.#refusal ??= refusal;
+    for (const id of givenIn(value)) this.#session.refuse(id);
+    return undefined;
+  }
+
+  #export(value: unknown[]): unknown {
+    const [, id] = value;
+    if (!Number.isSafeInteger(id) || (id as number) >= 0) throw violation("export takes a negative id");
+    const tooMany = this.#countReference();
+    if (tooMany) return this.#refuse(value, tooMany);
+    try {
+      return this.#keep(this.#session.import(id as number));
+    } catch (error) {
+      return this.#refuse(value, error as FlotillaError);
+    }
+  }
+
+  #reference(value: unknown[], parent: Parent, key: string | number): unknown {
+    const [tag, id] = value;
+    if (!Number.isSafeInteger(id)) throw violation(`${String(tag)} takes an id`);
+    if (value.length > 3) return this.#refuse(value, notOffered("a call within an argument"));
+    const path = pathIn(value);
+    const refusal = this.#countReference() ?? this.#tooLong(path);
+    if (refusal) return this.#refuse(value, refusal);
+    const entry = this.#session.entry(id as number);
+    const ref = path.length > 0 ? entry.get(path) : entry;
+    if (path.length > 0) entry.dispose();
+    if (tag === "import") return this.#keep(ref);
+    this.#holes ??= [];
+    this.#holes.push({ parent, key, ref });
+    return undefined;
+  }
+
+  #keep(ref: Ref): object {
+    const stub = stubOf(ref);
+    this.#stubs ??= [];
+    this.#stubs.push(rawOf(stub)!);
+    return stub;
+  }
+
+  #countReference(): FlotillaError | undefined {
+    const { messageReferencesMax } = this.#session.limits;
+    this.#references += 1;
+    if (this.#references <= messageReferencesMax) return undefined;
+    return exhausted(`a message that refers to more than ${messageReferencesMax} capabilities and results`);
+  }
+
+  #tooLong({ length }: Path): FlotillaError | undefined {
+    const { pipelineDepthMax } = this.#session.limits;
+    return length > pipelineDepthMax ? exhausted(`a path of more than ${pipelineDepthMax} names`) : undefined;
+  }
+
+  /** One of ours by its fields; else one of JavaScript's, with what data it carries. */
+  #error(value: unknown[], depth: number): unknown {
+    const [, name, message, , fields] = value;
+    if (typeof name !== "string" || typeof message !== "string") throw violation("bad error");
+    if (fields !== undefined && (fields === null || typeof fields !== "object" || Array.isArray(fields))) {
+      throw violation("bad error");
+    }
+    this.#errorDepth += 1;
+    try {
+      const { errorDepthMax } = this.#session.limits;
+      if (this.#errorDepth > errorDepthMax)
+        return this.#refuse(fields, exhausted(`an error of more than ${errorDepthMax} causes`));
+      // No capability comes with an error.
+      const read = fields === undefined ? {} : this.#unseen(() => this.#object(fields as Parent, depth));
+      return codedError(message, read) ?? plainError(name, message, read);
+    } finally {
+      this.#errorDepth -= 1;
+    }
+  }
+}
+
+/** The way into what an expression refers to. @throws FlotillaError a violation of the protocol. */
+export function pathIn(expression: readonly unknown[]): Path {
+  const path = expression[2] ?? none;
+  if (!Array.isArray(path)) throw violation(`${String(expression[0])} takes a path`);
+  for (const part of path) if (typeof part !== "string" && typeof part !== "number") throw violation("bad path");
+  return path;
+}
+
+export function notOffered(what: string): FlotillaError {
+  return new FlotillaError("unimplemented", `Not offered here: ${names[what] ?? what}`);
+}
+const names: Readonly<Record<string, string>> = {
+  promise: "a promise as an argument, or inside of a value",
+  remap: "map",
+  blob: "Blob",
+  readable: "ReadableStream",
+  writable: "WritableStream",
+  headers: "Headers",
+  request: "Request",
+  response: "Response",
+};
+
+function tooManyValues(max: number): FlotillaError {
+  return exhausted(`a message of more than ${max} values`);
+}
+
+/** Its digits are read in the square of their number. */
+const bigint = /^-?[0-9]{1,16384}$/;
+
+function readLeaf(value: readonly unknown[]): unknown {
+  const [tag, content] = value;
+  switch (tag) {
+    case "undefined":
+    case "inf":
+    case "-inf":
+    case "nan":
+      if (value.length > 1) throw violation(`bad ${tag}`);
+      return constants[tag];
+    case "bigint":
+      if (typeof content !== "string" || !bigint.test(content)) throw violation("bad bigint");
+      return BigInt(content);
+    case "date":
+      if (typeof content !== "number" && content !== null) throw violation("bad date");
+      return new Date(content ?? Number.NaN);
+    case "bytes":
+      return readBytes(value);
+    case "url": {
+      const url = typeof content === "string" && value.length === 2 ? URL.parse(content) : null;
+      if (!url) throw violation("bad url");
+      return url;
+    }
+    default:
+      throw violation("unknown or disabled expression");
+  }
+}
+const constants = {
+  undefined,
+  inf: Number.POSITIVE_INFINITY,
+  "-inf": Number.NEGATIVE_INFINITY,
+  nan: Number.NaN,
+};

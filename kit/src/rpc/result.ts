@@ -1,0 +1,225 @@
+import { type FlotillaError, toFlotillaError } from "../base/errors.ts";
+import type { Call } from "./call.ts";
+import { BrokenRef, type OnBroken, type Outcome, type Path, Ref } from "./ref.ts";
+import { type Raw, rawOf, stubOf } from "./stub.ts";
+import { disposeValue, dupValue, follow, holdArguments, makeDisposable, noSuchMember } from "./values.ts";
+
+/** `relaying`: what `ref` comes to, which may not be there yet. */
+type State = "pending" | "relaying" | "ok" | "failed";
+
+/** What a call came to, or will: nobody has to wait to call something on it. It has one holder. */
+export class ResultRef extends Ref {
+  protected state: State = "pending";
+  /** What it came to is this capability, or whatever this result comes to. */
+  protected ref: Ref | undefined;
+  /** Data, and stubs in it that are this result's; or an error. */
+  protected value: unknown;
+  #isReleased = false;
+  #waiting: (() => void)[] | undefined;
+
+  override get isResult(): boolean {
+    return true;
+  }
+
+  get isSettled(): boolean {
+    return this.state !== "pending";
+  }
+
+  /** What it fails with, if it does. */
+  get error(): unknown {
+    return this.state === "failed" ? this.value : undefined;
+  }
+
+  /** What it came to, if that is no capability: data, and stubs in it, all borrowed. */
+  get data(): unknown {
+    return this.state === "ok" ? this.value : undefined;
+  }
+
+  /** The capability, or the result that is not there yet, that it has become. */
+  override get standsFor(): Ref {
+    const next = this.ref ?? (this.state === "ok" ? rawOf(this.value)?.ref : undefined);
+    return next ? next.standsFor : this;
+  }
+
+  /** Takes `value`: data, and stubs in it. */
+  ok(value: unknown): void {
+    if (this.state !== "pending") {
+      disposeValue(value);
+      return;
+    }
+    this.state = "ok";
+    this.value = value;
+    this.settled();
+  }
+
+  fail(error: unknown): void {
+    if (this.state !== "pending") return;
+    this.state = "failed";
+    // Somebody may have thrown nothing at all.
+    this.value = error ?? toFlotillaError(error);
+    this.settled();
+  }
+
+  /** Takes `ref`, a capability. */
+  okRef(ref: Ref): void {
+    this.#come("ok", ref);
+  }
+
+  /** Takes `ref`. If it is a result, what is called on this one goes on to it at once. */
+  relay(ref: Ref): void {
+    this.#come(ref.isResult ? "relaying" : "ok", ref);
+  }
+
+  #come(state: State, ref: Ref): void {
+    if (this.state !== "pending") {
+      ref.dispose();
+      return;
+    }
+    this.state = state;
+    this.ref = ref;
+    this.settled();
+  }
+
+  /** Lets go what waited for it, in the order in which it came; only then what nobody holds any more is disposed. */
+  protected settled(): void {
+    const waiting = this.#waiting;
+    this.#waiting = undefined;
+    if (waiting) for (const run of waiting) run();
+    if (this.#isReleased) this.#disposeAll();
+  }
+
+  /** Runs `run` when it is settled, at once when it is. */
+  protected later(run: () => void): void {
+    if (this.state !== "pending") run();
+    else if (this.#waiting) this.#waiting.push(run);
+    else this.#waiting = [run];
+  }
+
+  call(path: Path, args: readonly unknown[]): Ref {
+    if (this.state === "failed") return new BrokenRef(this.value).call(path, args);
+    if (this.ref) return this.ref.call(path, args);
+    if (this.state !== "ok") return this.#callLater(path, args);
+    return attempt(() => {
+      const found = follow(this.value, path);
+      if (!found.raw) throw noSuchMember(path);
+      return found.raw.ref.call([...found.raw.path, ...found.rest], args);
+    });
+  }
+
+  #callLater(path: Path, args: readonly unknown[]): Ref {
+    const stubs: Raw[] = [];
+    return attempt(() => {
+      const held = holdArguments(args, stubs);
+      const made = new ResultRef();
+      this.later(() => {
+        made.relay(this.call(path, held));
+        for (const raw of stubs) raw.dispose();
+      });
+      return made;
+    });
+  }
+
+  override deliver(path: Path, args: readonly unknown[], call: Call): void {
+    this.later(() => {
+      if (this.state === "failed") call.fail(this.value);
+      else if (this.ref) this.ref.deliver(path, args, call);
+      else this.#deliverInside(path, args, call);
+    });
+  }
+
+  #deliverInside(path: Path, args: readonly unknown[], call: Call): void {
+    try {
+      const found = follow(this.value, path);
+      if (!found.raw) throw noSuchMember(path);
+      found.raw.ref.deliver([...found.raw.path, ...found.rest], args, call);
+    } catch (error) {
+      call.fail(error);
+    }
+  }
+
+  get(path: Path): Ref {
+    if (path.length === 0) return this.dup();
+    if (this.state === "failed") return new BrokenRef(this.value);
+    if (this.ref) return this.ref.get(path);
+    if (this.state !== "ok") return this.#madeLater(() => this.get(path));
+    return attempt(() => {
+      const found = follow(this.value, path);
+      if (found.raw)
+        return found.rest.length > 0 ? found.raw.ref.get([...found.raw.path, ...found.rest]) : found.raw.hold();
+      return resultOf(dupValue(found.value));
+    });
+  }
+
+  #madeLater(make: () => Ref): Ref {
+    const made = new ResultRef();
+    this.later(() => made.relay(make()));
+    return made;
+  }
+
+  pull(outcome: Outcome): void {
+    if (this.state === "failed") outcome.fail(this.value);
+    else if (this.state === "relaying") this.ref!.pull(outcome);
+    else if (this.state === "pending") this.later(() => this.pull(outcome));
+    else {
+      if (this.ref) {
+        // From now on it is the stub that is held, by whoever gets it as much as by this result.
+        this.value = stubOf(this.ref);
+        this.ref = undefined;
+      }
+      makeDisposable(this.value);
+      outcome.ok(this.value);
+    }
+  }
+
+  dup(): Ref {
+    if (this.state === "failed") return new BrokenRef(this.value);
+    if (this.ref) return this.ref.dup();
+    if (this.state !== "ok") return this.#madeLater(() => this.dup());
+    const raw = rawOf(this.value);
+    return attempt(() => (raw ? raw.hold() : resultOf(dupValue(this.value))));
+  }
+
+  dispose(): void {
+    if (this.#isReleased) return;
+    this.#isReleased = true;
+    if (this.state !== "pending") this.#disposeAll();
+  }
+
+  #disposeAll(): void {
+    if (this.state === "failed") return;
+    const { ref, value } = this;
+    this.state = "failed";
+    this.ref = undefined;
+    this.value = released;
+    if (ref) ref.dispose();
+    else disposeValue(value);
+  }
+
+  onBroken(hear: OnBroken): void {
+    this.later(() => {
+      // Whoever disposed it knows.
+      if (this.state === "failed" && this.value !== disposedEarly) hear(this.value as FlotillaError);
+      else (this.ref ?? rawOf(this.value)?.ref)?.onBroken(hear);
+    });
+  }
+}
+
+/** What who waits for a result hears, when somebody else of this program disposes it meanwhile. */
+export const disposedEarly: Error = new Error("The result was disposed before it came");
+
+/** A mistake of this program's. */
+const released = new Error("The result was disposed before");
+
+function attempt(make: () => Ref): Ref {
+  try {
+    return make();
+  } catch (error) {
+    return new BrokenRef(error);
+  }
+}
+
+export function resultOf(value: unknown): ResultRef {
+  const result = new ResultRef();
+  result.ok(value);
+  return result;
+}

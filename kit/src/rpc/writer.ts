@@ -1,0 +1,258 @@
+import { FlotillaError } from "../base/errors.ts";
+import type { Limits } from "../base/limits.ts";
+import { writeBytes } from "./bytes.ts";
+import type { Ref } from "./ref.ts";
+import { ResultRef } from "./result.ts";
+import { type Raw, RpcTarget, rawOf } from "./stub.ts";
+import { TargetRef } from "./target.ts";
+import { isPlainObject } from "./values.ts";
+
+/** What the peer takes in one message. */
+export type SendLimits = Pick<Limits, "frameBytesMax" | "messageNodesMax" | "messageDepthMax">;
+
+/** What a message that is written refers to. */
+export interface WriterSession {
+  readonly sendLimits: SendLimits;
+  /** Enters `ref`, which it takes, into the table of what the peer was given. @throws FlotillaError when that is full. */
+  give(ref: Ref): number;
+  /** Takes back what a message that was not sent would have given. */
+  takeBack(id: number): void;
+  /** The number of `ref` in the peer's table, if it is the peer's, or the result of a call to it that is not there yet. */
+  numberOf(ref: Ref): number | undefined;
+  writeError(thrown: unknown): string;
+}
+
+/** `data`: capabilities and errors in it are a fault. */
+type Kind = "any" | "data";
+
+/** Writes values as expressions of Cap'n Web, and proves on the way that they are what they should be. */
+export class Writer {
+  readonly #session: WriterSession;
+  #kind: Kind = "any";
+  #nodes = 0;
+  /** Given by the message that is being written. */
+  #given: number[] = [];
+
+  constructor(session: WriterSession) {
+    this.#session = session;
+  }
+
+  /** @throws FlotillaError, after which nothing was given: what cannot be sent, and where in the value it stands. */
+  write(value: unknown, kind: Kind = "any"): string {
+    return this.#whole(kind, () => this.#value(value, 0));
+  }
+
+  /** The arguments of a call, in the order of its parameters. @throws as `write`. */
+  writeArguments(args: readonly unknown[]): string {
+    return this.#whole("any", () => `[${this.#items(args, 1)}]`);
+  }
+
+  /** A capability that is a whole result. */
+  writeRef(ref: Ref): string {
+    return this.#whole("any", () => this.#capability(ref));
+  }
+
+  #whole(kind: Kind, write: () => string): string {
+    this.#kind = kind;
+    this.#nodes = 0;
+    if (this.#given.length > 0) this.#given = [];
+    try {
+      const text = write();
+      this.#checkSize(text);
+      return text;
+    } catch (error) {
+      for (const id of this.#given) this.#session.takeBack(id);
+      throw error;
+    }
+  }
+
+  #checkSize(text: string): void {
+    const { frameBytesMax, messageNodesMax } = this.#session.sendLimits;
+    if (this.#nodes > messageNodesMax) throw new TooLarge(`more than ${messageNodesMax} values`);
+    // A character is three bytes at most.
+    if (text.length * 3 > frameBytesMax && bytesOf(text) > frameBytesMax - envelopeBytes) {
+      throw new TooLarge(`more than ${frameBytesMax} bytes`);
+    }
+  }
+
+  #value(value: unknown, depth: number): string {
+    this.#nodes += 1;
+    switch (typeof value) {
+      case "string":
+        return JSON.stringify(value);
+      case "number":
+        return Number.isFinite(value) ? `${value}` : notFinite(value);
+      case "boolean":
+        return value ? "true" : "false";
+      case "undefined":
+        return '["undefined"]';
+      case "bigint":
+        return `["bigint","${value}"]`;
+      case "object":
+        return value === null ? "null" : this.#object(value, depth);
+      case "function":
+        return this.#function(value);
+      default:
+        throw new Unsendable(`a ${typeof value}`);
+    }
+  }
+
+  #object(value: object, depth: number): string {
+    const { messageDepthMax, messageNodesMax } = this.#session.sendLimits;
+    if (depth >= messageDepthMax) throw new Unsendable(`nested deeper than ${messageDepthMax} (or within itself)`);
+    if (this.#nodes > messageNodesMax) throw new TooLarge(`more than ${messageNodesMax} values`);
+    if (Array.isArray(value)) return `[[${this.#items(value, depth + 1)}]]`;
+    if (isPlainObject(value)) return this.#plain(value, depth + 1);
+    if (value instanceof RpcTarget) return this.#byReference(new TargetRef(value));
+    if (value instanceof Date) {
+      const ms = value.getTime();
+      return `["date",${Number.isNaN(ms) ? "null" : ms}]`;
+    }
+    const bytes = writeBytes(value);
+    if (bytes !== undefined) return bytes;
+    if (value instanceof URL) return `["url",${JSON.stringify(value.href)}]`;
+    if (value instanceof Error && this.#kind !== "data") return this.#session.writeError(value);
+    throw unsendableObject(value);
+  }
+
+  #items(value: readonly unknown[], depth: number): string {
+    let text = "";
+    for (let i = 0; i < value.length; i += 1) {
+      try {
+        text += i === 0 ? this.#value(value[i], depth) : `,${this.#value(value[i], depth)}`;
+      } catch (error) {
+        throw inside(error, `[${i}]`);
+      }
+    }
+    return text;
+  }
+
+  #plain(value: Record<string, unknown>, depth: number): string {
+    let text = "{";
+    for (const key in value) {
+      if (!Object.hasOwn(value, key)) continue;
+      try {
+        const written = this.#value(value[key], depth);
+        text += text.length === 1 ? `${quoted(key)}:${written}` : `,${quoted(key)}:${written}`;
+      } catch (error) {
+        throw inside(error, `.${key}`);
+      }
+    }
+    return `${text}}`;
+  }
+
+  #function(value: object): string {
+    const raw = rawOf(value);
+    if (raw) return this.#stub(raw);
+    return this.#byReference(new TargetRef(value));
+  }
+
+  #byReference(ref: TargetRef): string {
+    if (this.#kind === "data") throw new Unsendable("a capability");
+    return this.#export(ref);
+  }
+
+  #stub(raw: Raw): string {
+    if (this.#kind === "data") throw new Unsendable("a capability");
+    const ref = raw.ref.standsFor;
+    const id = this.#session.numberOf(ref);
+    if (raw.path.length > 0 && id !== undefined) return `["pipeline",${id},${JSON.stringify(raw.path)}]`;
+    if (raw.path.length > 0) throw notThere();
+    if (raw.isPromise && ref instanceof ResultRef) return this.#promise(ref, id);
+    return this.#capability(ref);
+  }
+
+  #promise(ref: ResultRef, id: number | undefined): string {
+    if (id !== undefined) return `["pipeline",${id}]`;
+    if (!ref.isSettled) throw notThere();
+    if (ref.error !== undefined) throw ref.error;
+    return this.#value(ref.data, 1);
+  }
+
+  #capability(ref: Ref): string {
+    const own = ref.standsFor;
+    const id = this.#session.numberOf(own);
+    return id === undefined ? this.#export(own.dup()) : `["import",${id}]`;
+  }
+
+  #export(ref: Ref): string {
+    const id = this.#session.give(ref);
+    this.#given.push(id);
+    return `["export",${id}]`;
+  }
+}
+
+/** What goes around the value in its message. Bytes. */
+const envelopeBytes = 256;
+
+function bytesOf(text: string): number {
+  let bytes = text.length;
+  for (let i = 0; i < text.length; i += 1) {
+    const code = text.charCodeAt(i);
+    if (code > 0x7f) bytes += code > 0x7ff ? 2 : 1;
+  }
+  return bytes;
+}
+
+function notFinite(value: number): string {
+  return Number.isNaN(value) ? '["nan"]' : value > 0 ? '["inf"]' : '["-inf"]';
+}
+
+/** Keys are few: those of the fields that interfaces have. */
+const quotedKeys = new Map<string, string>();
+const quotedKeysMax = 1_000;
+
+function quoted(key: string): string {
+  let text = quotedKeys.get(key);
+  if (text === undefined) {
+    text = JSON.stringify(key);
+    if (quotedKeys.size < quotedKeysMax && key.length < 64) quotedKeys.set(key, text);
+  }
+  return text;
+}
+
+/** Something in a value that cannot travel; `at` says where. */
+class Unsendable extends Error {
+  readonly what: string;
+  readonly at: string;
+
+  constructor(what: string, at = "") {
+    super(what);
+    this.what = what;
+    this.at = at;
+  }
+}
+
+function inside(error: unknown, key: string): unknown {
+  return error instanceof Unsendable ? new Unsendable(error.what, key + error.at) : error;
+}
+
+/** What Cap'n Web carries and we do not, by the name of its class. */
+const notOffered = new Set(["Blob", "File", "Headers", "Request", "Response", "ReadableStream", "WritableStream"]);
+
+function unsendableObject(value: object): unknown {
+  const name = value.constructor?.name ?? "object";
+  if (notOffered.has(name)) return new FlotillaError("unimplemented", `${name} is not carried here`);
+  return new Unsendable(`a ${name}, which is neither data nor extends RpcTarget of this package`);
+}
+
+function notThere(): FlotillaError {
+  const message = "A promise that another session, or this process, keeps cannot be passed: await it first";
+  return new FlotillaError("unimplemented", message);
+}
+
+/** Above a limit of what the peer takes. */
+class TooLarge extends Error {}
+
+/** What a caller hears of arguments that could not be written, or of an answer. `of` names the call. */
+export function asRefusal(error: unknown, what: "arguments" | "answer", of: string): unknown {
+  if (error instanceof TooLarge) {
+    const message = `The ${what} of ${of} would be ${error.message}`;
+    return new FlotillaError("resource_exhausted", message, { reason: "message_too_large", retryable: false });
+  }
+  if (!(error instanceof Unsendable)) return error;
+  // The fault of who wrote the method, not of who called it.
+  if (what === "answer")
+    return new TypeError(`${of} returned ${error.what} where data belongs (${error.at || "itself"})`);
+  return new FlotillaError("invalid_argument", `${of}: argument ${error.at} cannot be sent: it is ${error.what}`);
+}
