@@ -1,6 +1,6 @@
 import type { Clock } from "../base/clock.ts";
 import { FlotillaError } from "../base/errors.ts";
-import { type Channel, type ChannelEvents, subprotocol } from "../transport/channel.ts";
+import { type Channel, type ChannelEvents, framingOf } from "../transport/channel.ts";
 import { sessionEnded, violation } from "../transport/refusals.ts";
 
 /** Pages may close with 1000 or with codes from here on; ours of the protocol's own range move up. */
@@ -24,7 +24,7 @@ export function makeBrowserChannel(socket: WebSocket, clock: Clock): BrowserChan
   let heardCount = 0;
 
   return {
-    framing: socket.protocol === subprotocol ? subprotocol : "capnweb",
+    framing: framingOf(socket.protocol),
     get heardAtMs() {
       return heardAtMs;
     },

@@ -14,7 +14,7 @@ import { openSession } from "../session/session.ts";
 import { hasMore, sessionHref } from "../session/session-url.ts";
 import { makeThrottle } from "../session/throttle.ts";
 import { unreachable } from "../session/unreachable.ts";
-import { subprotocol } from "../transport/channel.ts";
+import { offeredProtocols } from "../transport/channel.ts";
 import { makeBrowserChannel } from "./channel.ts";
 import { askAlive, keepAlive } from "./heartbeat.ts";
 import { listenForWakes } from "./wakes.ts";
@@ -53,6 +53,12 @@ const backoff: Backoff = { minMs: 200, maxMs: 10_000, growth: 1.6 };
 export function connect<T extends RpcTarget>(options: ConnectOptions): Connection<T> {
   const { name, clock = systemClock, random = Math.random, onStatus } = options;
   const href = hrefOf(options.url);
+  /**
+   * A browser refuses a stock server that chooses no subprotocol, and does not say why: until one attempt has succeeded
+   * every second one offers none.
+   */
+  let offers = true;
+  let isSure = false;
   let askNow: () => void = () => {};
   const throttle = makeThrottle(name, clock, random);
   const { connection, retryNow } = keepConnected<T>({
@@ -76,7 +82,7 @@ export function connect<T extends RpcTarget>(options: ConnectOptions): Connectio
   return connection;
 
   function dial(): Dialing {
-    const socket = new WebSocket(href, [subprotocol]);
+    const socket = new WebSocket(href, offers ? [...offeredProtocols] : []);
     const { promise, resolve, reject } = Promise.withResolvers<Link>();
     let end = () => socket.close();
     const abandon = () => {
@@ -84,8 +90,12 @@ export function connect<T extends RpcTarget>(options: ConnectOptions): Connectio
       end();
     };
     const cancel = clock.after(handshakeMsMax, abandon);
-    socket.onclose = () => reject(unreachable(name, {}));
+    socket.onclose = () => {
+      if (!isSure) offers = !offers;
+      reject(unreachable(name, {}));
+    };
     socket.onopen = () => {
+      isSure = true;
       const channel = makeBrowserChannel(socket, clock);
       end = channel.terminate;
       const session = openSession(channel, {

@@ -1,6 +1,6 @@
 import { FlotillaError, toFlotillaError } from "../base/errors.ts";
 import { makeTokenBucket, type TokenBucket } from "../base/token-bucket.ts";
-import type { Framing } from "../transport/channel.ts";
+import { type Framing, isOurs } from "../transport/channel.ts";
 import type { Pace } from "../transport/pace.ts";
 import { exhausted, violation } from "../transport/refusals.ts";
 import type { Answer } from "./answer.ts";
@@ -67,7 +67,7 @@ export class Inbox {
       if (text.length > frameBytesMax) throw exhausted(`a frame of more than ${frameBytesMax} bytes`);
       this.#take(this.#read(this.#linesOf(text)));
     } catch (error) {
-      this.#session.refuse(error instanceof FlotillaError ? error : violation("not JSON"));
+      this.#session.refuse(toFlotillaError(error));
     }
   }
 
@@ -91,14 +91,14 @@ export class Inbox {
     this.#frameAt = 0;
     let context: Received | undefined;
     for (const line of lines) {
-      if (line === stoppingLine && this.#framing === "flotilla.v1") {
+      if (line === stoppingLine && isOurs(this.#framing)) {
         this.#options.onStopping?.();
         continue;
       }
-      const parsed: unknown = JSON.parse(line);
+      const parsed = parse(line);
       if (Array.isArray(parsed))
         messages.push(this.#countRelease(this.#messages.read(parsed as Message, context, nowMs), 1));
-      else if (parsed !== null && typeof parsed === "object" && this.#framing === "flotilla.v1") {
+      else if (parsed !== null && typeof parsed === "object" && isOurs(this.#framing)) {
         context = readContext(parsed, this.#options.callers, nowMs);
       } else throw violation("a message is an array");
     }
@@ -145,7 +145,7 @@ export class Inbox {
       try {
         this.#work(message);
       } catch (error) {
-        this.#session.refuse(error as FlotillaError);
+        this.#session.refuse(toFlotillaError(error));
         return;
       }
       if (isLast) return;
@@ -250,6 +250,14 @@ export class Inbox {
   #rejected(question: Question | undefined, error: unknown): void {
     this.#session.heardAnswer(error);
     question?.fail(error);
+  }
+}
+
+function parse(line: string): unknown {
+  try {
+    return JSON.parse(line);
+  } catch {
+    throw violation("not JSON");
   }
 }
 

@@ -1,3 +1,4 @@
+import { bindContext } from "../base/context.ts";
 import { type FlotillaError, toFlotillaError } from "../base/errors.ts";
 import type { Call } from "./call.ts";
 import { BrokenRef, type OnBroken, type Outcome, type Path, Ref } from "./ref.ts";
@@ -89,7 +90,7 @@ export class ResultRef extends Ref {
   }
 
   /** Runs `run` when it is settled, at once when it is. */
-  protected later(run: () => void): void {
+  later(run: () => void): void {
     if (this.state !== "pending") run();
     else if (this.#waiting) this.#waiting.push(run);
     else this.#waiting = [run];
@@ -110,12 +111,11 @@ export class ResultRef extends Ref {
     const stubs: Raw[] = [];
     return attempt(() => {
       const held = holdArguments(args, stubs);
-      const made = new ResultRef();
-      this.later(() => {
-        made.relay(this.call(path, held));
+      return this.#madeLater(() => {
+        const made = this.call(path, held);
         for (const raw of stubs) raw.dispose();
+        return made;
       });
-      return made;
     });
   }
 
@@ -152,7 +152,7 @@ export class ResultRef extends Ref {
 
   #madeLater(make: () => Ref): Ref {
     const made = new ResultRef();
-    this.later(() => made.relay(make()));
+    this.later(bindContext(() => made.relay(make())));
     return made;
   }
 
@@ -210,7 +210,8 @@ export const disposedEarly: Error = new Error("The result was disposed before it
 /** A mistake of this program's. */
 const released = new Error("The result was disposed before");
 
-function attempt(make: () => Ref): Ref {
+/** @returns what `make` makes; what it throws fails whatever is asked of the result. */
+export function attempt(make: () => Ref): Ref {
   try {
     return make();
   } catch (error) {

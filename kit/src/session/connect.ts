@@ -5,7 +5,7 @@ import type { FlotillaError } from "../base/errors.ts";
 import { isInstanceId, newInstanceId } from "../base/ids.ts";
 import { handshakeMsMax, type Limits, linkLimits } from "../base/limits.ts";
 import type { RpcTarget } from "../rpc/stub.ts";
-import { subprotocol } from "../transport/channel.ts";
+import { offeredProtocols } from "../transport/channel.ts";
 import { makeWebSocketChannel } from "../transport/websocket.ts";
 import { checkReply, helloHeader, type Proven, replyHeader, type Self, sayHello } from "./hello.ts";
 import type { Identity } from "./identity.ts";
@@ -46,6 +46,9 @@ export interface ConnectOptions {
 /** Between services. A peer is mostly back in half a second; doubled waits would miss that by as much again. */
 const backoff: Backoff = { minMs: 50, maxMs: 2_000, growth: 1.25 };
 
+/** The words of `ws` for it; it does not say so otherwise. */
+const noneChosen = "Server sent no subprotocol";
+
 /**
  * Connects to a service, lazily; the caller owns the connection, and closes it. It does not matter which of the two
  * starts first, nor how often either restarts: the connection is tried again with growing, jittered waits for as long
@@ -72,18 +75,30 @@ export function connect<T extends RpcTarget>(options: ConnectOptions): Connectio
   return keepConnected<T>({ ...kept, clock, random, backoff, dial }).connection;
 
   function dial(): Dialing {
+    const dialled = Promise.withResolvers<Link>();
+    let socket = open(offeredProtocols, dialled, () => {
+      socket = open([], dialled);
+    });
+    return { link: dialled.promise, abandon: () => socket.terminate() };
+  }
+
+  /** @param again is called in place of a refusal when the server has chosen none of `protocols`: it is a stock one. */
+  function open(protocols: readonly string[], dialled: PromiseWithResolvers<Link>, again?: () => void): WebSocket {
+    const { resolve, reject } = dialled;
     const hello = self && sayHello(self, name);
-    const socket = new WebSocket(href, [subprotocol], {
-      // The time-out of the handshake is the socket's: of a port `ws` sets it itself.
+    const socket = new WebSocket(href, [...protocols], {
       ...(socketPath !== undefined && {
+        // The time-out of the handshake is the socket's: of a port `ws` sets it itself.
         createConnection: () => connectSocket({ path: socketPath, timeout: handshakeMsMax }),
+        // No proxy that a mask would guard stands in between, and what is no UTF-8 is no JSON of a kind that we read.
+        generateMask: (mask: Buffer) => void mask.fill(0),
+        skipUTF8Validation: true,
       }),
       headers: hello ? { [helloHeader]: hello.header } : {},
       maxPayload: (options.limits ?? linkLimits).frameBytesMax,
       perMessageDeflate: false,
       handshakeTimeout: handshakeMsMax,
     });
-    const { promise, resolve, reject } = Promise.withResolvers<Link>();
     let proven: Proven | undefined;
     socket.once("upgrade", (response) => {
       if (!self || !hello) return;
@@ -118,9 +133,16 @@ export function connect<T extends RpcTarget>(options: ConnectOptions): Connectio
       if (self && proven) endWhenRevoked(session, { identity: self.identity, proven, clock });
       resolve({ session, instance: proven?.peer.instance });
     });
-    socket.on("error", (cause) => reject(notAnswered(name, cause, isTls)));
-    socket.once("close", () => reject(unreachable(name, { text: "it closed the connection" })));
-    return { link: promise, abandon: () => socket.terminate() };
+    let isOpenedAgain = false;
+    socket.on("error", (cause) => {
+      isOpenedAgain = again !== undefined && cause.message === noneChosen && !self;
+      if (isOpenedAgain) again?.();
+      else reject(notAnswered(name, cause, isTls));
+    });
+    socket.once("close", () => {
+      if (!isOpenedAgain) reject(unreachable(name, { text: "it closed the connection" }));
+    });
+    return socket;
   }
 }
 

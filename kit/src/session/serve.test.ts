@@ -10,7 +10,7 @@ import { ask, sendRaw, upgradeRequest } from "../testing/http.ts";
 import { makeRig } from "../testing/rig.ts";
 import { outcome, until } from "../testing/until.ts";
 import { makeVirtualClock } from "../testing/virtual-clock.ts";
-import { subprotocol } from "../transport/channel.ts";
+import { offeredProtocols } from "../transport/channel.ts";
 import { serve } from "./serve.ts";
 
 const wsUrl = (url: string) => `${url.replace("http", "ws")}/rpc`;
@@ -152,9 +152,9 @@ describe("a WebSocket session", () => {
     const [error] = (await once(socket, "error")) as [Error];
     expect(error.message).toBe("Server sent no subprotocol");
     await until(() => server.stats().sessions === 0 && desk.live() === 0, "the session gone");
-    const both = new WebSocket(wsUrl(server.url), ["unheard.v9", subprotocol]);
+    const both = new WebSocket(wsUrl(server.url), ["unheard.v9", ...offeredProtocols]);
     await once(both, "open");
-    expect(both.protocol).toBe(subprotocol);
+    expect(both.protocol).toBe("flotilla.v2");
     both.terminate();
     await until(() => server.stats().sessions === 0 && desk.live() === 0, "the session gone");
   });

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from "node:http";
 import { WebSocketServer } from "ws";
 import type { Limits } from "../base/limits.ts";
-import { subprotocol } from "../transport/channel.ts";
+import { chosenProtocol } from "../transport/channel.ts";
 import { replyHeader } from "./hello.ts";
 
 export interface Upgrader {
@@ -18,7 +18,7 @@ export function makeUpgrader(limits: Limits): Upgrader {
     maxPayload: limits.frameBytesMax,
     maxFragments: limits.fragmentsMax,
     perMessageDeflate: false,
-    handleProtocols: (offered) => (offered.has(subprotocol) ? subprotocol : false),
+    handleProtocols: (offered) => chosenProtocol(offered) ?? false,
   });
   server.on("headers", (headers, request) => {
     const reply = replies.get(request);

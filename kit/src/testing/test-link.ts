@@ -38,7 +38,7 @@ export interface TestLink extends HomeLink {
 export function makeTestLink({
   clock,
   delayMs = 0,
-  framing = "flotilla.v1",
+  framing = "flotilla.v2",
   from,
   to,
   env,

@@ -9,7 +9,7 @@ import { RpcTarget } from "../rpc/stub.ts";
 import { openSession, type Session } from "../session/session.ts";
 import { until } from "../testing/until.ts";
 import { makeVirtualClock } from "../testing/virtual-clock.ts";
-import { subprotocol } from "./channel.ts";
+import { chosenProtocol } from "./channel.ts";
 import { makeWebSocketChannel } from "./websocket.ts";
 
 /** Our end of a WebSocket, and the bare socket of whoever is at the other. */
@@ -28,7 +28,7 @@ async function openPair(protocols: string[] = [], options: { autoPong?: boolean 
     port: 0,
     host: "127.0.0.1",
     maxPayload: edgeLimits.frameBytesMax,
-    handleProtocols: (offered) => (offered.has(subprotocol) ? subprotocol : false),
+    handleProtocols: (offered) => chosenProtocol(offered) ?? false,
   });
   await once(server, "listening");
   const url = `ws://127.0.0.1:${(server.address() as AddressInfo).port}`;
@@ -58,6 +58,8 @@ describe("which framing is spoken", () => {
     [[], "capnweb"],
     [["flotilla.v1"], "flotilla.v1"],
     [["capnweb.nl.v1", "flotilla.v1"], "flotilla.v1"],
+    [["capnweb", "flotilla.v2", "flotilla.v1"], "flotilla.v2"],
+    [["capnweb"], "capnweb"],
   ])("with a peer that offers %j it is %s", async (offered, framing) => {
     const { ours, peer } = await openPair(offered);
     const clock = makeVirtualClock();

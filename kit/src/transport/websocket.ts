@@ -3,7 +3,7 @@ import type { Cancel, Clock } from "../base/clock.ts";
 import { FlotillaError } from "../base/errors.ts";
 import { intakeCosts, type Limits, pingIntervalMs, pongMsMax } from "../base/limits.ts";
 import { makeTokenBucket } from "../base/token-bucket.ts";
-import { type Channel, type ChannelEvents, type Framing, subprotocol } from "./channel.ts";
+import { type Channel, type ChannelEvents, framingOf } from "./channel.ts";
 import { exhausted, sessionEnded, violation } from "./refusals.ts";
 
 /** A peer that does not answer our close frame within this is cut. Milliseconds. */
@@ -29,7 +29,6 @@ export function makeWebSocketChannel(
   clock: Clock,
   { limits, spend }: WebSocketChannelOptions = {},
 ): Channel {
-  const framing: Framing = socket.protocol === subprotocol ? subprotocol : "capnweb";
   const controlFrames = makeTokenBucket({
     calls: limits?.controlFramesPerSecondMax ?? Number.POSITIVE_INFINITY,
     perMs: 1_000,
@@ -46,7 +45,7 @@ export function makeWebSocketChannel(
   let leftBytes = Number.NEGATIVE_INFINITY;
 
   return {
-    framing,
+    framing: framingOf(socket.protocol),
     listen(listener) {
       events = listener;
       socket.on("message", onMessage);
