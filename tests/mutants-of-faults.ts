@@ -138,8 +138,8 @@ export const mutantsOfFaults: readonly Mutant[] = [
   {
     promise: "breaker: who keeps failing is left alone",
     file: "kit/src/session/breaker.ts",
-    cut: "if (!mayPass()) throw circuitOpen(",
-    put: "if (openUntilMs < 0) throw circuitOpen(",
+    cut: "if (!mayPass()) return Promise.reject(",
+    put: "if (openUntilMs < 0) return Promise.reject(",
     test: "kit/src/session/instances.test.ts",
   },
   {

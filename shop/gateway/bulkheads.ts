@@ -18,7 +18,7 @@ export interface Bulkheads {
    * Runs `call` when there is a place.
    * @throws FlotillaError `resource_exhausted`, reason `destination_busy`, when there is none in time; what `call` throws.
    */
-  run<R>(to: Destination, call: () => PromiseLike<R>): Promise<R>;
+  run<R>(to: Destination, call: () => PromiseLike<R>): PromiseLike<R>;
   report(to: Destination): { readonly underWay: number; readonly waiting: number; readonly refused: number };
 }
 
@@ -52,20 +52,28 @@ function makeBulkhead(name: Destination, clock: Clock, { runningMax, waitingMax,
   let refused = 0;
 
   return {
-    async run<R>(call: () => PromiseLike<R>): Promise<R> {
-      if (underWay >= runningMax) await place();
-      else underWay += 1;
-      try {
-        return await call();
-      } finally {
-        leave();
-      }
+    run<R>(call: () => PromiseLike<R>): PromiseLike<R> {
+      if (underWay >= runningMax) return place().then(() => inPlace(call));
+      underWay += 1;
+      return inPlace(call);
     },
     report: () => ({ underWay, waiting: waiting.size, refused }),
   };
 
+  function inPlace<R>(call: () => PromiseLike<R>): PromiseLike<R> {
+    let answer: PromiseLike<R>;
+    try {
+      answer = call();
+    } catch (error) {
+      leave();
+      return Promise.reject(error as Error);
+    }
+    answer.then(leave, leave);
+    return answer;
+  }
+
   function place(): Promise<void> {
-    if (waiting.size >= waitingMax) throw busy();
+    if (waiting.size >= waitingMax) return Promise.reject(busy());
     return new Promise((resolve, reject) => {
       const cancel = clock.after(waitMsMax, () => {
         waiting.delete(mine);

@@ -42,8 +42,8 @@ export function makeGate({ gateway, users, clock, rates, bulkheads: given, onRef
 
   return {
     open(peer) {
+      const network = networkOf(peer);
       const session = charging(costs, async (name, cost, args) => {
-        const network = networkOf(peer);
         const charged: ChargedCall = { cost, network, args, call: () => called(gateway, name, args) };
         if (name === "login") return await login(charged);
         // Whoever has a refresh token has no principal yet, and an attacker has none to guess: it is 256 random bits.
@@ -59,13 +59,13 @@ export function makeGate({ gateway, users, clock, rates, bulkheads: given, onRef
   };
 
   async function spent({ cost, network, call }: ChargedCall): Promise<unknown> {
-    await budgets.charge(cost, { network, userId: undefined });
+    budgets.charge(cost, { network, userId: undefined });
     return await call();
   }
 
   async function login(charged: ChargedCall): Promise<Login> {
     const at = { username: charged.args[0] as string, network: charged.network };
-    await budgets.charge(charged.cost, { network: at.network, userId: undefined });
+    budgets.charge(charged.cost, { network: at.network, userId: undefined });
     return learnt(await logins.attempt(at, charged.call));
   }
 
@@ -80,8 +80,8 @@ export function makeGate({ gateway, users, clock, rates, bulkheads: given, onRef
   async function byToken({ cost, network, call }: ChargedCall, acting: Acting): Promise<unknown> {
     const { token } = acting;
     const userId = principals.userOf(token);
-    await budgets.charge(cost, { network, userId });
-    if (userId !== undefined) await join(userId, acting);
+    budgets.charge(cost, { network, userId });
+    if (userId !== undefined && !isJoined(userId, acting)) await join(userId, acting);
     try {
       const answer = await call();
       if (userId === undefined) principals.ask(token);
@@ -93,6 +93,10 @@ export function makeGate({ gateway, users, clock, rates, bulkheads: given, onRef
       else if (userId === undefined && !hasCode(error, "unavailable")) principals.ask(token);
       throw error;
     }
+  }
+
+  function isJoined(userId: string, { session }: Acting): boolean {
+    return session === undefined || sessions.has(userId, session);
   }
 
   async function join(userId: string, { token, session }: Acting): Promise<void> {
@@ -126,7 +130,7 @@ export function makeGate({ gateway, users, clock, rates, bulkheads: given, onRef
     return charging(
       accountCosts,
       async (name, cost, args) => {
-        await budgets.charge(cost, { network, userId: lease.userId });
+        budgets.charge(cost, { network, userId: lease.userId });
         lease.assertHolds();
         await join(userId, acting);
         const call = () => called(account, name, args);
@@ -145,7 +149,7 @@ export function makeGate({ gateway, users, clock, rates, bulkheads: given, onRef
   }
 
   /** After a refusal of `call` the lease is reviewed, and ends with its login. */
-  async function watched<R>(lease: Lease, { token }: Acting, call: () => Promise<R>): Promise<R> {
+  async function watched<R>(lease: Lease, { token }: Acting, call: () => PromiseLike<R>): Promise<R> {
     try {
       return await call();
     } catch (error) {
@@ -179,7 +183,7 @@ export function makeGate({ gateway, users, clock, rates, bulkheads: given, onRef
     return charging(
       administrationCosts,
       async (name, cost, args) => {
-        await budgets.charge(cost, { network, userId: lease.userId });
+        budgets.charge(cost, { network, userId: lease.userId });
         lease.assertHolds();
         return await watched(lease, acting, () => called(office, name, args));
       },
@@ -188,7 +192,7 @@ export function makeGate({ gateway, users, clock, rates, bulkheads: given, onRef
   }
 
   /** By way of the bulkhead of where it goes. */
-  function called(target: object, name: string, args: readonly unknown[]): Promise<unknown> {
+  function called(target: object, name: string, args: readonly unknown[]): PromiseLike<unknown> {
     return bulkheads.run(destinationOf(name), () => callOn(target, name, args));
   }
 
@@ -209,7 +213,10 @@ export function makeGate({ gateway, users, clock, rates, bulkheads: given, onRef
     const call = async (name: Name, cost: Cost, args: readonly unknown[]) => {
       underWay += 1;
       try {
-        return await tellingRefusals(run(name, cost, args));
+        return await run(name, cost, args);
+      } catch (error) {
+        if (error instanceof LimitReached) onRefused?.(error);
+        throw error;
       } finally {
         underWay -= 1;
         endUnused();
@@ -224,15 +231,6 @@ export function makeGate({ gateway, users, clock, rates, bulkheads: given, onRef
       endUnused();
     };
     return { ...Object.fromEntries(methods), [Symbol.dispose]: dispose };
-  }
-
-  async function tellingRefusals(answer: Promise<unknown>): Promise<unknown> {
-    try {
-      return await answer;
-    } catch (error) {
-      if (error instanceof LimitReached) onRefused?.(error);
-      throw error;
-    }
   }
 }
 

@@ -57,6 +57,8 @@ test("the table is bounded: the introduction that was not used longest is ended,
   const use = (token: string) => shop.clock.run(shop.introductions.with(token, list(shop)));
   await use(a);
   await use(b);
+  // Which was used last is known to the second.
+  await shop.clock.advance(1_000);
   await use(a);
   await use(c);
   await shop.clock.advance(10);

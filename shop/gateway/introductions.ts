@@ -1,4 +1,3 @@
-import { hash } from "node:crypto";
 import {
   type Clock,
   type Connection,
@@ -13,6 +12,8 @@ import {
   withOwnDeadline,
 } from "@flotilla/kit";
 import type { User, UserService } from "../contracts/users.ts";
+import { moveMs } from "./recently-used.ts";
+import { keyOf } from "./token-key.ts";
 
 /** All instances of the User Service. */
 export type Users = Pick<Instances<UserService>, "call" | "pick" | "opened" | "isOpen">;
@@ -76,6 +77,7 @@ const searchedMax = 32;
 interface Entry {
   readonly gift: Gifted<User>;
   uses: number;
+  movedAtMs: number;
   /** It is kept no longer, and ended when nobody uses it any more. */
   isLeft: boolean;
 }
@@ -88,8 +90,6 @@ const lostReasons: ReadonlySet<string | undefined> = new Set(["home_restarted", 
 const attemptsMax = 4;
 /** From the second on, for the recipient to connect to an instance that has just come back. Milliseconds, times the attempt. */
 const connectMs = 100;
-
-const keyOf = (token: string) => hash("sha256", token, "base64url");
 
 export function makeIntroductions(options: IntroductionsOptions): Introductions {
   const { users, to, clock, entriesMax = entriesMaxDefault } = options;
@@ -178,9 +178,16 @@ export function makeIntroductions(options: IntroductionsOptions): Introductions 
       leave(key, entry);
       return undefined;
     }
+    touch(key, entry);
+    return entry;
+  }
+
+  function touch(key: string, entry: Entry): void {
+    const nowMs = clock.monotonicMs();
+    if (nowMs - entry.movedAtMs < moveMs) return;
+    entry.movedAtMs = nowMs;
     kept.delete(key);
     kept.set(key, entry);
-    return entry;
   }
 
   async function introduceUser(whose: Whose, except?: string): Promise<Entry> {
@@ -188,7 +195,12 @@ export function makeIntroductions(options: IntroductionsOptions): Introductions 
     const hosted = await whose.hosted(except);
     const other = reusable(key);
     if (other) return other;
-    const entry: Entry = { gift: withOwnDeadline(() => deposit(key, hosted), clock), uses: 0, isLeft: false };
+    const entry: Entry = {
+      gift: withOwnDeadline(() => deposit(key, hosted), clock),
+      uses: 0,
+      movedAtMs: clock.monotonicMs(),
+      isLeft: false,
+    };
     kept.set(key, entry);
     makeRoom();
     undecided += 1;

@@ -1,11 +1,5 @@
 import { type Clock, FlotillaError, networksOf } from "@flotilla/kit";
-import { type RateLimiterAbstract, RateLimiterMemory, RateLimiterRes } from "rate-limiter-flexible";
-
-/**
- * Counts by key. `consume` rejects with a `RateLimiterRes` above the limit; other methods as the package documents them.
- * In memory, so each gateway process counts for itself; a shared store, such as `RateLimiterRedis`, has the same type.
- */
-export type Limiter = RateLimiterAbstract;
+import { RecentlyUsed } from "./recently-used.ts";
 
 export interface LimiterOptions {
   readonly clock: Clock;
@@ -17,9 +11,80 @@ export interface LimiterOptions {
   readonly entriesMax: number;
 }
 
-/** The package's memory limiter, with a storage of ours: its own has no bound, and a timer for each key. */
-export function makeLimiter({ clock, points, windowMs, entriesMax }: LimiterOptions): Limiter {
-  return new BoundedLimiter(points, windowMs / 1_000, new BoundedStorage(clock, entriesMax));
+interface Window {
+  points: number;
+  readonly endsAtMs: number;
+}
+
+/**
+ * Counts points by key in fixed windows. In memory, so each gateway process counts for itself. Nothing waits: who has
+ * asked several limiters may count in all of them before anybody else is asked (docs/decisions/0025-own-rate-windows.md).
+ */
+export class Limiter {
+  readonly #clock: Clock;
+  readonly #points: number;
+  readonly #windowMs: number;
+  readonly #windows: RecentlyUsed<Window>;
+
+  constructor({ clock, points, windowMs, entriesMax }: LimiterOptions) {
+    this.#clock = clock;
+    this.#points = points;
+    this.#windowMs = windowMs;
+    this.#windows = new RecentlyUsed(clock, entriesMax);
+  }
+
+  /** Counts nothing. @returns how long `key` waits before it may have `points` more; 0 when it may now. Milliseconds. */
+  waitMs(key: string, points = 1): number {
+    const window = this.#open(key);
+    const fits = (window?.points ?? 0) + points <= this.#points;
+    return fits ? 0 : (window?.endsAtMs ?? this.#nowMs + this.#windowMs) - this.#nowMs;
+  }
+
+  /** In the window that is open. */
+  count(key: string): number {
+    return this.#open(key)?.points ?? 0;
+  }
+
+  /** Counts, whatever the limit. @returns the count. */
+  add(key: string, points = 1): number {
+    const window = this.#open(key);
+    if (!window) {
+      this.#begin(key, points, this.#windowMs);
+      return points;
+    }
+    window.points += points;
+    return window.points;
+  }
+
+  /** Counts them no longer: in the window that is open, as one that has ended has nothing to give back. */
+  giveBack(key: string, points = 1): void {
+    const window = this.#open(key);
+    if (window) window.points = Math.max(0, window.points - points);
+  }
+
+  /** For so long `key` has nothing left. Milliseconds. */
+  block(key: string, ms: number): void {
+    this.#begin(key, this.#points + 1, ms);
+  }
+
+  forget(key: string): void {
+    this.#windows.delete(key);
+  }
+
+  get #nowMs(): number {
+    return this.#clock.monotonicMs();
+  }
+
+  #begin(key: string, points: number, ms: number): void {
+    this.#windows.set(key, { points, endsAtMs: this.#nowMs + ms });
+  }
+
+  #open(key: string): Window | undefined {
+    const window = this.#windows.get(key);
+    if (!window || window.endsAtMs > this.#nowMs) return window;
+    this.#windows.delete(key);
+    return undefined;
+  }
 }
 
 /** A counter of one network, or of a wider one around it. */
@@ -42,80 +107,6 @@ export function makeNested<Counter>(make: (times: number) => Counter): (network:
     });
 }
 
-class BoundedLimiter extends RateLimiterMemory {
-  /** Where `RateLimiterMemory` looks. A field of the package's own: limiter.test.ts notices when another is read. */
-  readonly _memoryStorage: BoundedStorage;
-
-  constructor(points: number, duration: number, storage: BoundedStorage) {
-    super({ points, duration, keyPrefix: "" });
-    this._memoryStorage = storage;
-  }
-}
-
-interface Entry {
-  points: number;
-  readonly endsAtMs: number;
-}
-
-/** What `RateLimiterMemory` asks of its storage; all time is the clock's. */
-class BoundedStorage {
-  readonly #clock: Clock;
-  readonly #entriesMax: number;
-  /** The most recently used last. */
-  readonly #entries = new Map<string, Entry>();
-
-  constructor(clock: Clock, entriesMax: number) {
-    this.#clock = clock;
-    this.#entriesMax = entriesMax;
-  }
-
-  incrby(key: string, points: number, seconds: number): RateLimiterRes {
-    const entry = this.#live(key);
-    if (!entry) {
-      // What is given back after its window has ended would be points for nothing.
-      return points < 0 ? new RateLimiterRes(0, 0, 0, true) : this.set(key, points, seconds);
-    }
-    entry.points = Math.max(0, entry.points + points);
-    this.#keep(key, entry);
-    return this.#seen(entry, false);
-  }
-
-  set(key: string, points: number, seconds: number): RateLimiterRes {
-    const entry: Entry = { points, endsAtMs: this.#clock.monotonicMs() + seconds * 1_000 };
-    this.#keep(key, entry);
-    for (const oldest of this.#entries.keys()) {
-      if (this.#entries.size <= this.#entriesMax) break;
-      this.#entries.delete(oldest);
-    }
-    return this.#seen(entry, true);
-  }
-
-  get(key: string): RateLimiterRes | null {
-    const entry = this.#live(key);
-    return entry ? this.#seen(entry, false) : null;
-  }
-
-  delete(key: string): boolean {
-    return this.#entries.delete(key);
-  }
-
-  #live(key: string): Entry | undefined {
-    const entry = this.#entries.get(key);
-    if (!entry || entry.endsAtMs > this.#clock.monotonicMs()) return entry;
-    this.#entries.delete(key);
-    return undefined;
-  }
-
-  #keep(key: string, entry: Entry): void {
-    this.#entries.delete(key);
-    this.#entries.set(key, entry);
-  }
-
-  #seen({ points, endsAtMs }: Entry, isFirst: boolean): RateLimiterRes {
-    return new RateLimiterRes(0, Math.max(0, endsAtMs - this.#clock.monotonicMs()), points, isFirst);
-  }
-}
-
 /** A refusal of ours, as opposed to one of a service behind us: nothing was forwarded. */
 export class LimitReached extends FlotillaError {
   constructor(message: string, { reason, waitMs }: { readonly reason: string; readonly waitMs?: number }) {
@@ -124,10 +115,4 @@ export class LimitReached extends FlotillaError {
       ...(waitMs !== undefined && { retryAfterMs: Math.max(1, Math.ceil(waitMs)) }),
     });
   }
-}
-
-/** What `consume` refused; rethrows a fault of the store's. */
-export function refusalIn(thrown: unknown): RateLimiterRes {
-  if (thrown instanceof RateLimiterRes) return thrown;
-  throw thrown;
 }

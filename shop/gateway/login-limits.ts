@@ -1,7 +1,7 @@
 import { hash } from "node:crypto";
 import { type Clock, hasCode } from "@flotilla/kit";
 import { canonicalUsername } from "../contracts/users.ts";
-import { type Limiter, LimitReached, makeLimiter, makeNested, refusalIn } from "./limiter.ts";
+import { Limiter, LimitReached, makeNested } from "./limiter.ts";
 
 const minuteMs = 60_000;
 const hourMs = 60 * minuteMs;
@@ -52,12 +52,12 @@ export interface LoginLimitsOptions {
 
 export function makeLoginLimits(options: LoginLimitsOptions): LoginLimits {
   const { clock, networkLogins, entriesMax = entriesMaxDefault } = options;
-  const limiter = (points: number, ms: number) => makeLimiter({ clock, points, windowMs: ms, entriesMax });
+  const limiter = (points: number, ms: number) => new Limiter({ clock, points, windowMs: ms, entriesMax });
   const pairFailuresMax = Math.ceil(networkLogins * pairShare);
   const pairs = limiter(pairFailuresMax, windowMs);
   /** How often a pair went over, in a day. */
   const overruns = limiter(1, dayMs);
-  const networks = makeNetworkFailures((times) => limiter(networkLogins * times, windowMs));
+  const networksAround = makeNested((times) => limiter(networkLogins * times, windowMs));
   const accounts = limiter(accountFailuresMax, windowMs);
   const known = limiter(1, knownMs);
   let slowed = 0;
@@ -67,38 +67,43 @@ export function makeLoginLimits(options: LoginLimitsOptions): LoginLimits {
       const account = accountKey(username);
       const pair = [account, network].join(" ");
       // Counted before its outcome is known: of a thousand at once ten are tried. A success is given back.
-      await networks.consume(network).catch(async (thrown) => {
-        throw tooMany(refusalIn(thrown).msBeforeNext);
-      });
-      await pairs.consume(pair).catch(async (thrown) => {
-        const { consumedPoints, msBeforeNext } = refusalIn(thrown);
-        await networks.reward(network);
-        throw tooMany(consumedPoints === pairFailuresMax + 1 ? await block(pair) : msBeforeNext);
-      });
-      const isKnown = (await known.get(pair)) !== null;
-      const giveBack = async () => {
-        await Promise.all([networks.reward(network), ...(isKnown ? [] : [accounts.reward(account)])]);
+      const networks = networksAround(network);
+      const waitMs = Math.max(...networks.map(({ counter, name }) => counter.waitMs(name)));
+      if (waitMs > 0) throw tooMany(waitMs);
+      assertPairMay(pair);
+      for (const { counter, name } of networks) counter.add(name);
+      pairs.add(pair);
+      const isKnown = known.count(pair) > 0;
+      const failures = isKnown ? 0 : accounts.add(account);
+      const giveBack = () => {
+        for (const { counter, name } of networks) counter.giveBack(name);
+        if (!isKnown) accounts.giveBack(account);
       };
-      const failures = isKnown ? 0 : (await accounts.penalty(account)).consumedPoints;
       try {
         await slowDown(failures);
         const answer = await login();
-        await Promise.all([giveBack(), pairs.delete(pair), overruns.delete(pair)]);
-        await known.set(pair, 1, knownMs / 1_000);
+        giveBack();
+        for (const counter of [pairs, overruns, known]) counter.forget(pair);
+        known.add(pair);
         return answer;
       } catch (error) {
-        if (wasNotTried(error)) await Promise.all([giveBack(), pairs.reward(pair)]);
+        if (wasNotTried(error)) {
+          giveBack();
+          pairs.giveBack(pair);
+        }
         throw error;
       }
     },
   };
 
-  /** The wait grows with each time that the pair goes over. @returns it. Milliseconds. */
-  async function block(pair: string): Promise<number> {
-    const { consumedPoints: times } = await overruns.penalty(pair);
-    const waitMs = Math.min(waitMsMax, firstWaitMs * 2 ** (times - 1));
-    await pairs.block(pair, waitMs / 1_000);
-    return waitMs;
+  /** The wait grows with each time that the pair goes over. */
+  function assertPairMay(pair: string): void {
+    const leftMs = pairs.waitMs(pair);
+    if (leftMs === 0) return;
+    if (pairs.count(pair) > pairFailuresMax) throw tooMany(leftMs);
+    const waitMs = Math.min(waitMsMax, firstWaitMs * 2 ** (overruns.add(pair) - 1));
+    pairs.block(pair, waitMs);
+    throw tooMany(waitMs);
   }
 
   async function slowDown(failures: number): Promise<void> {
@@ -109,31 +114,6 @@ export function makeLoginLimits(options: LoginLimitsOptions): LoginLimits {
     await new Promise<void>((resolve) => clock.after(ms, resolve));
     slowed -= 1;
   }
-}
-
-interface NetworkFailures {
-  /** Counts one in each network, or in those only that refuse it. Rejects as `Limiter.consume` does. */
-  consume(network: string): Promise<void>;
-  reward(network: string): Promise<void>;
-}
-
-/** Counts a network together with the wider networks around one of IPv6. */
-function makeNetworkFailures(make: (times: number) => Limiter): NetworkFailures {
-  const countersOf = makeNested(make);
-  return {
-    async consume(network) {
-      const counters = countersOf(network);
-      const outcomes = await Promise.allSettled(counters.map(({ counter, name }) => counter.consume(name)));
-      const refused = outcomes.find((outcome) => outcome.status === "rejected");
-      if (!refused) return;
-      const counted = counters.filter((_, index) => outcomes[index]?.status === "fulfilled");
-      await Promise.all(counted.map(({ counter, name }) => counter.reward(name)));
-      throw refused.reason;
-    },
-    async reward(network) {
-      await Promise.all(countersOf(network).map(({ counter, name }) => counter.reward(name)));
-    },
-  };
 }
 
 /** Not a word about the password: nobody looked at it, or it was right, and something else was not. */

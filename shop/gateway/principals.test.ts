@@ -38,10 +38,11 @@ test("a token is asked about once while its question is open, however many calls
   expect(questions).toHaveLength(1);
 });
 
-test("a full table forgets the token that was not used longest", () => {
-  const { principals } = setUp(2);
+test("a full table forgets the token that was not used longest, to the second", async () => {
+  const { clock, principals } = setUp(2);
   principals.learn("a", "user1");
   principals.learn("b", "user2");
+  await clock.advance(1_000);
   expect(principals.userOf("a")).toBe("user1");
   principals.learn("c", "user3");
   expect([..."abc"].map((token) => principals.userOf(token))).toEqual(["user1", undefined, "user3"]);

@@ -1,6 +1,7 @@
-import { hash } from "node:crypto";
 import { type Clock, hasCode, withOwnDeadline } from "@flotilla/kit";
 import type { Users } from "./introductions.ts";
+import { RecentlyUsed } from "./recently-used.ts";
+import { keyOf } from "./token-key.ts";
 
 export interface PrincipalsOptions {
   readonly users: Pick<Users, "call">;
@@ -31,18 +32,13 @@ const askedMax = 100;
 
 export function makePrincipals(options: PrincipalsOptions): Principals {
   const { users, clock, entriesMax = entriesMaxDefault } = options;
-  /** By the hash of the token, the most recently used last. */
-  const known = new Map<string, string>();
+  /** By the hash of the token. */
+  const known = new RecentlyUsed<string>(clock, entriesMax);
   const asked = new Set<string>();
 
   return {
-    userOf(token) {
-      const key = keyOf(token);
-      const userId = known.get(key);
-      if (userId !== undefined) keep(key, userId);
-      return userId;
-    },
-    learn: (token, userId) => keep(keyOf(token), userId),
+    userOf: (token) => known.get(keyOf(token)),
+    learn: (token, userId) => known.set(keyOf(token), userId),
     forget: (token) => void known.delete(keyOf(token)),
     isRefused: (token) =>
       withOwnDeadline(() => idOf(token), clock).then(
@@ -54,7 +50,7 @@ export function makePrincipals(options: PrincipalsOptions): Principals {
       if (asked.has(key) || asked.size >= askedMax) return;
       asked.add(key);
       withOwnDeadline(() => idOf(token), clock)
-        .then((userId) => keep(key, userId))
+        .then((userId) => known.set(key, userId))
         .catch(() => {})
         .finally(() => asked.delete(key));
     },
@@ -66,17 +62,4 @@ export function makePrincipals(options: PrincipalsOptions): Principals {
       return await user.getId();
     });
   }
-
-  function keep(key: string, userId: string): void {
-    known.delete(key);
-    known.set(key, userId);
-    for (const oldest of known.keys()) {
-      if (known.size <= entriesMax) break;
-      known.delete(oldest);
-    }
-  }
-}
-
-function keyOf(token: string): string {
-  return hash("sha256", token, "base64url");
 }

@@ -2,7 +2,7 @@ import type { Clock, RpcTarget } from "@flotilla/kit";
 import type { Administration } from "../contracts/administration.ts";
 import type { Gateway, MyAccount } from "../contracts/gateway.ts";
 import type { RateSettings } from "../service/rate-settings.ts";
-import { type Limiter, LimitReached, makeLimiter, makeNested, refusalIn } from "./limiter.ts";
+import { Limiter, LimitReached, makeNested } from "./limiter.ts";
 
 export type GatewayMethod = Exclude<keyof Gateway, keyof RpcTarget>;
 export type AccountMethod = Exclude<keyof MyAccount, keyof RpcTarget>;
@@ -113,7 +113,7 @@ export interface RateLimits {
    * methods and of the class: from each of them, or from none.
    * @throws LimitReached reason `rate_limited`, with the wait until the budget that ends last begins anew.
    */
-  charge(cost: Cost, caller: Caller): Promise<void>;
+  charge(cost: Cost, caller: Caller): void;
 }
 
 export interface RateLimitsOptions {
@@ -125,25 +125,28 @@ export function makeRateLimits({ clock, settings }: RateLimitsOptions): RateLimi
   const budgetsOf = makeNested((times) => makeBudget(clock, settings.networkPoints * times));
   const users = makeBudget(clock, settings.userPoints);
   return {
-    async charge({ class: of, points }, { network, userId }) {
-      const charged = budgetsOf(network).flatMap(({ counter: budget, name }) =>
-        [budget.all, budget[of]].map((limiter) => ({ limiter, key: name })),
-      );
-      if (userId !== undefined) charged.push(...[users.all, users[of]].map((limiter) => ({ limiter, key: userId })));
-      const outcomes = await Promise.allSettled(charged.map(({ limiter, key }) => limiter.consume(key, points)));
-      const refusals = outcomes.flatMap((it) => (it.status === "rejected" ? [refusalIn(it.reason)] : []));
-      if (refusals.length === 0) return;
-      await Promise.all(charged.map(({ limiter, key }) => limiter.reward(key, points)));
-      const waitMs = Math.max(...refusals.map(({ msBeforeNext }) => msBeforeNext));
-      throw new LimitReached("Too many calls; try again later", { reason: "rate_limited", waitMs });
+    charge(cost, { network, userId }) {
+      const charged = budgetsOf(network);
+      if (userId !== undefined) charged.push({ counter: users, name: userId });
+      let waitMs = 0;
+      for (const { counter, name } of charged) waitMs = Math.max(waitMs, waitMsOf(counter, name, cost));
+      if (waitMs > 0) throw new LimitReached("Too many calls; try again later", { reason: "rate_limited", waitMs });
+      for (const { counter, name } of charged) {
+        counter.all.add(name, cost.points);
+        counter[cost.class].add(name, cost.points);
+      }
     },
   };
 }
 
 type Budget = Readonly<Record<MethodClass | "all", Limiter>>;
 
+function waitMsOf(budget: Budget, key: string, { class: of, points }: Cost): number {
+  return Math.max(budget.all.waitMs(key, points), budget[of].waitMs(key, points));
+}
+
 function makeBudget(clock: Clock, points: number): Budget {
   const part = (share: number) =>
-    makeLimiter({ clock, points: Math.max(1, Math.floor(points * share)), windowMs, entriesMax });
+    new Limiter({ clock, points: Math.max(1, Math.floor(points * share)), windowMs, entriesMax });
   return { all: part(1), login: part(shares.login), read: part(shares.read), write: part(shares.write) };
 }

@@ -12,6 +12,8 @@ export interface UserSessions {
    * @throws LimitReached reason `session_limit`, when no place is left.
    */
   join(userId: string, session: object, token: string): Promise<void>;
+  /** Whether `session` acts for the user already. */
+  has(userId: string, session: object): boolean;
   /** The User Service has answered a call of `session` by `token`: it keeps its place, or takes one that is free. */
   confirm(userId: string, session: object, token: string): void;
   /** The User Service has refused `token`: the sessions that acted by it leave. */
@@ -50,7 +52,9 @@ export function makeUserSessions(options: UserSessionsOptions): UserSessions {
       }
       if (!placesOf.get(userId)?.tokens.has(session)) take(userId, session, token);
     },
+    has: (userId, session) => placesOf.get(userId)?.tokens.has(session) === true,
     confirm(userId, session, token) {
+      if (placesOf.get(userId)?.tokens.get(session) === token) return;
       if (hasPlace(userId, session)) take(userId, session, token);
     },
     refuse,

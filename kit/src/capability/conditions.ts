@@ -66,33 +66,34 @@ export function unchecked(implementation: object): object {
 export function assertHolds(implementation: object, method: string | undefined, clock: Clock): void {
   if (!guards.has(implementation)) return;
   let first: FlotillaError | undefined;
-  for (const condition of conditionsOf(implementation)) {
+  forEachCondition(implementation, (condition) => {
     const refusal = condition.refusal(method, clock);
     if (refusal && !refusal.retryable) throw refusal;
     first ??= refusal;
-  }
+  });
   if (first) throw first;
 }
 
 /** The same; a call that may begin is counted, by all conditions or, when one refuses, by none. */
 export function admit(implementation: object, method: string, clock: Clock): void {
+  if (!guards.has(implementation)) return;
   assertHolds(implementation, method, clock);
-  for (const condition of conditionsOf(implementation)) condition.began?.(clock);
+  forEachCondition(implementation, (condition) => condition.began?.(clock));
 }
 
 /** When the first condition that ends by itself does, in milliseconds since the epoch. */
 export function endsAt(implementation: object): number | undefined {
   let endMs: number | undefined;
-  for (const { endsAtMs } of conditionsOf(implementation)) {
+  forEachCondition(implementation, ({ endsAtMs }) => {
     if (endsAtMs !== undefined && (endMs === undefined || endsAtMs < endMs)) endMs = endsAtMs;
-  }
+  });
   return endMs;
 }
 
-/** Its own and those of what it stands for, outermost first. */
-function* conditionsOf(implementation: object): Generator<Condition> {
+/** Its own and those of what it stands for, outermost first. No generator: it stands in the way of every call. */
+function forEachCondition(implementation: object, tell: (condition: Condition) => void): void {
   for (let guard = guards.get(implementation); guard; guard = guard.caretaker && guards.get(guard.caretaker.target)) {
-    yield* guard.conditions;
+    for (const condition of guard.conditions) tell(condition);
   }
 }
 

@@ -28,7 +28,7 @@ export interface Breaker {
   run<R>(
     call: () => PromiseLike<R>,
     options: { readonly name: string; isFailure(error: unknown): boolean },
-  ): Promise<R>;
+  ): PromiseLike<R>;
 }
 
 export function makeBreaker(clock: Clock): Breaker {
@@ -45,24 +45,24 @@ export function makeBreaker(clock: Clock): Breaker {
       if (!isOpen()) return "closed";
       return trials > 0 || mayPass() ? "half_open" : "open";
     },
-    async run(call, { name, isFailure }) {
-      if (!mayPass()) throw circuitOpen(name, openUntilMs - clock.monotonicMs());
+    run(call, { name, isFailure }) {
+      if (!mayPass()) return Promise.reject(circuitOpen(name, openUntilMs - clock.monotonicMs()));
       const isTrial = isOpen();
       if (isTrial) {
         trials += 1;
         leaveAlone();
       }
-      try {
-        const result = await call();
-        failures = 0;
-        return result;
-      } catch (error) {
+      const failed = (error: unknown) => {
+        if (isTrial) trials -= 1;
         if (isFailure(error)) fail(isTrial);
         else failures = 0;
         throw error;
-      } finally {
+      };
+      return begun(call).then((result) => {
         if (isTrial) trials -= 1;
-      }
+        failures = 0;
+        return result;
+      }, failed);
     },
   };
 
@@ -75,6 +75,15 @@ export function makeBreaker(clock: Clock): Breaker {
 
   function leaveAlone(): void {
     openUntilMs = clock.monotonicMs() + openMs;
+  }
+}
+
+/** `call` begins in this turn; what it throws is a rejection. */
+function begun<R>(call: () => PromiseLike<R>): PromiseLike<R> {
+  try {
+    return call();
+  } catch (error) {
+    return Promise.reject(error as Error);
   }
 }
 

@@ -20,6 +20,7 @@ export function choose<T extends RpcTarget>(
   from: readonly Member<T>[],
   { group, askedInVain, except, random }: Choice<T>,
 ): Member<T> | undefined {
+  if (from.length === 1) return from[0];
   const asked = askedInVain ? from.filter((member) => !askedInVain.has(member)) : from;
   const open = asked.filter(({ connection }) => connection.isOpen);
   const staying = open.filter(({ isLeaving }) => !isLeaving);

@@ -134,6 +134,7 @@ export function connectAll<T extends RpcTarget>(options: ConnectAllOptions): Ins
     makeMember: (url) =>
       makeMember(url, clock, (idle) => connect<T>({ ...options, url, onStopping: () => turnAway(idle) })),
   });
+  const hasOpen = () => members.current.some(({ connection }) => connection.isOpen);
   const openMembers = () => members.current.filter(({ connection }) => connection.isOpen);
 
   return {
@@ -147,7 +148,7 @@ export function connectAll<T extends RpcTarget>(options: ConnectAllOptions): Ins
     pick: (except) => choice({ group: "", except }).connection,
     at: (instance) => members.all.find(({ connection }) => connection.instance === instance)?.connection,
     get isOpen() {
-      return openMembers().length > 0;
+      return hasOpen();
     },
     get openCount() {
       return openMembers().length;
@@ -173,7 +174,7 @@ export function connectAll<T extends RpcTarget>(options: ConnectAllOptions): Ins
   async function opened(): Promise<void> {
     members.open();
     await members.known();
-    if (openMembers().length > 0) return;
+    if (hasOpen()) return;
     const attempts = members.current.map(({ connection }) => connection.opened());
     await Promise.any(attempts).catch((thrown: AggregateError) => {
       throw thrown.errors[0];
@@ -203,7 +204,7 @@ export function connectAll<T extends RpcTarget>(options: ConnectAllOptions): Ins
 
   function begin<R>(use: Use<T, R>, options: CallOptions, sent: Sent): Promise<R> {
     const callNow = () => callOnce(use, options, sent);
-    if (openMembers().length > 0 || members.current.length === 1) return callNow();
+    if (members.current.length === 1 || hasOpen()) return callNow();
     // The first that opens, and not the one that chance would have wait for.
     return inTime(opened(), clock).then(callNow, (error: unknown) => {
       if (members.current.length === 0 || !mayHelp(error)) throw error;
@@ -230,34 +231,43 @@ export function connectAll<T extends RpcTarget>(options: ConnectAllOptions): Ins
     }
   }
 
-  async function ask<R>(member: Member<T>, use: Use<T, R>, sent: Sent): Promise<R> {
+  function ask<R>(member: Member<T>, use: Use<T, R>, sent: Sent): PromiseLike<R> {
     const { connection } = member;
+    if (!connection.isOpen) return askAway(member, use, sent);
     const { sessionNumber } = connection;
-    if (!connection.isOpen) {
-      try {
-        return await use(connection.main, connection);
-      } finally {
-        if (connection.sessionNumber !== sessionNumber) note(sent, member);
-      }
-    }
+    const leave = member.enter();
     const send = () => {
       note(sent, member);
-      return use(connection.main, connection).then(member.answered);
+      return use(connection.main, connection);
     };
-    const leave = member.enter();
+    const hasFailed = (error: unknown) => {
+      if (!mayHelp(error) && !hasCode(error, "deadline_exceeded")) member.answered();
+      // A session that ends is the connection's to mend, and tells nothing of the next one.
+      if (!connection.isOpen || connection.sessionNumber !== sessionNumber || !isFailure(error)) return false;
+      member.failed();
+      return true;
+    };
+    const breaker = member.breakerOf(sent.group);
+    return breaker.run(send, { name, isFailure: hasFailed }).then(
+      (result) => {
+        leave();
+        member.answered();
+        return result;
+      },
+      (error: unknown) => {
+        leave();
+        throw error;
+      },
+    );
+  }
+
+  async function askAway<R>(member: Member<T>, use: Use<T, R>, sent: Sent): Promise<R> {
+    const { connection } = member;
+    const { sessionNumber } = connection;
     try {
-      return await member.breakerOf(sent.group).run(send, {
-        name,
-        isFailure(error) {
-          if (!mayHelp(error) && !hasCode(error, "deadline_exceeded")) member.answered(error);
-          // A session that ends is the connection's to mend, and tells nothing of the next one.
-          if (!connection.isOpen || connection.sessionNumber !== sessionNumber || !isFailure(error)) return false;
-          member.failed();
-          return true;
-        },
-      });
+      return await use(connection.main, connection);
     } finally {
-      leave();
+      if (connection.sessionNumber !== sessionNumber) note(sent, member);
     }
   }
 
@@ -286,11 +296,11 @@ export function connectAll<T extends RpcTarget>(options: ConnectAllOptions): Ins
         const waitMs = Math.min(retryMsMin * 2 ** attempt, retryMsMax) * (0.5 + random() / 2);
         const nextMs = clock.monotonicMs() + waitMs;
         if (isClosed || !mayHelp(error) || nextMs >= endMs || attempt + 1 >= attemptsMax) throw said;
-        if ((isHeldBack || openMembers().length === 0) && nextMs >= awayUntilMs) throw said;
+        if ((isHeldBack || !hasOpen()) && nextMs >= awayUntilMs) throw said;
         await pause(clock, waitMs);
         if (isClosed) throw unreachable(name, { text: "the connection was closed" });
         // One that is away costs nobody anything: only what is sent counts.
-        if (!sent.isOwed || openMembers().length === 0) continue;
+        if (!sent.isOwed || !hasOpen()) continue;
         if (!budget.take()) throw said;
         sent.isOwed = false;
       }

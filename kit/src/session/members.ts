@@ -54,8 +54,8 @@ export interface Member<T extends RpcTarget> {
   refused(): void;
   /** A call begins. @returns it has ended. */
   enter(): () => void;
-  /** It has answered a call, if only with a refusal of its own. @returns `answer`. */
-  answered<A>(answer: A): A;
+  /** It has answered a call, if only with a refusal of its own. */
+  answered(): void;
   failed(): void;
   sentAgain(): void;
   /** Resolves when no call is under way. */
@@ -101,7 +101,9 @@ export function makeMember<T extends RpcTarget>(
     },
     breakerOf(group) {
       renew();
-      const breaker = breakers.get(group) ?? makeBreaker(clock);
+      const known = breakers.get(group);
+      if (known) return known;
+      const breaker = makeBreaker(clock);
       breakers.set(group, breaker);
       return breaker;
     },
@@ -117,9 +119,8 @@ export function makeMember<T extends RpcTarget>(
       underWay += 1;
       return leave;
     },
-    answered(answer) {
+    answered() {
       silentSinceMs = clock.monotonicMs();
-      return answer;
     },
     failed() {
       failures += 1;

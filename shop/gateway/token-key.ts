@@ -1,0 +1,16 @@
+import { hash } from "node:crypto";
+
+let lastToken = "";
+let lastKey = "";
+
+/**
+ * What stands for a token in tables that outlive the call: its hash. The same call asks for it more than once, so the
+ * last one is kept.
+ */
+export function keyOf(token: string): string {
+  if (token !== lastToken) {
+    lastKey = hash("sha256", token, "base64url");
+    lastToken = token;
+  }
+  return lastKey;
+}
