@@ -57,8 +57,8 @@ export const defencesOfResources: readonly Defence[] = [
   {
     row: "R3",
     file: resources,
-    off: "unknown operations are let through",
-    edits: [edit(messages, 'throw violation("unknown or disabled operation");', "return message;")],
+    off: "no limit of calls that were not released",
+    edits: [edit(tables, "if (this.answers.size >= outstandingCallsMax) {", "if (this.answers.size < 0) {")],
   },
   {
     row: "R4",

@@ -65,7 +65,7 @@ const attacks: readonly Attack[] = [
     once: async (at) => (await dial(at.url, { localAddress })).socket.terminate(),
   },
   batch("-", "batches of one call as fast as they go", () => text(callOf("listUsers", ["x"]))),
-  session("R1", "nested .map() of 1,000 × 1,000", (peer) => peer.send(["push", program])),
+  asking("R1", "nested .map() of 1,000 × 1,000", (peer) => [peer.call("listUsers", [program])]),
   session("R1", "calls pipelined on each other, 4,000 deep", (peer) => peer.send(...times(4_000, call))),
   session("R2", "1,500 calls, never released", (peer) => peer.send(...times(1_500, () => call()))),
   session("R2", "10,000 messages in one go", (peer) =>
@@ -77,9 +77,7 @@ const attacks: readonly Attack[] = [
     text(times(100, () => call()).concat(times(100, (i) => ["pull", i + 1]))),
   ),
   batch("R4", "a batch of 300 KB", () => " ".repeat(300 * 1024)),
-  session("R5", "a promise of the sender's as an argument", (peer) =>
-    peer.send(...callOf("listUsers", [["promise", -1]])),
-  ),
+  asking("R5", "a promise of the sender's as an argument", (peer) => [peer.call("listUsers", [["promise", -1]])]),
   session("R6", "lists that nobody reads, ten at a time", async (peer, at) => {
     peer.tcp.pause();
     for (let i = 0; i < 15; i += 1) {
@@ -87,7 +85,7 @@ const attacks: readonly Attack[] = [
       await delay(100);
     }
   }),
-  session("T7", "an error of 24 causes", (peer) => peer.send(...callOf("listUsers", [nested(24)]))),
+  asking("T7", "an error of 24 causes", (peer) => [peer.call("listUsers", [nested(24)])]),
   session("R10", "16 MB of garbage in one frame", (peer) => peer.sendFrame(megabytes(16))),
   session("R10", "200 KB of garbage in one frame", (peer) => peer.sendFrame("x".repeat(200_000))),
   asking("T6", "4,900 values in one message", (peer) => [

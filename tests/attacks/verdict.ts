@@ -1,11 +1,15 @@
 import { expect } from "vitest";
-import { type Door, errorOf, type Message, type Outcome } from "./hostile-peer.ts";
+import { callOf, type Door, errorOf, type Message, type Outcome } from "./hostile-peer.ts";
 
 /** The code with which call `id` was refused, by its answer or with the whole session; undefined if it succeeded. */
-export function refusalOf({ heard, ended }: Outcome, id = 1): string | undefined {
-  const answer = heard.find(([kind, of]) => (kind === "resolve" || kind === "reject") && of === id);
-  if (!answer) return ended ?? "nothing was said";
+export function refusalOf(outcome: Outcome, id = 1): string | undefined {
+  const answer = answerTo(outcome, id);
+  if (!answer) return outcome.ended ?? "nothing was said";
   return errorOf(answer)?.code;
+}
+
+function answerTo({ heard }: Outcome, id: number): Message | undefined {
+  return heard.find(([kind, of]) => (kind === "resolve" || kind === "reject") && of === id);
 }
 
 /** The value of call `id`; throws for a refusal. */
@@ -32,19 +36,61 @@ export interface Refusal {
   readonly codes: readonly string[];
   /** Which of the calls; default the first. */
   readonly call?: number;
+  /** What becomes of the session: it `lives` and answers one more call, or it `ends` with the code. Default: either. */
+  readonly session?: "lives" | "ends";
+  /** In the message of the call's error. */
+  readonly says?: string;
 }
+
+/** What is well-formed and not offered fails its own call. */
+export const notOffered = { codes: ["unimplemented"], session: "lives", says: "Not offered here" } as const;
+/** So does what is above a limit of one message. */
+export const exhausted = { codes: ["resource_exhausted"], session: "lives" } as const;
+/** What is no Cap'n Web ends its session. */
+export const violation = { codes: ["invalid_argument"], session: "ends" } as const;
 
 /** At each door `lines` are refused with a code of `codes`, and nothing is asked of the peer. */
 export async function expectRefused(
   doors: readonly Door[],
   lines: readonly (string | Message)[],
-  { codes, call = 1 }: Refusal,
+  { codes, call = 1, session, says = "" }: Refusal,
+): Promise<void> {
+  const further = lines.filter(takesNumber).length + 1;
+  const sent = session === "lives" ? [...lines, ...callOf("listUsers", ["x"], further)] : lines;
+  await Promise.all(
+    doors.map(async (door) => {
+      const outcome = await door.exchange(sent);
+      const code = refusalOf(outcome, call);
+      const where = `${door.name}: ${JSON.stringify(lines).slice(0, 300)} got ${code}`;
+      expect(codes, where).toContain(code);
+      expectNothingAsked(outcome, where);
+      if (session === "lives") {
+        expect(outcome.ended, where).toBeUndefined();
+        expect(answerTo(outcome, further), where).toBeDefined();
+      } else if (session === "ends") expect(outcome.ended, where).toBe(code);
+      if (says !== "") expect(errorOf(answerTo(outcome, call))?.message, where).toContain(says);
+    }),
+  );
+}
+
+function takesNumber(line: string | Message): boolean {
+  const [, operation] = /^\["(\w+)"/.exec(typeof line === "string" ? line : JSON.stringify(line)) ?? [];
+  return operation === "push" || operation === "stream" || operation === "pipe";
+}
+
+/** At each door a `message` that is no call changes nothing: one beside it is answered as it is without. */
+export async function expectNoEffect(
+  doors: readonly Door[],
+  message: Message,
+  call = callOf("listUsers", ["x"]),
 ): Promise<void> {
   await Promise.all(
     doors.map(async (door) => {
-      const outcome = await door.exchange(lines);
-      const where = `${door.name}: ${JSON.stringify(lines).slice(0, 300)}`;
-      expect(codes, `${where} got ${refusalOf(outcome, call)}`).toContain(refusalOf(outcome, call));
+      const without = await door.exchange(call);
+      const outcome = await door.exchange([message, ...call]);
+      const where = `${door.name}: ${JSON.stringify(message).slice(0, 300)}`;
+      expect(outcome.ended, where).toBeUndefined();
+      expect(refusalOf(outcome), where).toBe(refusalOf(without));
       expectNothingAsked(outcome, where);
     }),
   );

@@ -239,6 +239,10 @@ describe("what is not offered fails its own call", () => {
   test.each<[string, unknown]>([
     ["data", { a: 1 }],
     ["text", "f"],
+    ["a number", 7],
+    ["null", null],
+    ["an error", ["error", "Error", "x"]],
+    ["a capability", ["export", -1]],
     ["a list of calls", [[["pipeline", 0, ["f"]]]]],
     ["a map", values["a map"]],
     ["a promise", ["promise", -1]],
