@@ -96,7 +96,12 @@ const plainWords: Readonly<Record<string, string>> = {
   EPROTO: "it does not speak TLS",
 };
 
-/** What another answer than 200 says: the gateway's own coded refusal, or that it is no gateway of ours. */
+/** Whether it is messages of Cap'n Web: a page of somebody else's may be a 200, too. */
+export function isAnswered({ status, text }: Answer): boolean {
+  return status === 200 && /^\s*(?:\[|$)/.test(text);
+}
+
+/** What any other answer says: the gateway's own coded refusal, or that it is no gateway of ours. */
 export function refusalOf(url: URL, { status, text, requestId }: Answer): CliError {
   const refusal = parse(text);
   // A gateway asks no client for a key: only another service answers 401.

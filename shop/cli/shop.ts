@@ -4,7 +4,7 @@ import type { Gateway } from "../contracts/gateway.ts";
 import type { Login } from "../contracts/users.ts";
 import { gatewayUrlDefault } from "../topology.ts";
 import { advised, CliError, toCliError, usageError } from "./cli-error.ts";
-import { type Answer, refusalOf, send } from "./post.ts";
+import { type Answer, isAnswered, refusalOf, send } from "./post.ts";
 import { whileLocked } from "./profile-lock.ts";
 import type { Profiles } from "./profiles.ts";
 import type { Terminal } from "./terminal.ts";
@@ -150,7 +150,7 @@ export function makeShop(options: ShopOptions): Shop {
       const answer = await send({ url: address, method: "POST", body, signal, timeoutMs });
       const tookMs = Math.round(performance.now() - startedMs);
       terminal.detail(say`POST ${address.href}: HTTP ${answer.status} in ${tookMs} ms, request ${answer.requestId}`);
-      if (answer.status !== 200) throw refusalOf(address, answer);
+      if (!isAnswered(answer)) throw refusalOf(address, answer);
       return answer.text;
     };
     using batch = openBatch<Gateway>({ url: address.href, post });

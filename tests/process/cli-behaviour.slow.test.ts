@@ -248,7 +248,11 @@ test("what another gateway, a proxy or a flood answers is said in words", async 
   expect(none).toMatchObject({ code: 6, err: expect.stringContaining("is no gateway of Flotilla (HTTP 404)") });
   expect(proxy).toMatchObject({ code: 6, err: expect.stringContaining("is away behind its proxy (HTTP 502)") });
   expect(limit).toEqual({ code: 6, out: "", err: "✗ Too much\n  Try again in 2 minutes\n" });
-  expect(odd).toMatchObject({ code: 1, out: "" });
+  expect(odd).toEqual({
+    code: 6,
+    out: "",
+    err: `✗ ${url} is no gateway of Flotilla (HTTP 200)\n  Say where the gateway is with \`--gateway URL\`\n`,
+  });
 });
 
 test("another service of the shop is no gateway, also to a command that logs in", async () => {
