@@ -113,14 +113,17 @@ test.skipIf(process.platform === "win32")("Ctrl+C ends the wait for a gateway", 
   expect(await ended).toMatchObject({ code: 130, out: "" });
 });
 
-test("a step that fails is shown on stderr with exit code 1", async () => {
+test.each([
+  ["without a word", "", 6, /^ {3}✗ .*500/],
+  ["as a fault of its own", '{"code":"internal","message":"Broken"}', 1, /^ {3}✗ Broken/],
+])("a step that is refused %s is shown on stderr, with the exit code of any command", async (_, body, exit, said) => {
   const url = await serve((request, response) => {
     if (request.url === "/readyz") response.end(ready);
-    else response.writeHead(500).end();
+    else response.writeHead(500).end(body);
   });
   const { code, err } = await npmRunDemo({ FLOTILLA_GATEWAY_URL: url }).ended;
-  expect(code).toBe(1);
-  expect(err).toMatch(/^ {3}✗ .*500/);
+  expect(code).toBe(exit);
+  expect(err).toMatch(said);
 });
 
 test.skipIf(process.platform === "win32")("Ctrl+C ends a private system too, and its data", async () => {
