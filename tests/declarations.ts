@@ -27,6 +27,24 @@ export function strayModules(
   return stray;
 }
 
+/** What the module `text` asks for from elsewhere, by statement or by call. */
+export function importsIn(text: string): string[] {
+  const found: string[] = [];
+  const visit = (node: ts.Node): void => {
+    if (isImport(node)) found.push(node.getText());
+    ts.forEachChild(node, visit);
+  };
+  visit(ts.createSourceFile("module.js", text, ts.ScriptTarget.Latest, true));
+  return found;
+}
+
+function isImport(node: ts.Node): boolean {
+  if (ts.isImportDeclaration(node)) return true;
+  if (ts.isExportDeclaration(node)) return node.moduleSpecifier !== undefined;
+  if (!ts.isCallExpression(node)) return false;
+  return node.expression.kind === ts.SyntaxKind.ImportKeyword || node.expression.getText() === "require";
+}
+
 const options: ts.CompilerOptions = {
   module: ts.ModuleKind.NodeNext,
   target: ts.ScriptTarget.ES2024,
