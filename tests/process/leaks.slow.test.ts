@@ -70,14 +70,15 @@ async function abortBatch(url: string, body: string): Promise<void> {
   await new Promise<void>((resolve) => call.once("close", resolve));
 }
 
-/** An address begins so many batches a second; who has more to send comes again, as any client has to. */
+/** An address begins so many batches a second; who has more to send comes again when the refusal says. */
 async function admitted<T>(run: () => Promise<T>): Promise<T> {
   for (;;) {
     try {
       return await run();
     } catch (error) {
-      if (!String(error).includes("429 Too Many Requests")) throw error;
-      await delay(20);
+      const [, waitMs] = /: 429 resource_exhausted, session_rate, try again in (\d+) ms$/.exec(String(error)) ?? [];
+      if (waitMs === undefined) throw error;
+      await delay(Number(waitMs));
     }
   }
 }
