@@ -45,6 +45,11 @@ export const nothingRefused = [
   edit(reader, "    this.#refusal ??= refusal;\n"),
   edit(messages, 'throw notOffered("a value in place of a call");', "answer.ok(undefined);\n      return;"),
 ];
+export const anyRelease = [
+  edit(messages, "if (!Number.isSafeInteger(id) || id === 0) throw", 'if (id === "never") throw'),
+  edit(messages, "if (count !== 1) throw", "if (count === undefined) throw"),
+  edit(inbox, "else session.release(this.#answerOf(", "else if (subject !== 0) session.release(this.#answerOf("),
+];
 export const noDeadlines = [
   edit("kit/src/rpc/answer.ts", "    else this.fail(error);\n"),
   edit("kit/src/rpc/question.ts", "    this.fail(deadlineExceeded(this.context.traceId));\n"),
