@@ -51,6 +51,11 @@ export function asFile({ isWritable, copyTo }: StoreFile): StoreFile {
 /** A database of one service. Kysely builds and types the queries; it does not run them. */
 export interface Database<Tables> extends StoreFile {
   readonly dialect: DialectName;
+  /**
+   * Grows with each unit that is begun: while it stays, a query gives what it gave before. Undefined where other processes
+   * write too.
+   */
+  readonly revision: number | undefined;
   /** For building queries; executing one of them throws. */
   readonly build: Kysely<Tables>;
   /**

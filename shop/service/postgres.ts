@@ -186,6 +186,7 @@ function makePostgres<Tables>(connections: Connections, { patienceMs }: Connecti
 
   return {
     dialect: "postgres",
+    revision: undefined,
     build: makeBuilder<Tables>("postgres"),
     unit: (work, { isRepeatable = false, writesOnce = false }: UnitOptions = {}) =>
       tracked((untilMs) => {

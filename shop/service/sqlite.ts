@@ -133,6 +133,7 @@ function makeSqlite<Tables>(db: DatabaseSync, onHealth?: OnHealth): Sqlite<Table
   const statements = new Map<string, StatementSync>();
   const health = makeHealth(() => void units.add(() => db.exec(writeNothing)).catch(() => {}), onHealth);
   const units = makeUnits(db, health);
+  let revision = 0;
 
   function prepare(sql: string): StatementSync {
     const known = statements.get(sql);
@@ -157,8 +158,15 @@ function makeSqlite<Tables>(db: DatabaseSync, onHealth?: OnHealth): Sqlite<Table
 
   return {
     dialect: "sqlite",
+    get revision() {
+      return revision;
+    },
     build: makeBuilder<Tables>("sqlite"),
-    unit: (work) => units.add(() => runAll(work())),
+    unit: (work) =>
+      units.add(() => {
+        revision += 1;
+        return runAll(work());
+      }),
     async read(query) {
       if (!db.isOpen) throw closedError();
       try {

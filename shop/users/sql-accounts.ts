@@ -1,6 +1,8 @@
+import type { Selectable } from "kysely";
 import type { Actor } from "../service/audit.ts";
 import { prepared, run, type Work } from "../service/database.ts";
 import { type Account, accountId, isCanonicalUsername } from "./account.ts";
+import type { Standing } from "./login.ts";
 import { adminRole, defaultRole } from "./role.ts";
 import { record } from "./sql-audit.ts";
 import { endLoginsOf, open } from "./sql-logins.ts";
@@ -66,13 +68,13 @@ export function accountStore(db: Db): AccountStore {
   };
 }
 
-/** Of every call on a user's capability, so it is one query, compiled once. */
+/** Of every call on a user's capability, so it is one query, compiled once, and not asked again while nothing was written. */
 function standingOf(db: Db): AccountStore["standing"] {
   const { build } = db;
   const standing = ({ number }: { number: number }) =>
     build
       .selectFrom("accounts")
-      .selectAll()
+      .selectAll("accounts")
       .select((eb) =>
         eb
           .selectFrom("role_permissions")
@@ -80,27 +82,54 @@ function standingOf(db: Db): AccountStore["standing"] {
           .whereRef("role_permissions.role", "=", "accounts.role")
           .as("granted"),
       )
-      .where("number", "=", number)
-      .where("state", "=", "enabled");
+      .where("accounts.number", "=", number)
+      .where("accounts.state", "=", "enabled");
   const ofAccount = prepared(standing);
-  const ofLogin = prepared((it: { sid: string; number: number; nowMs: number }) =>
-    standing(it).where(({ exists, selectFrom }) =>
-      exists(
-        selectFrom("logins")
-          .select("logins.number")
-          .where("sid", "=", it.sid)
-          .where("account_number", "=", it.number)
-          .where("idle_ends_at_ms", ">", it.nowMs)
-          .where("ends_at_ms", ">", it.nowMs),
-      ),
-    ),
+  const ofLogin = prepared(({ sid, number }: { sid: string; number: number }) =>
+    standing({ number })
+      .innerJoin("logins", "logins.account_number", "accounts.number")
+      .select(["logins.idle_ends_at_ms", "logins.ends_at_ms"])
+      .where("logins.sid", "=", sid),
   );
+  const known = new Map<string, KnownStanding>();
+
   return async (id, login) => {
-    const number = numberOf(id);
-    const [row] = await db.read(login ? ofLogin({ ...login, number }) : ofAccount({ number }));
-    return row && { account: toAccount(row), permissions: row.granted?.split(" ") ?? [] };
+    const { revision } = db;
+    const key = login ? `${id} ${login.sid}` : id;
+    let found = known.get(key);
+    if (!found || found.revision !== revision || revision === undefined) {
+      found = { revision, ...(await ask(numberOf(id), login?.sid)) };
+      if (known.size >= knownMax) known.clear();
+      known.set(key, found);
+    }
+    return login && login.nowMs >= found.endsAtMs ? undefined : found.standing;
   };
+
+  async function ask(number: number, sid: string | undefined): Promise<Omit<KnownStanding, "revision">> {
+    if (sid === undefined) {
+      const [row] = await db.read(ofAccount({ number }));
+      return { standing: row && standingIn(row), endsAtMs: Number.POSITIVE_INFINITY };
+    }
+    const [row] = await db.read(ofLogin({ sid, number }));
+    if (!row) return { standing: undefined, endsAtMs: 0 };
+    return { standing: standingIn(row), endsAtMs: Math.min(row.idle_ends_at_ms, row.ends_at_ms) };
+  }
 }
+
+function standingIn(row: Selectable<AccountTable> & { readonly granted: string | null }): Standing {
+  return { account: toAccount(row), permissions: row.granted?.split(" ") ?? [] };
+}
+
+/** What was read when the store's revision was `revision`. */
+interface KnownStanding {
+  readonly revision: number | undefined;
+  readonly standing: Standing | undefined;
+  /** Of the login that was asked about, if one was. */
+  readonly endsAtMs: number;
+}
+
+/** Accounts and logins of which it is known. Each takes about 500 B. */
+const knownMax = 10_000;
 
 function* add(build: Build, account: NewAccount, by: Actor): Work<Account> {
   const { username, email, role, passwordHash, createdAtMs } = account;

@@ -97,6 +97,17 @@ describe.each(storeKinds)("a user store in %s", (kind, open) => {
       expect(await login("tablet")).toBeDefined();
     });
 
+    it("have a standing by a login until the login ends, whether or not anything is written meanwhile", async () => {
+      const { idleEndsAtMs } = (await login("phone"))!.login;
+      const at = (nowMs: number) => store.standing("user2", { sid: "phone", nowMs });
+      expect(await at(idleEndsAtMs - 1)).toMatchObject({ account: { username: "bob" } });
+      expect(await at(idleEndsAtMs)).toBeUndefined();
+      expect(await at(idleEndsAtMs - 1)).toMatchObject({ account: { username: "bob" } });
+      expect(await store.standing("user1", { sid: "phone", nowMs: startMs })).toBeUndefined();
+      await store.setEnabled("user2", false, now);
+      expect(await at(idleEndsAtMs - 1)).toBeUndefined();
+    });
+
     it("keep one administrator who is enabled, however many units ask at once", async () => {
       const last = { code: "failed_precondition", reason: "last_admin" };
       await expect(store.setEnabled("user1", false, now)).rejects.toMatchObject(last);

@@ -235,7 +235,6 @@ export function connectAll<T extends RpcTarget>(options: ConnectAllOptions): Ins
     const { connection } = member;
     if (!connection.isOpen) return askAway(member, use, sent);
     const { sessionNumber } = connection;
-    const leave = member.enter();
     const send = () => {
       note(sent, member);
       return use(connection.main, connection);
@@ -247,18 +246,7 @@ export function connectAll<T extends RpcTarget>(options: ConnectAllOptions): Ins
       member.failed();
       return true;
     };
-    const breaker = member.breakerOf(sent.group);
-    return breaker.run(send, { name, isFailure: hasFailed }).then(
-      (result) => {
-        leave();
-        member.answered();
-        return result;
-      },
-      (error: unknown) => {
-        leave();
-        throw error;
-      },
-    );
+    return member.awaits(member.breakerOf(sent.group).run(send, { name, isFailure: hasFailed }));
   }
 
   async function askAway<R>(member: Member<T>, use: Use<T, R>, sent: Sent): Promise<R> {

@@ -52,8 +52,8 @@ export interface Member<T extends RpcTarget> {
   breakers(): Record<string, BreakerState>;
   /** It has refused a call because it is stopping. */
   refused(): void;
-  /** A call begins. @returns it has ended. */
-  enter(): () => void;
+  /** A call has begun, which is under way until `answer` is there. @returns `answer`. */
+  awaits<R>(answer: PromiseLike<R>): PromiseLike<R>;
   /** It has answered a call, if only with a refusal of its own. */
   answered(): void;
   failed(): void;
@@ -114,14 +114,16 @@ export function makeMember<T extends RpcTarget>(
     refused() {
       hasRefused = true;
     },
-    enter() {
-      if (underWay === 0) silentSinceMs = clock.monotonicMs();
+    awaits(answer) {
+      if (underWay === 0) answered();
       underWay += 1;
-      return leave;
+      answer.then(() => {
+        leave();
+        answered();
+      }, leave);
+      return answer;
     },
-    answered() {
-      silentSinceMs = clock.monotonicMs();
-    },
+    answered,
     failed() {
       failures += 1;
     },
@@ -130,6 +132,10 @@ export function makeMember<T extends RpcTarget>(
     },
     idle,
   };
+
+  function answered(): void {
+    silentSinceMs = clock.monotonicMs();
+  }
 
   function leave(): void {
     underWay -= 1;
