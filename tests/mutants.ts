@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Mutant } from "./mutant.ts";
+import { mutantsOfCore } from "./mutants-of-core.ts";
 import { mutantsOfFaults } from "./mutants-of-faults.ts";
 import { mutantsOfInvariants } from "./mutants-of-invariants.ts";
 import { mutantsOfLimits } from "./mutants-of-limits.ts";
@@ -18,6 +19,7 @@ export const mutants: readonly Mutant[] = [
   ...mutantsOfFaults,
   ...mutantsOfLimits,
   ...mutantsOfInvariants,
+  ...mutantsOfCore,
 ];
 
 const root = fileURLToPath(new URL("..", import.meta.url));

@@ -184,7 +184,13 @@ export const defencesOfResources: readonly Defence[] = [
     test: "R14 one network",
     file: limits,
     off: "no budget of networks",
-    edits: [edit("shop/gateway/rate-limits.ts", "const charged = budgetsOf(network);", "const charged = budgetsOf(network).slice(0, 0);")],
+    edits: [
+      edit(
+        "shop/gateway/rate-limits.ts",
+        "const charged = budgetsOf(network);",
+        "const charged = budgetsOf(network).slice(0, 0);",
+      ),
+    ],
   },
   {
     row: "R14",

@@ -43,7 +43,8 @@ const backoff: Backoff = { minMs: 200, maxMs: 10_000, growth: 1.6 };
 /**
  * Connects a page, or a worker of one, to a service, lazily and anonymously, and again whenever the connection ends, until
  * it is closed: after growing, jittered waits, or at once when the network is back or the page is looked at again. A
- * session counts as open when the service has answered something on it, and ends when it no longer does.
+ * session counts as open when the service has answered something on it, and ends when it no longer does. A stock Cap'n Web
+ * server that chooses no subprotocol is reached by the second attempt.
  *
  * While the service is away, calls reject with `unavailable`; a browser does not tell why. What was held of a session is
  * gone with it: `sessionNumber` then has grown.

@@ -1,10 +1,10 @@
 import type { Clock } from "../base/clock.ts";
 import type { CallContext } from "../base/context.ts";
-import { isServiceName, isTraceId } from "../base/ids.ts";
+import { isServiceName } from "../base/ids.ts";
 import { callersMax, deadlineMsMax } from "../base/limits.ts";
 import { violation } from "../transport/refusals.ts";
 
-const traceparent = /^00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}$/;
+const traceparent = /^00-((?!0{32})[0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}$/;
 
 /**
  * The context on the wire: an object that holds for the messages after it in the same frame. `tp` is a W3C traceparent,
@@ -59,8 +59,7 @@ const none: readonly string[] = [];
 
 /** The trace id of a W3C traceparent, or undefined when it is none. */
 export function parseTraceparent(value: unknown): string | undefined {
-  const traceId = typeof value === "string" ? traceparent.exec(value)?.[1] : undefined;
-  return isTraceId(traceId) ? traceId : undefined;
+  return typeof value === "string" ? traceparent.exec(value)?.[1] : undefined;
 }
 
 export function formatTraceparent(context: CallContext): string {

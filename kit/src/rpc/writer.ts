@@ -158,6 +158,7 @@ export class Writer {
     const id = this.#session.numberOf(ref);
     if (raw.path.length > 0 && id !== undefined) return `["pipeline",${id},${JSON.stringify(raw.path)}]`;
     if (raw.path.length > 0) return this.#part(ref, raw.path);
+    if (raw.isPromise && ref instanceof BrokenRef) throw ref.error;
     if (raw.isPromise && ref instanceof ResultRef) return this.#promise(ref, id);
     return this.#capability(ref);
   }

@@ -52,7 +52,8 @@ const noneChosen = "Server sent no subprotocol";
 /**
  * Connects to a service, lazily; the caller owns the connection, and closes it. It does not matter which of the two
  * starts first, nor how often either restarts: the connection is tried again with growing, jittered waits for as long
- * as it is not closed.
+ * as it is not closed. The service may be any that speaks Cap'n Web over WebSockets; one of ours is told by the subprotocol
+ * that it chooses.
  *
  * While the peer is away, calls reject with `unavailable` and, where it is known, the reason:
  * - nothing answered: `connection_refused`, `connection_dropped`, `host_not_found`, `network_unreachable`, `timed_out`;

@@ -1,6 +1,6 @@
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import { nodeHttpBatchRpcResponse, newWebSocketRpcSession, RpcTarget as StockTarget } from "capnweb";
+import { newWebSocketRpcSession, nodeHttpBatchRpcResponse, RpcTarget as StockTarget } from "capnweb";
 import { describe, expect, test } from "vitest";
 import { type ServerOptions, WebSocketServer } from "ws";
 import { connect as connectPage } from "../browser/connect.ts";
