@@ -92,7 +92,7 @@ it("measures every mechanism's part of an order", async () => {
   const costs = await measureMechanisms(1, 30);
   for (const micros of Object.values(costs)) expect(micros).toEqual(expect.any(Number));
   // A cost measured by itself is positive; a difference may drown in so short a time.
-  for (const micros of [costs.capnweb, costs.storeMemory, costs.storeSqlite]) {
+  for (const micros of [costs.core, costs.stock, costs.storeMemory, costs.storeSqlite]) {
     expect(micros).toBeGreaterThan(0);
   }
   const shown = mechanismTable(costs, { memory: 100, sqlite: null });

@@ -22,10 +22,10 @@ import {
 
 /** Of one order, processor time in microseconds: what its servers spend on it. */
 export interface Costs {
-  /** Its calls in stock Cap'n Web over a link that only passes text. */
-  readonly capnweb: number;
-  /** What our transport adds to them: checks, limits, deadlines, frames. */
-  readonly transport: number;
+  /** Its calls, with our checks, limits and deadlines. */
+  readonly core: number;
+  /** Beside it: the same calls in stock Cap'n Web, which has none of these. */
+  readonly stock: number;
   /** One for each call: deriving, writing and reading it. */
   readonly context: number;
   /** Schemas of their arguments, proof of their results, their turns. */
@@ -82,8 +82,8 @@ export async function measureMechanisms(rounds: number, ms: number): Promise<Cos
   const calls = (kind: "stock" | "shared" | "bare" | "checked" | "socket") =>
     1.5 * micros(`${kind}Orders`) + micros(`${kind}Questions`);
   return {
-    capnweb: calls("stock"),
-    transport: calls("shared") - calls("stock"),
+    core: calls("shared"),
+    stock: calls("stock"),
     context: calls("bare") - calls("shared"),
     // All of it is where the call goes.
     boundary:

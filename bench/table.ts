@@ -209,8 +209,7 @@ export function scaleTables({ idle, held, pages }: ScaleResults): string {
 export function mechanismTable(costs: Costs, whole: Readonly<Record<"memory" | "sqlite", number | null>>): string {
   const share = (micros: number, of: number | null) => (of === null ? "–" : `${((micros / of) * 100).toFixed(0)} %`);
   const rows: readonly (readonly [string, number])[] = [
-    ["capnweb: three calls", costs.capnweb],
-    ["transport: checks, limits, deadlines, frames", costs.transport],
+    ["Cap'n Web: three calls, with checks, limits, deadlines", costs.core],
     ["context", costs.context],
     ["boundary: schemas, turns", costs.boundary],
     ["sockets, without the kernel's wake-ups between processes", costs.sockets],
@@ -239,6 +238,7 @@ export function mechanismTable(costs: Costs, whole: Readonly<Record<"memory" | "
       ],
       ["**the whole order, as the servers take it**", `${fine(whole.memory)}, ${fine(whole.sqlite)}`, "100 %", "100 %"],
       ["a user's first order, beside it: the introduction made and ended", fine(costs.firstIntroduction), "", ""],
+      ["the three calls in stock Cap'n Web, beside them: without checks, limits, deadlines", fine(costs.stock), "", ""],
     ],
   );
 }

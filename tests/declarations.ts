@@ -27,7 +27,7 @@ export function strayModules(
   return stray;
 }
 
-/** What the module `text` asks for from elsewhere, by statement or by call. */
+/** @returns what the module `text` asks for from elsewhere, by statement or by call. */
 export function importsIn(text: string): string[] {
   const found: string[] = [];
   const visit = (node: ts.Node): void => {

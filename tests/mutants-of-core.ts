@@ -1,6 +1,6 @@
 import type { Mutant } from "./mutant.ts";
 
-/** Of what our own Cap'n Web does with calls, results and servers of other makes. */
+/** Our own Cap'n Web: calls, results, and servers of other makes. */
 export const mutantsOfCore: readonly Mutant[] = [
   {
     promise: "core: a result that something names is not streamed away",

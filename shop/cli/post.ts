@@ -101,7 +101,7 @@ export function isAnswered({ status, text }: Answer): boolean {
   return status === 200 && /^\s*(?:\[|$)/.test(text);
 }
 
-/** What any other answer says: the gateway's own coded refusal, or that it is no gateway of ours. */
+/** @returns the error for any other answer: the gateway's own coded refusal, or that it is no gateway of ours. */
 export function refusalOf(url: URL, { status, text, requestId }: Answer): CliError {
   const refusal = parse(text);
   // A gateway asks no client for a key: only another service answers 401.

@@ -4,8 +4,8 @@ let lastToken = "";
 let lastKey = "";
 
 /**
- * What stands for a token in tables that outlive the call: its hash. The same call asks for it more than once, so the
- * last one is kept.
+ * The hash of a token, which stands for it in tables that outlive the call. The same call asks for it more than once, so
+ * the last one is kept.
  */
 export function keyOf(token: string): string {
   if (token !== lastToken) {

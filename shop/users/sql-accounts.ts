@@ -68,7 +68,10 @@ export function accountStore(db: Db): AccountStore {
   };
 }
 
-/** Of every call on a user's capability, so it is one query, compiled once, and not asked again while nothing was written. */
+/**
+ * Every call on a user's capability asks for it, so it is one query, compiled once, and not asked again while nothing was
+ * written.
+ */
 function standingOf(db: Db): AccountStore["standing"] {
   const { build } = db;
   const standing = ({ number }: { number: number }) =>
@@ -120,11 +123,11 @@ function standingIn(row: Selectable<AccountTable> & { readonly granted: string |
   return { account: toAccount(row), permissions: row.granted?.split(" ") ?? [] };
 }
 
-/** What was read when the store's revision was `revision`. */
+/** Read when the store's revision was `revision`. */
 interface KnownStanding {
   readonly revision: number | undefined;
   readonly standing: Standing | undefined;
-  /** Of the login that was asked about, if one was. */
+  /** When the login ends that was asked about, if one was. */
   readonly endsAtMs: number;
 }
 

@@ -36,17 +36,17 @@ export interface Refusal {
   readonly codes: readonly string[];
   /** Which of the calls; default the first. */
   readonly call?: number;
-  /** What becomes of the session: it `lives` and answers one more call, or it `ends` with the code. Default: either. */
+  /** The session then `lives` and answers one more call, or it `ends` with the code. Default: either. */
   readonly session?: "lives" | "ends";
   /** In the message of the call's error. */
   readonly says?: string;
 }
 
-/** What is well-formed and not offered fails its own call. */
+/** A message that is well-formed and not offered fails its own call. */
 export const notOffered = { codes: ["unimplemented"], session: "lives", says: "Not offered here" } as const;
 /** So does what is above a limit of one message. */
 export const exhausted = { codes: ["resource_exhausted"], session: "lives" } as const;
-/** What is no Cap'n Web ends its session. */
+/** A message that is no Cap'n Web ends its session. */
 export const violation = { codes: ["invalid_argument"], session: "ends" } as const;
 
 /** At each door `lines` are refused with a code of `codes`, and nothing is asked of the peer. */

@@ -147,7 +147,7 @@ export function deadlineExceeded(requestId?: string): FlotillaError {
   return new FlotillaError("deadline_exceeded", "The call took longer than its deadline", { requestId });
 }
 
-/** What runs `run` later, in the context of now. */
+/** @returns a function that runs `run` in the context of now, whenever it is called. */
 export function bindContext(run: () => void): () => void {
   const context = storage.getStore();
   return () => storage.run(context, run);

@@ -35,7 +35,7 @@ export class DelayedCall extends ResultRef implements Alarm {
     return attempt(() => {
       const held = holdArguments(args, stubs);
       const target = on.dup();
-      // Whoever owns it may let go of it; and what is held besides is there before this is.
+      // A hold of its own, because the owner may let go. Made last, so that it is settled after the arguments that are held.
       const there = awaited.dup() as ResultRef;
       this.#alarms.set(this);
       there.later(

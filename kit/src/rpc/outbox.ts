@@ -22,7 +22,7 @@ export interface Sendable {
   sent(asStream: boolean): void;
 }
 
-/** What goes around a call in its message, and a pull. Characters. */
+/** The rest of a call's message, and a pull. Characters. */
 const wrapping = 48;
 
 /**

@@ -170,7 +170,7 @@ export class Writer {
     return this.#value(ref.data, 1);
   }
 
-  /** Of what is here, or of what another peer has. */
+  /** A part of something that is here, or that another peer has. */
   #part(ref: Ref, path: Path): string {
     if (ref instanceof ResultRef && !ref.isSettled) throw new NotThereYet(ref);
     const part = ref.get(path);

@@ -15,15 +15,15 @@ export function isOurs(framing: Framing): boolean {
 
 const ours: readonly Framing[] = ["flotilla.v2", "flotilla.v1"];
 
-/** What a client offers. A stock server that chooses one takes the first. */
+/** A client offers these. A stock server that chooses one takes the first. */
 export const offeredProtocols: readonly Framing[] = ["capnweb", ...ours];
 
-/** What a server chooses: the newest of ours that is offered; undefined for none, as a stock client mostly offers none. */
+/** @returns the one that a server chooses: the newest of ours; undefined where none is offered, as by a stock client. */
 export function chosenProtocol(offered: ReadonlySet<string>): Framing | undefined {
   return [...ours, "capnweb" as const].find((framing) => offered.has(framing));
 }
 
-/** What a session speaks whose subprotocol is `chosen`. */
+/** @returns how a session speaks whose subprotocol is `chosen`. */
 export function framingOf(chosen: string): Framing {
   return ours.find((framing) => framing === chosen) ?? "capnweb";
 }
