@@ -44,27 +44,38 @@ describe("the first order of a login, with 10 ms per link one way", () => {
     expect(tookMs).toBe(60);
   });
 
-  test("needs 14 messages between the services, none of which waits for another's answer but the order itself", async () => {
+  test("needs 22 messages between the services, none of which waits for another's answer but the order itself", async () => {
     await using shop = await makeShop({ delayMs });
     const { token } = await shop.login("bob");
     const said = await messagesOf(shop, () => shop.clock.run(shop.client.createOrder(token, someItems)));
     expect(said).toEqual({
       // The user of the token, and its deposit for orders, pipelined on it. The user itself is not held: the deposit is.
-      gatewayUsers: ["> push 0.getUserByToken", "> stream 2.deposit", "> release 2", "< resolve 3"],
+      gatewayUsers: [
+        "> push 0.getUserByToken",
+        "> push 2.deposit",
+        "> pull 3",
+        "> release 2",
+        "< resolve 3",
+        "> release 3",
+      ],
       // One call, which carries the introduction as data.
-      gatewayOrders: ["> stream 0.createOrder", "< resolve 1"],
+      gatewayOrders: ["> push 0.createOrder", "> pull 1", "< resolve 1", "> release 1"],
       // The withdrawal is not waited for: both questions are pipelined on it. What it yields is kept for further orders.
       ordersUsers: [
         "> push 0.withdraw",
         "> pull 1",
-        "> stream 1.getId",
-        "> stream 1.hasPermission",
+        "> push 1.getId",
+        "> push 1.hasPermission",
+        "> pull 2",
+        "> pull 3",
         "< resolve 1",
         "< resolve 2",
         "< resolve 3",
         "> release 1",
+        "> release 2",
+        "> release 3",
       ],
-      client: ["> stream 0.createOrder", "< resolve 2"],
+      client: ["> push 0.createOrder", "> pull 2", "< resolve 2", "> release 2"],
     });
   });
 });
@@ -81,16 +92,16 @@ describe("with a reused introduction", () => {
       await shop.clock.run(shop.client.cancelOrder(token, "order1").catch(() => {}));
     });
     expect(said.gatewayUsers).toEqual([]);
-    expect(said.ordersUsers?.filter((line) => line.startsWith(">"))).toEqual([
-      "> stream -1.hasPermission",
-      "> stream -1.hasPermission",
-      "> stream -1.hasPermission",
+    expect(said.ordersUsers?.filter((line) => line.includes("push"))).toEqual([
+      "> push -1.hasPermission",
+      "> push -1.hasPermission",
+      "> push -1.hasPermission",
     ]);
     expect(shop.introductions.size).toBe(1);
     expect(shop.users.counts()).toEqual({ deposits: 1, parked: 0 });
   });
 
-  test("an order is one question and one call: 4 messages between the services", async () => {
+  test("an order is one question and one call: 8 messages between the services", async () => {
     await using shop = await makeShop({ delayMs });
     const { token } = await shop.login("bob");
     await shop.clock.run(shop.client.createOrder(token, someItems));
@@ -98,8 +109,8 @@ describe("with a reused introduction", () => {
     const said = await messagesOf(shop, () => shop.clock.run(shop.client.createOrder(token, someItems)));
     expect(said).toMatchObject({
       gatewayUsers: [],
-      gatewayOrders: ["> stream 0.createOrder", "< resolve 2"],
-      ordersUsers: ["> stream -1.hasPermission", "< resolve 4"],
+      gatewayOrders: ["> push 0.createOrder", "> pull 2", "< resolve 2", "> release 2"],
+      ordersUsers: ["> push -1.hasPermission", "> pull 4", "< resolve 4", "> release 4"],
     });
   });
 

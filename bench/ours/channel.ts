@@ -2,7 +2,7 @@ import { type Channel, type ChannelEvents, FlotillaError, type Framing } from "@
 import { WebSocket } from "ws";
 
 /** The subprotocol of two that both speak the kit's framing. */
-const subprotocol: Framing = "flotilla.v2";
+const subprotocol: Framing = "flotilla.v1";
 
 /**
  * Opens a WebSocket from the given address of this machine. `connect` of the kit chooses no address, and the gateway

@@ -14,6 +14,7 @@ export interface LimiterOptions {
 interface Window {
   points: number;
   readonly endsAtMs: number;
+  readonly isBlocked: boolean;
 }
 
 /**
@@ -49,22 +50,22 @@ export class Limiter {
   add(key: string, points = 1): number {
     const window = this.#open(key);
     if (!window) {
-      this.#begin(key, points, this.#windowMs);
+      this.#begin(key, { points, ms: this.#windowMs, isBlocked: false });
       return points;
     }
     window.points += points;
     return window.points;
   }
 
-  /** Counts them no longer: in the window that is open, as one that has ended has nothing to give back. */
+  /** Counts them no longer: in the window that is open, as one that has ended has nothing to give back, nor one that is blocked. */
   giveBack(key: string, points = 1): void {
     const window = this.#open(key);
-    if (window) window.points = Math.max(0, window.points - points);
+    if (window && !window.isBlocked) window.points = Math.max(0, window.points - points);
   }
 
   /** For so long `key` has nothing left. Milliseconds. */
   block(key: string, ms: number): void {
-    this.#begin(key, this.#points + 1, ms);
+    this.#begin(key, { points: this.#points + 1, ms, isBlocked: true });
   }
 
   forget(key: string): void {
@@ -75,8 +76,8 @@ export class Limiter {
     return this.#clock.monotonicMs();
   }
 
-  #begin(key: string, points: number, ms: number): void {
-    this.#windows.set(key, { points, endsAtMs: this.#nowMs + ms });
+  #begin(key: string, { points, ms, isBlocked }: { points: number; ms: number; isBlocked: boolean }): void {
+    this.#windows.set(key, { points, endsAtMs: this.#nowMs + ms, isBlocked });
   }
 
   #open(key: string): Window | undefined {

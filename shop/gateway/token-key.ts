@@ -1,6 +1,6 @@
 import { hash } from "node:crypto";
 
-let lastToken = "";
+let lastToken: string | undefined;
 let lastKey = "";
 
 /**

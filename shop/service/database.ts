@@ -53,7 +53,7 @@ export interface Database<Tables> extends StoreFile {
   readonly dialect: DialectName;
   /**
    * Grows with each unit that is begun: while it stays, a query gives what it gave before. Undefined where other processes
-   * write too.
+   * write too, and while the database is not well.
    */
   readonly revision: number | undefined;
   /** For building queries; executing one of them throws. */

@@ -159,7 +159,7 @@ function makeSqlite<Tables>(db: DatabaseSync, onHealth?: OnHealth): Sqlite<Table
   return {
     dialect: "sqlite",
     get revision() {
-      return revision;
+      return health.state === "well" && db.isOpen ? revision : undefined;
     },
     build: makeBuilder<Tables>("sqlite"),
     unit: (work) =>

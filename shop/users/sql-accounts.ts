@@ -102,11 +102,15 @@ function standingOf(db: Db): AccountStore["standing"] {
     let found = known.get(key);
     if (!found || found.revision !== revision || revision === undefined) {
       found = { revision, ...(await ask(numberOf(id), login?.sid)) };
-      if (known.size >= knownMax) known.clear();
-      known.set(key, found);
+      if (revision !== undefined) keep(key, found);
     }
     return login && login.nowMs >= found.endsAtMs ? undefined : found.standing;
   };
+
+  function keep(key: string, standing: KnownStanding): void {
+    if (known.size >= knownMax) known.clear();
+    known.set(key, standing);
+  }
 
   async function ask(number: number, sid: string | undefined): Promise<Omit<KnownStanding, "revision">> {
     if (sid === undefined) {

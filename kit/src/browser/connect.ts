@@ -55,11 +55,11 @@ export function connect<T extends RpcTarget>(options: ConnectOptions): Connectio
   const { name, clock = systemClock, random = Math.random, onStatus } = options;
   const href = hrefOf(options.url);
   /**
-   * A browser refuses a stock server that chooses no subprotocol, and does not say why: until one attempt has succeeded
-   * every second one offers none.
+   * A browser refuses a stock server that chooses no subprotocol, and does not say why: until an attempt that offers some
+   * has succeeded, every second one offers none.
    */
   let offers = true;
-  let isSure = false;
+  let isOurs = false;
   let askNow: () => void = () => {};
   const throttle = makeThrottle(name, clock, random);
   const { connection, retryNow } = keepConnected<T>({
@@ -92,11 +92,12 @@ export function connect<T extends RpcTarget>(options: ConnectOptions): Connectio
     };
     const cancel = clock.after(handshakeMsMax, abandon);
     socket.onclose = () => {
-      if (!isSure) offers = !offers;
+      if (!isOurs) offers = !offers;
       reject(unreachable(name, {}));
     };
     socket.onopen = () => {
-      isSure = true;
+      isOurs ||= offers;
+      offers = true;
       const channel = makeBrowserChannel(socket, clock);
       end = channel.terminate;
       const session = openSession(channel, {

@@ -7,7 +7,7 @@ export interface ImportSession {
   /** Why it is over, once it is. */
   readonly failure: FlotillaError | undefined;
   readonly peer: string | undefined;
-  send(on: Ref, id: number, path: Path, args: readonly unknown[] | undefined): Ref;
+  send(id: number, path: Path, args: readonly unknown[] | undefined): Ref;
   /** Nobody holds `entry` any more. */
   letGo(entry: Import): void;
 }
@@ -30,13 +30,13 @@ export class Import extends Ref {
 
   call(path: Path, args: readonly unknown[]): Ref {
     const error = this.error;
-    return error ? new BrokenRef(error).call(path, args) : this.session.send(this, this.id, path, args);
+    return error ? new BrokenRef(error).call(path, args) : this.session.send(this.id, path, args);
   }
 
   get(path: Path): Ref {
     if (path.length === 0) return this.dup();
     const error = this.error;
-    return error ? new BrokenRef(error) : this.session.send(this, this.id, path, undefined);
+    return error ? new BrokenRef(error) : this.session.send(this.id, path, undefined);
   }
 
   pull(outcome: Outcome): void {

@@ -1,6 +1,6 @@
 import { FlotillaError, toFlotillaError } from "../base/errors.ts";
 import { makeTokenBucket, type TokenBucket } from "../base/token-bucket.ts";
-import { type Framing, isOurs } from "../transport/channel.ts";
+import type { Framing } from "../transport/channel.ts";
 import type { Pace } from "../transport/pace.ts";
 import { exhausted, violation } from "../transport/refusals.ts";
 import type { Answer } from "./answer.ts";
@@ -91,14 +91,14 @@ export class Inbox {
     this.#frameAt = 0;
     let context: Received | undefined;
     for (const line of lines) {
-      if (line === stoppingLine && isOurs(this.#framing)) {
+      if (line === stoppingLine && this.#framing === "flotilla.v1") {
         this.#options.onStopping?.();
         continue;
       }
       const parsed = parse(line);
       if (Array.isArray(parsed))
         messages.push(this.#countRelease(this.#messages.read(parsed as Message, context, nowMs), 1));
-      else if (parsed !== null && typeof parsed === "object" && isOurs(this.#framing)) {
+      else if (parsed !== null && typeof parsed === "object" && this.#framing === "flotilla.v1") {
         context = readContext(parsed, this.#options.callers, nowMs);
       } else throw violation("a message is an array");
     }

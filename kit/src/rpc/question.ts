@@ -1,14 +1,13 @@
 import type { Alarm, Alarms } from "../base/alarms.ts";
 import { type CallContext, deadlineExceeded } from "../base/context.ts";
 import type { Call } from "./call.ts";
-import type { Sendable } from "./outbox.ts";
 import { type Outcome, type Path, passOn, type Ref } from "./ref.ts";
 import { disposedEarly, ResultRef } from "./result.ts";
 
 /** What a call of ours asks of its session. */
 export interface QuestionSession {
   readonly alarms: Alarms;
-  send(on: Ref, id: number, path: Path, args: readonly unknown[] | undefined): Ref;
+  send(id: number, path: Path, args: readonly unknown[] | undefined): Ref;
   /** Somebody waits for the answer. */
   pull(question: Question): void;
   /** Nobody waits for it any more, and nobody calls anything on it. */
@@ -16,17 +15,13 @@ export interface QuestionSession {
 }
 
 /** A call of ours that the peer has not answered, and then its result. */
-export class Question extends ResultRef implements Alarm, Sendable {
+export class Question extends ResultRef implements Alarm {
   readonly id: number;
   readonly context: CallContext;
   readonly atMs: number;
   before: Alarm | undefined = undefined;
   after: Alarm | undefined = undefined;
   isPulled = false;
-  isNamed = false;
-  isSent = false;
-  /** The peer calls it by no number, nor lets us: what is called on it waits here for the answer. */
-  isStream = false;
   readonly #session: QuestionSession;
   /** Besides the first holder. */
   #copies: Copy[] | undefined;
@@ -44,34 +39,19 @@ export class Question extends ResultRef implements Alarm, Sendable {
     return this.#session;
   }
 
-  sent(asStream: boolean): void {
-    this.isSent = true;
-    this.isStream = asStream;
-  }
-
-  /** Whether the peer has it under its number. */
-  get #isKnown(): boolean {
-    return !this.isSettled && !this.isStream;
-  }
-
   override call(path: Path, args: readonly unknown[]): Ref {
-    return this.#isKnown ? this.#ask(path, args) : super.call(path, args);
-  }
-
-  #ask(path: Path, args: readonly unknown[] | undefined): Ref {
-    this.isNamed = true;
-    return this.#session.send(this, this.id, path, args);
+    return this.isSettled ? super.call(path, args) : this.#session.send(this.id, path, args);
   }
 
   /** Nobody may have asked for the answer, and then it does not come: the peer has the call at once. */
   override deliver(path: Path, args: readonly unknown[], call: Call): void {
-    if (this.#isKnown) passOn(this, path, args, call);
-    else super.deliver(path, args, call);
+    if (this.isSettled) super.deliver(path, args, call);
+    else passOn(this, path, args, call);
   }
 
   override get(path: Path): Ref {
     if (path.length === 0) return this.dup();
-    return this.#isKnown ? this.#ask(path, undefined) : super.get(path);
+    return this.isSettled ? super.get(path) : this.#session.send(this.id, path, undefined);
   }
 
   override pull(outcome: Outcome): void {

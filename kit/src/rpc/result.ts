@@ -1,4 +1,3 @@
-import { bindContext } from "../base/context.ts";
 import { type FlotillaError, toFlotillaError } from "../base/errors.ts";
 import type { Call } from "./call.ts";
 import { BrokenRef, type OnBroken, type Outcome, type Path, Ref } from "./ref.ts";
@@ -90,7 +89,7 @@ export class ResultRef extends Ref {
   }
 
   /** Runs `run` when it is settled, at once when it is. */
-  later(run: () => void): void {
+  protected later(run: () => void): void {
     if (this.state !== "pending") run();
     else if (this.#waiting) this.#waiting.push(run);
     else this.#waiting = [run];
@@ -111,11 +110,12 @@ export class ResultRef extends Ref {
     const stubs: Raw[] = [];
     return attempt(() => {
       const held = holdArguments(args, stubs);
-      return this.#madeLater(() => {
-        const made = this.call(path, held);
+      const made = new ResultRef();
+      this.later(() => {
+        made.relay(this.call(path, held));
         for (const raw of stubs) raw.dispose();
-        return made;
       });
+      return made;
     });
   }
 
@@ -152,7 +152,7 @@ export class ResultRef extends Ref {
 
   #madeLater(make: () => Ref): Ref {
     const made = new ResultRef();
-    this.later(bindContext(() => made.relay(make())));
+    this.later(() => made.relay(make()));
     return made;
   }
 
@@ -182,7 +182,7 @@ export class ResultRef extends Ref {
   dispose(): void {
     if (this.#isReleased) return;
     this.#isReleased = true;
-    if (this.state !== "pending") this.#disposeAll();
+    if (this.state !== "pending" && this.#waiting === undefined) this.#disposeAll();
   }
 
   #disposeAll(): void {
@@ -210,8 +210,7 @@ export const disposedEarly: Error = new Error("The result was disposed before it
 /** A mistake of this program's. */
 const released = new Error("The result was disposed before");
 
-/** @returns what `make` makes; what it throws fails whatever is asked of the result. */
-export function attempt(make: () => Ref): Ref {
+function attempt(make: () => Ref): Ref {
   try {
     return make();
   } catch (error) {

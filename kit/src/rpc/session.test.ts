@@ -1,17 +1,14 @@
 import { describe, expect, test } from "vitest";
 import { currentContext, withContext } from "../base/context.ts";
 import { edgeLimits } from "../base/limits.ts";
-import { isOurs } from "../transport/channel.ts";
 import { describeSession, makeRig } from "./fixtures/conformance.ts";
 import { makeRawPeer, violated } from "./fixtures/raw-peer.ts";
 import { memoryWire, stockWire, webSocketWire } from "./fixtures/wires.ts";
 import { RpcTarget } from "./stub.ts";
 
 const wires = [
-  memoryWire("flotilla.v2"),
   memoryWire("flotilla.v1"),
   memoryWire("capnweb"),
-  webSocketWire("flotilla.v2"),
   webSocketWire("flotilla.v1"),
   webSocketWire("capnweb"),
   stockWire,
@@ -98,7 +95,7 @@ describe("a session that works off its messages at a pace", () => {
   });
 });
 
-describe.each(wires.filter(({ framing }) => isOurs(framing)))("$name, between two of ours", (wire) => {
+describe.each(wires.filter(({ framing }) => framing === "flotilla.v1"))("$name, between two of ours", (wire) => {
   const sent = (frames: { readonly direction: "in" | "out"; readonly frame: string }[]) =>
     frames.filter(({ direction }) => direction === "out").map(({ frame }) => frame.split("\n"));
   const isContext = (line: string) => line.startsWith("{");
@@ -110,34 +107,8 @@ describe.each(wires.filter(({ framing }) => isOurs(framing)))("$name, between tw
     await Promise.all([rig.main.note(1), rig.main.note(2), withContext({}, () => rig.main.note(3))]);
     const [first = []] = sent(rig.frames);
     // A call outside any context gets one of its own.
-    const call = wire.framing === "flotilla.v2" ? ["context", "stream"] : ["context", "push", "pull"];
-    expect(words(first)).toEqual([...call, ...call, ...call]);
-  });
-
-  test("a call is a stream only when nothing else names its result before it leaves", async () => {
-    await using rig = await makeRig(wire);
-    const one = wire.framing === "flotilla.v2" ? ["stream"] : ["push", "pull"];
-    using counter = rig.main.makeCounter();
-    using sum = counter.add(1);
-    const both = [counter.then(() => {}), sum.then(() => {})];
-    await Promise.all([...both, rig.main.note(1)]);
-    const [first = []] = sent(rig.frames);
-    const calls = words(first).filter((word) => word !== "context");
-    expect(calls).toEqual(["push", "pull", ...one, ...one]);
-  });
-
-  test("a call that was given up before it left is released, and one that was streamed is not", async () => {
-    await using rig = await makeRig(wire);
-    const given = rig.main.hang() as Promise<unknown> & Disposable;
-    given.catch(() => {});
-    given[Symbol.dispose]();
-    const late = withContext({ timeoutMs: 20 }, () => rig.main.hang());
-    await expect(Promise.resolve(late)).rejects.toMatchObject({ code: "deadline_exceeded" });
-    await rig.main.note(1);
-    const lines = sent(rig.frames).flat();
-    const released = wire.framing === "flotilla.v2" ? 1 : 2;
-    expect(lines.filter((line) => line.startsWith('["release"'))).toHaveLength(released);
-    expect(rig.near?.stats()).toEqual({ imports: 1, exports: 1 });
+    const call = ["context", "push"];
+    expect(words(first)).toEqual([...call, ...call, ...call, "pull", "pull", "pull"]);
   });
 
   test("a context is said once for each change of it in a frame, and again in the next frame", async () => {
@@ -158,9 +129,8 @@ describe.each(wires.filter(({ framing }) => isOurs(framing)))("$name, between tw
     await using rig = await makeRig(wire);
     const text = "x".repeat(10_000);
     await withContext({}, () => Promise.all(Array.from({ length: 20 }, () => rig.main.echo(text))));
-    const isCall = (word: string | undefined) => word === "push" || word === "stream";
-    const calling = sent(rig.frames).filter((lines) => words(lines).some(isCall));
-    expect(calling.map((lines) => words(lines).filter(isCall).length)).toEqual([6, 6, 6, 2]);
+    const calling = sent(rig.frames).filter((lines) => lines.some((line) => line.startsWith('["push"')));
+    expect(calling.map((lines) => words(lines).filter((word) => word === "push").length)).toEqual([6, 6, 6, 2]);
     expect(calling.every((lines) => isContext(lines[0] ?? ""))).toBe(true);
     expect(calling.every((lines) => lines.join("\n").length <= 64 * 1024)).toBe(true);
   });

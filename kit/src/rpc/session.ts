@@ -5,11 +5,10 @@ import { FlotillaError } from "../base/errors.ts";
 import { afterTurn } from "../base/platform.ts";
 import type { SessionEnv } from "../base/session-env.ts";
 import { overloadedReason } from "../base/turns.ts";
-import { type Channel, isOurs } from "../transport/channel.ts";
+import type { Channel } from "../transport/channel.ts";
 import { sessionEnded, slowReader } from "../transport/refusals.ts";
 import type { Answer, AnswerSession } from "./answer.ts";
 import { stoppingLine } from "./context-line.ts";
-import { DelayedCall } from "./delayed.ts";
 import { capabilityLost, type Import, type ImportSession } from "./import.ts";
 import { Inbox, type InboxSession } from "./inbox.ts";
 import { Outbox } from "./outbox.ts";
@@ -22,7 +21,7 @@ import { Tables } from "./tables.ts";
 import { TargetRef } from "./target.ts";
 import { noSuchMember } from "./values.ts";
 import { writeError } from "./wire-error.ts";
-import { asRefusal, NotThereYet, Writer } from "./writer.ts";
+import { asRefusal, Writer } from "./writer.ts";
 
 /** One session of Cap'n Web over a channel, which it owns. Both sides are the same: each calls, and each answers. */
 export class RpcSession implements InboxSession, ImportSession, QuestionSession, AnswerSession {
@@ -76,40 +75,29 @@ export class RpcSession implements InboxSession, ImportSession, QuestionSession,
 
   // ---- What we call
 
-  send(on: Ref, id: number, path: Path, args: readonly unknown[] | undefined): Ref {
+  send(id: number, path: Path, args: readonly unknown[] | undefined): Ref {
     if (this.failure) return new BrokenRef(this.failure).call(path, args ?? []);
     const context = contextToSend(this.clock);
     this.#requestId = context.traceId;
-    let text = `["pipeline",${id},${JSON.stringify(path)}`;
+    let text = `["push",["pipeline",${id},${JSON.stringify(path)}`;
     try {
       if (args) text += `,${this.#writer.writeArguments(args)}`;
     } catch (error) {
-      if (error instanceof NotThereYet) {
-        return new DelayedCall(this.alarms, context).begin(error.result, on, path, args!);
-      }
       return new BrokenRef(asRefusal(error, "arguments", nameOf(path)));
     }
     const question = new Question(this, this.tables.nextQuestion(), context);
     this.tables.questions.add(question);
-    this.#outbox.addCall(question, `${text}]`);
+    this.#outbox.add(`${text}]]`, context);
     return question;
   }
 
   pull(question: Question): void {
     this.#options.answers?.onAsked();
-    // Else it leaves together with the call.
-    if (question.isSent) this.#say(`["pull",${question.id}]`);
+    this.#say(`["pull",${question.id}]`);
   }
 
   letGoOf(question: Question): void {
-    if (!this.tables.questions.delete(question.id)) return;
-    question.isNamed = true;
-    this.#release(question);
-  }
-
-  /** The peer has let go of a stream by itself. */
-  #release(question: Question): void {
-    if (!question.isStream) this.#say(`["release",${question.id},1]`);
+    if (this.tables.questions.delete(question.id)) this.#say(`["release",${question.id},1]`);
   }
 
   letGo(entry: Import): void {
@@ -120,7 +108,7 @@ export class RpcSession implements InboxSession, ImportSession, QuestionSession,
     const question = this.tables.questions.get(id);
     if (!question) return undefined;
     this.tables.questions.delete(id);
-    this.#release(question);
+    this.#say(`["release",${id},1]`);
     return question;
   }
 
@@ -244,7 +232,7 @@ export class RpcSession implements InboxSession, ImportSession, QuestionSession,
 
   /** Tells the peer so, after all that was sent; nothing to a stock peer, who does not know the word. */
   sayStopping(): void {
-    if (this.failure || !isOurs(this.#channel.framing)) return;
+    if (this.failure || this.#channel.framing !== "flotilla.v1") return;
     this.#outbox.add(stoppingLine);
     this.#outbox.flush();
   }

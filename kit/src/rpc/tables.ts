@@ -148,9 +148,7 @@ export class Tables implements ReaderSession, WriterSession {
   numberOf(ref: Ref): number | undefined {
     if (ref instanceof Import) return ref.session === this.#options.session ? ref.id : undefined;
     const question = questionOf(ref);
-    if (!question || question.isStream || this.questions.get(question.id) !== question) return undefined;
-    question.isNamed = true;
-    return question.id;
+    return question && this.questions.get(question.id) === question ? question.id : undefined;
   }
 
   writeError(thrown: unknown): string {

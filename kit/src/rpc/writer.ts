@@ -1,7 +1,7 @@
 import { FlotillaError } from "../base/errors.ts";
 import type { Limits } from "../base/limits.ts";
 import { writeBytes } from "./bytes.ts";
-import { BrokenRef, type Path, type Ref } from "./ref.ts";
+import { BrokenRef, type Ref } from "./ref.ts";
 import { ResultRef } from "./result.ts";
 import { type Raw, RpcTarget, rawOf } from "./stub.ts";
 import { TargetRef } from "./target.ts";
@@ -157,7 +157,7 @@ export class Writer {
     const ref = raw.ref.standsFor;
     const id = this.#session.numberOf(ref);
     if (raw.path.length > 0 && id !== undefined) return `["pipeline",${id},${JSON.stringify(raw.path)}]`;
-    if (raw.path.length > 0) return this.#part(ref, raw.path);
+    if (raw.path.length > 0) throw notThere();
     if (raw.isPromise && ref instanceof BrokenRef) throw ref.error;
     if (raw.isPromise && ref instanceof ResultRef) return this.#promise(ref, id);
     return this.#capability(ref);
@@ -165,21 +165,9 @@ export class Writer {
 
   #promise(ref: ResultRef, id: number | undefined): string {
     if (id !== undefined) return `["pipeline",${id}]`;
-    if (!ref.isSettled) throw new NotThereYet(ref);
+    if (!ref.isSettled) throw notThere();
     if (ref.error !== undefined) throw ref.error;
     return this.#value(ref.data, 1);
-  }
-
-  /** A part of something that is here, or that another peer has. */
-  #part(ref: Ref, path: Path): string {
-    if (ref instanceof ResultRef && !ref.isSettled) throw new NotThereYet(ref);
-    const part = ref.get(path);
-    try {
-      if (part instanceof BrokenRef) throw part.error;
-      return part instanceof ResultRef ? this.#promise(part, undefined) : this.#capability(part);
-    } finally {
-      part.dispose();
-    }
   }
 
   #capability(ref: Ref): string {
@@ -249,14 +237,9 @@ function unsendableObject(value: object): unknown {
   return new Unsendable(`a ${name}, which is neither data nor extends RpcTarget of this package`);
 }
 
-/** Something in a value has to be awaited before it can be sent. */
-export class NotThereYet extends Error {
-  readonly result: ResultRef;
-
-  constructor(result: ResultRef) {
-    super("A promise that another session, or this process, keeps cannot be part of an answer: await it first");
-    this.result = result;
-  }
+function notThere(): FlotillaError {
+  const message = "A promise that another session, or this process, keeps cannot be passed: await it first";
+  return new FlotillaError("unimplemented", message);
 }
 
 /** Above a limit of what the peer takes. */
@@ -268,7 +251,6 @@ export function asRefusal(error: unknown, what: "arguments" | "answer", of: stri
     const message = `The ${what} of ${of} would be ${error.message}`;
     return new FlotillaError("resource_exhausted", message, { reason: "message_too_large", retryable: false });
   }
-  if (error instanceof NotThereYet) return new FlotillaError("unimplemented", error.message);
   if (!(error instanceof Unsendable)) return error;
   // The fault of who wrote the method, not of who called it.
   if (what === "answer")

@@ -154,7 +154,7 @@ describe("a WebSocket session", () => {
     await until(() => server.stats().sessions === 0 && desk.live() === 0, "the session gone");
     const both = new WebSocket(wsUrl(server.url), ["unheard.v9", ...offeredProtocols]);
     await once(both, "open");
-    expect(both.protocol).toBe("flotilla.v2");
+    expect(both.protocol).toBe("flotilla.v1");
     both.terminate();
     await until(() => server.stats().sessions === 0 && desk.live() === 0, "the session gone");
   });

@@ -7,7 +7,7 @@ import { type OnHiddenError, tellHidden } from "../rpc/hidden.ts";
 import { RpcSession } from "../rpc/session.ts";
 import type { RpcSessionOptions } from "../rpc/session-options.ts";
 import type { RpcStub, RpcTarget } from "../rpc/stub.ts";
-import { type Channel, isOurs } from "../transport/channel.ts";
+import type { Channel } from "../transport/channel.ts";
 
 /** One live connection between two processes, with both directions' main objects. */
 export interface Session {
@@ -76,7 +76,7 @@ export function openSession(channel: Channel, options: SessionOptions = {}): Ses
         env: options.env ?? {
           turns: makeTurns({ ...unlimited, runningCallsMax: limits.runningCallsMax }, clock).join(),
         },
-        sendLimits: options.sendLimits ?? (isOurs(channel.framing) ? linkLimits : stockLimits),
+        sendLimits: options.sendLimits ?? (channel.framing === "flotilla.v1" ? linkLimits : stockLimits),
         callers: options.callers ?? { keepCallers: false, peerName: undefined },
         clock,
         onFailed: over.resolve,
@@ -90,7 +90,7 @@ export function openSession(channel: Channel, options: SessionOptions = {}): Ses
     },
     stats: () => rpc.tables.stats,
     announceStop() {
-      if (!isOurs(channel.framing)) return Promise.resolve();
+      if (channel.framing !== "flotilla.v1") return Promise.resolve();
       if (!announced) {
         announced = Promise.withResolvers();
         const cancel = clock.after(noticeMsMax, announced.resolve);

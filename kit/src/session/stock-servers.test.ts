@@ -1,4 +1,4 @@
-import { createServer } from "node:http";
+import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { newWebSocketRpcSession, nodeHttpBatchRpcResponse, RpcTarget as StockTarget } from "capnweb";
 import { describe, expect, test } from "vitest";
@@ -43,13 +43,18 @@ async function serveStock(rig: Rig, options: ServerOptions = {}) {
     chosen.push(socket.protocol);
     newWebSocketRpcSession(socket as unknown as WebSocket, new StockShelf());
   });
+  return { url: await listen(rig, http, server), chosen };
+}
+
+/** @returns where it can be reached, until the rig ends. */
+async function listen(rig: Rig, http: Server, server: WebSocketServer): Promise<string> {
   await new Promise<void>((resolve) => http.listen(0, "127.0.0.1", resolve));
   rig.onEnd(async () => {
     for (const socket of server.clients) socket.terminate();
     server.close();
     await new Promise((resolve) => http.close(resolve));
   });
-  return { url: `http://127.0.0.1:${(http.address() as AddressInfo).port}`, chosen };
+  return `http://127.0.0.1:${(http.address() as AddressInfo).port}`;
 }
 
 const servers: [string, ServerOptions, string][] = [
@@ -82,6 +87,29 @@ describe.each(servers)("a stock server that %s", (_, options, subprotocol) => {
     expect(await outcome(drawer.count())).toBe(3);
     expect(new Set(chosen)).toEqual(new Set([subprotocol]));
   });
+});
+
+test("a page whose first attempt failed offers our subprotocol again when its session has ended", async () => {
+  await using rig = makeRig();
+  const offers: boolean[] = [];
+  const server = new WebSocketServer({ noServer: true, handleProtocols: () => "capnweb" });
+  const http = createServer();
+  http.on("upgrade", (request, socket, head) => {
+    offers.push(request.headers["sec-websocket-protocol"] !== undefined);
+    if (offers.length === 1) socket.destroy();
+    else
+      server.handleUpgrade(request, socket, head, (opened) =>
+        newWebSocketRpcSession(opened as never, new StockShelf()),
+      );
+  });
+  const shelf = connectPage<Shelf>({ name: "home", url: await listen(rig, http, server) });
+  rig.onEnd(() => shelf.close());
+  for (const sessionNumber of [1, 2]) {
+    shelf.opened().catch(() => {});
+    await until(() => shelf.isOpen && shelf.sessionNumber === sessionNumber, `session ${sessionNumber}`);
+    for (const socket of server.clients) socket.terminate();
+  }
+  expect(offers).toEqual([true, false, true]);
 });
 
 test("a stock server is called by a batch", async () => {

@@ -38,7 +38,7 @@ export interface TestLink extends HomeLink {
 export function makeTestLink({
   clock,
   delayMs = 0,
-  framing = "flotilla.v2",
+  framing = "flotilla.v1",
   from,
   to,
   env,

@@ -2,30 +2,22 @@ import type { FlotillaError } from "../base/errors.ts";
 
 /**
  * How messages are put into frames, chosen by the WebSocket subprotocol when the session opens.
- * `flotilla.v1`: newline-joined messages with context lines (docs/protocol.md). `flotilla.v2`: the same, and a call on whose
- * result nothing is called is one `stream` in place of a push, a pull and a release. `capnweb`: one message per frame, what
+ * `flotilla.v1`: newline-joined messages with context lines (docs/protocol.md). `capnweb`: one message per frame, what
  * any stock Cap'n Web peer speaks. `batch`: one frame of newline-joined messages comes, and each answer is a frame.
  */
-export type Framing = "flotilla.v2" | "flotilla.v1" | "capnweb" | "batch";
-
-/** Whether the peer is one of ours: it reads lines, and contexts among them. */
-export function isOurs(framing: Framing): boolean {
-  return framing === "flotilla.v2" || framing === "flotilla.v1";
-}
-
-const ours: readonly Framing[] = ["flotilla.v2", "flotilla.v1"];
+export type Framing = "flotilla.v1" | "capnweb" | "batch";
 
 /** A client offers these. A stock server that chooses one takes the first. */
-export const offeredProtocols: readonly Framing[] = ["capnweb", ...ours];
+export const offeredProtocols: readonly Framing[] = ["capnweb", "flotilla.v1"];
 
-/** @returns the one that a server chooses: the newest of ours; undefined where none is offered, as by a stock client. */
+/** @returns the one that a server chooses: ours, if it is offered; undefined where none is, as by a stock client. */
 export function chosenProtocol(offered: ReadonlySet<string>): Framing | undefined {
-  return [...ours, "capnweb" as const].find((framing) => offered.has(framing));
+  return offeredProtocols.findLast((framing) => offered.has(framing));
 }
 
 /** @returns how a session speaks whose subprotocol is `chosen`. */
 export function framingOf(chosen: string): Framing {
-  return ours.find((framing) => framing === chosen) ?? "capnweb";
+  return chosen === "flotilla.v1" ? chosen : "capnweb";
 }
 
 /** Hears what comes of a channel. */

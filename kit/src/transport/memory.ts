@@ -20,7 +20,7 @@ export interface MemoryLink {
 
 /** Default: our own framing, no delay. */
 export function makeMemoryLink(options: MemoryLinkOptions = {}): MemoryLink {
-  const { framing = "flotilla.v2", delayMs = 0, clock = systemClock } = options;
+  const { framing = "flotilla.v1", delayMs = 0, clock = systemClock } = options;
   const left = makeEnd();
   const right = makeEnd();
   left.peer = right;

@@ -58,7 +58,7 @@ describe("which framing is spoken", () => {
     [[], "capnweb"],
     [["flotilla.v1"], "flotilla.v1"],
     [["capnweb.nl.v1", "flotilla.v1"], "flotilla.v1"],
-    [["capnweb", "flotilla.v2", "flotilla.v1"], "flotilla.v2"],
+    [["capnweb", "flotilla.v1"], "flotilla.v1"],
     [["capnweb"], "capnweb"],
   ])("with a peer that offers %j it is %s", async (offered, framing) => {
     const { ours, peer } = await openPair(offered);
