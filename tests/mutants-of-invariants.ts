@@ -148,7 +148,7 @@ export const mutantsOfInvariants: readonly Mutant[] = [
     promise: "I6 an error leaves with five fields",
     file: "kit/src/rpc/wire-error.ts",
     cut: "const { code, message, reason, retryable, retryAfterMs } = error;",
-    put: "const { code, reason, retryable, retryAfterMs } = error;\n  const message = `${error.message} ${String(error.cause)}`;",
+    put: "const { code, reason, retryable, retryAfterMs } = error;\n  const message = error.message + String(error.cause);",
     test: "kit/src/session/redact.test.ts",
   },
   {
