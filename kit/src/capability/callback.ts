@@ -8,13 +8,13 @@ import { makePlaces, type Place, type Places } from "./places.ts";
 
 /**
  * `stub`, whose calls fail with one error of ours, whatever its host answers. SECURITY: a peer may reject with any code
- * and reason, such as another service's `permission_denied`; passed on, it would be taken for ours by whoever matches
- * on it. The peer's words stay as the `cause`. Owns `stub`; can be called, passed on, kept with `dup()` and disposed.
+ * and reason, such as another service's `permission_denied`; passed on, it would look like ours. The peer's words stay as
+ * the `cause`. Owns `stub`; can be called, passed on, kept with `dup()` and disposed.
  *
- * Of its calls `callbackCallsMax` run at once, counted with those of its dups and of a capability that it answers. One
- * more is not sent, and fails when it is awaited: `resource_exhausted`, reason `callback_busy`. A call runs until it was
- * answered or its deadline came, or until its result was disposed: who does not wait for the answer has to dispose it.
- * Not seen: what others call to whom it was passed on, and capabilities that are inside an object which it answers.
+ * At most `callbackCallsMax` of its calls run at once, counted with those of its dups and of a capability that it answers.
+ * One more is not sent, and fails when it is awaited: `resource_exhausted`, reason `callback_busy`. A call runs until it was
+ * answered or its deadline came, or until its result was disposed: a caller that doesn't await the answer has to dispose it.
+ * Not covered: calls by third parties the stub was passed to, and capabilities nested in an object it returns.
  */
 export function isolated<T extends RpcTarget>(stub: RpcStub<T>, clock: Clock): RpcStub<T> {
   const callback = { clock, places: makePlaces(callbackCallsMax) };
@@ -26,44 +26,47 @@ interface Callback {
   readonly places: Places;
 }
 
-/** A capability of a peer's that is called back. */
-class IsolatedRef extends Ref {
-  readonly #inner: Ref;
-  readonly #callback: Callback;
+/** A ref of a peer's in a callback: its calls are counted, and fail with one error. */
+abstract class Isolated extends Ref {
+  protected readonly inner: Ref;
+  protected readonly callback: Callback;
 
   /** Owns `inner`. */
   constructor(inner: Ref, callback: Callback) {
     super();
-    this.#inner = inner;
-    this.#callback = callback;
+    this.inner = inner;
+    this.callback = callback;
   }
 
   override get standsFor(): Ref {
-    return this.#inner.standsFor;
+    return this.inner.standsFor;
   }
 
   call(path: Path, args: readonly unknown[]): Ref {
-    return begin(this.#callback, args, () => this.#inner.call(path, args));
+    return begin(this.callback, args, () => this.inner.call(path, args));
   }
 
   get(path: Path): Ref {
-    return path.length === 0 ? this.dup() : begin(this.#callback, [], () => this.#inner.get(path));
+    return path.length === 0 ? this.dup() : begin(this.callback, [], () => this.inner.get(path));
   }
 
+  dispose(): void {
+    this.inner.dispose();
+  }
+
+  onBroken(hear: OnBroken): void {
+    this.inner.onBroken(hear);
+  }
+}
+
+/** A capability of a peer's that is called back. */
+class IsolatedRef extends Isolated {
   pull(outcome: Outcome): void {
     outcome.ok(stubOf(this.dup()));
   }
 
   dup(): Ref {
-    return new IsolatedRef(this.#inner.dup(), this.#callback);
-  }
-
-  dispose(): void {
-    this.#inner.dispose();
-  }
-
-  onBroken(hear: OnBroken): void {
-    this.#inner.onBroken(hear);
+    return new IsolatedRef(this.inner.dup(), this.callback);
   }
 }
 
@@ -72,27 +75,23 @@ function begin(callback: Callback, args: readonly unknown[], request: () => Ref)
   const place = callback.places.take();
   if (!place) return new BrokenRef(callback.places.refusal()).call([], args);
   const ref = request();
-  if (!(ref instanceof BrokenRef)) return new IsolatedResult(ref, place, callback);
+  if (!(ref instanceof BrokenRef)) return new IsolatedResult(ref, callback, place);
   place.settled();
   // Our own mistake is no fault of the peer's.
-  return hasCode(ref.error, "invalid_argument") ? ref : new IsolatedResult(ref, place, callback);
+  return hasCode(ref.error, "invalid_argument") ? ref : new IsolatedResult(ref, callback, place);
 }
 
-/** What a call back comes to. */
-class IsolatedResult extends Ref {
-  readonly #inner: Ref;
+/** The result of a callback's call. */
+class IsolatedResult extends Isolated {
   readonly #place: Place;
-  readonly #callback: Callback;
-  /** What a call that begins now fails with, for what it was told by its host. */
+  /** Makes the error of a call that begins now from the error its host gave. */
   readonly #blame: (cause: unknown) => FlotillaError;
   #stub: object | undefined;
 
   /** Owns `inner`. */
-  constructor(inner: Ref, place: Place, callback: Callback) {
-    super();
-    this.#inner = inner;
+  constructor(inner: Ref, callback: Callback, place: Place) {
+    super(inner, callback);
     this.#place = place;
-    this.#callback = callback;
     this.#blame = makeBlame(callback.clock);
   }
 
@@ -100,20 +99,8 @@ class IsolatedResult extends Ref {
     return true;
   }
 
-  override get standsFor(): Ref {
-    return this.#inner.standsFor;
-  }
-
-  call(path: Path, args: readonly unknown[]): Ref {
-    return begin(this.#callback, args, () => this.#inner.call(path, args));
-  }
-
-  get(path: Path): Ref {
-    return path.length === 0 ? this.dup() : begin(this.#callback, [], () => this.#inner.get(path));
-  }
-
   pull(outcome: Outcome): void {
-    this.#inner.pull({
+    this.inner.pull({
       ok: (value) => {
         this.#place.settled();
         outcome.ok(this.#isolate(value));
@@ -128,22 +115,18 @@ class IsolatedResult extends Ref {
   #isolate(value: unknown): unknown {
     const raw = rawOf(value);
     if (!raw) return value;
-    this.#stub ??= stubOf(new IsolatedRef(raw.take(), this.#callback));
+    this.#stub ??= stubOf(new IsolatedRef(raw.take(), this.callback));
     return this.#stub;
   }
 
   dup(): Ref {
-    return new IsolatedResult(this.#inner.dup(), this.#place.share(), this.#callback);
+    return new IsolatedResult(this.inner.dup(), this.callback, this.#place.share());
   }
 
-  dispose(): void {
+  override dispose(): void {
     this.#place.letGo();
     if (this.#stub) rawOf(this.#stub)!.dispose();
-    this.#inner.dispose();
-  }
-
-  onBroken(hear: OnBroken): void {
-    this.#inner.onBroken(hear);
+    super.dispose();
   }
 }
 

@@ -1,24 +1,23 @@
 import { FlotillaError } from "../base/errors.ts";
-import { BrokenRef, type OnBroken, type Outcome, type Path, Ref } from "./ref.ts";
-import { stubOf } from "./stub.ts";
+import { CountedRef } from "./counted.ts";
+import { BrokenRef, type OnBroken, type Path, type Ref } from "./ref.ts";
 
-/** What an object of a peer's asks of the session that it is reached by. */
+/** The part of a session that a peer's object uses. */
 export interface ImportSession {
   /** Why it is over, once it is. */
   readonly failure: FlotillaError | undefined;
   readonly peer: string | undefined;
   send(id: number, path: Path, args: readonly unknown[] | undefined): Ref;
-  /** Nobody holds `entry` any more. */
+  /** The last hold of `entry` has ended. */
   letGo(entry: Import): void;
 }
 
 /** An object of the peer's; 0 is its main object, which lives as long as the session. */
-export class Import extends Ref {
+export class Import extends CountedRef {
   readonly id: number;
   readonly session: ImportSession;
   /** How often the peer has given it to us. */
   remoteHolds = 1;
-  #holds = 1;
   #error: FlotillaError | undefined;
   #onBroken: Set<OnBroken> | undefined;
 
@@ -39,18 +38,8 @@ export class Import extends Ref {
     return error ? new BrokenRef(error) : this.session.send(this.id, path, undefined);
   }
 
-  pull(outcome: Outcome): void {
-    outcome.ok(stubOf(this.dup()));
-  }
-
-  dup(): Ref {
-    this.#holds += 1;
-    return this;
-  }
-
-  dispose(): void {
-    this.#holds -= 1;
-    if (this.#holds > 0 || this.id === 0) return;
+  protected released(): void {
+    if (this.id === 0) return;
     this.#onBroken = undefined;
     this.session.letGo(this);
   }
@@ -89,7 +78,7 @@ function quietly(hear: OnBroken, error: FlotillaError): void {
   }
 }
 
-/** What hung on a session that is over is gone for good: another session brings another object. */
+/** The error of capabilities whose session is over. They are gone for good: another session brings other objects. */
 export function capabilityLost(peer: string | undefined, cause: FlotillaError): FlotillaError {
   const message = `${peer ?? "The peer"} is gone, and with it what it had handed out: obtain it again`;
   return new FlotillaError("unavailable", message, { reason: "capability_lost", retryable: false, cause });

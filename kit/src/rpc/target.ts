@@ -10,7 +10,8 @@ import {
 } from "../base/context.ts";
 import { disposeTarget, disposeTargets } from "./brand.ts";
 import { type Call, type Dispatcher, dispatch } from "./call.ts";
-import { type OnBroken, type Outcome, type Path, Ref } from "./ref.ts";
+import { CountedRef } from "./counted.ts";
+import type { OnBroken, Path, Ref } from "./ref.ts";
 import { ResultRef } from "./result.ts";
 import { type Raw, RpcTarget, rawOf, setRefOf, stubOf } from "./stub.ts";
 import { copyOf, disposeValue, fill, type Hole, noSuchMember } from "./values.ts";
@@ -18,9 +19,8 @@ import { copyOf, disposeValue, fill, type Hole, noSuchMember } from "./values.ts
 type Callable = (...args: readonly unknown[]) => unknown;
 
 /** An object of this process, or a function. Its `[Symbol.dispose]` is called when its last hold ends. */
-export class TargetRef extends Ref {
+export class TargetRef extends CountedRef {
   #target: object | undefined;
-  #holds = 1;
 
   constructor(target: object) {
     super();
@@ -56,19 +56,8 @@ export class TargetRef extends Ref {
     return result;
   }
 
-  pull(outcome: Outcome): void {
-    outcome.ok(stubOf(this.dup()));
-  }
-
-  dup(): Ref {
-    this.#holds += 1;
-    return this;
-  }
-
-  dispose(): void {
-    this.#holds -= 1;
-    const target = this.#target;
-    if (this.#holds > 0 || !target) return;
+  protected released(): void {
+    const target = this.#target!;
     this.#target = undefined;
     disposeTarget(target);
   }
@@ -159,7 +148,7 @@ class LocalCall extends ResultRef implements Call, Alarm {
   #deliverLater(on: TargetRef, holes: readonly Hole[], deliver: () => void): void {
     on.dup();
     const end = () => {
-      // What came when it was settled is nobody's.
+      // Values that came after it was settled have no owner.
       if (this.isSettled) this.#letGo();
       on.dispose();
     };
@@ -208,7 +197,7 @@ function refuseInData(it: object): never {
   throw new TypeError(`A ${typeof it === "object" ? it.constructor.name : typeof it} where data belongs`);
 }
 
-/** Copies `args` for the method that they go to: what is passed by reference becomes a stub, which ends with the call. */
+/** Copies `args` for the method: capabilities in them become stubs, which end with the call. */
 function takeArguments(args: readonly unknown[], stubs: Raw[], holes: Hole[]): readonly unknown[] {
   const taken = copyOf(args, (it, parent, key) => {
     const raw = rawOf(it);
