@@ -40,7 +40,7 @@ export const believing = [
       "  const gifter = gifterOf(introduction);\n",
   ),
 ];
-/** What is refused of a message is let through as nothing. */
+/** A refused part of a message is let through as nothing. */
 export const nothingRefused = [
   edit(reader, "    this.#refusal ??= refusal;\n"),
   edit(messages, 'throw notOffered("a value in place of a call");', "answer.ok(undefined);\n      return;"),

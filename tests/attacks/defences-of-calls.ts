@@ -14,6 +14,7 @@ import {
 } from "./defence.ts";
 
 const capability = "capability.slow.test.ts";
+const frames = "frames.slow.test.ts";
 const types = "types.slow.test.ts";
 const resources = "resources.timing.test.ts";
 const callbacks = "callbacks.test.ts";
@@ -188,14 +189,14 @@ export const defencesOfCalls: readonly Defence[] = [
   {
     row: "T11",
     test: "T11 pull of",
-    file: types,
+    file: frames,
     off: "export 0 may be released, by any count",
     edits: anyRelease,
   },
   {
     row: "T11",
     test: "T11 a batch",
-    file: types,
+    file: frames,
     off: "a batch is worked off line by line",
     edits: [
       edit(
@@ -208,7 +209,7 @@ export const defencesOfCalls: readonly Defence[] = [
   {
     row: "T11",
     test: "T11 context",
-    file: types,
+    file: frames,
     off: "callers are not looked at",
     edits: [edit("kit/src/rpc/context-line.ts", " || !via.every(isServiceName)) throw", ") throw")],
   },

@@ -26,6 +26,8 @@ export interface Target extends AsyncDisposable {
   readonly doors: readonly Door[];
   /** The doors of an inner service, with the stolen key of the gateway. */
   readonly innerDoors: Readonly<Record<"users" | "orders", readonly Door[]>>;
+  /** All of them. */
+  readonly everyDoor: readonly Door[];
   /** A fresh hello with a stolen key. */
   helloTo(service: ServiceName, from?: ServiceName): Record<string, string>;
   /**
@@ -64,6 +66,8 @@ async function makeTarget(shop: Processes, honest: Honest, tokens: Target["token
   const helloTo = (service: ServiceName, from: ServiceName = stolenKey) => stolenHello(shop.dataDir, from, service);
   const inner = (service: "users" | "orders") =>
     doorsOf(service, shop.urls[service], { headers: () => helloTo(service) });
+  const doors = doorsOf("gateway", shop.urls.gateway);
+  const innerDoors = { users: inner("users"), orders: inner("orders") };
   const pids = serviceNames.map(shop.pidOf);
   await until(async () => isAtRest(await tablesOf(shop)), "nothing is under way");
   const baseline = await tablesOf(shop);
@@ -72,8 +76,9 @@ async function makeTarget(shop: Processes, honest: Honest, tokens: Target["token
     tokens,
     honest,
     helloTo,
-    doors: doorsOf("gateway", shop.urls.gateway),
-    innerDoors: { users: inner("users"), orders: inner("orders") },
+    doors,
+    innerDoors,
+    everyDoor: [...doors, ...innerDoors.users, ...innerDoors.orders],
     attack,
     async [Symbol.asyncDispose]() {
       await honest.close();

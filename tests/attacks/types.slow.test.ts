@@ -1,6 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { inTime } from "./hostile-http.ts";
-import { type Closed, callOf, dial, list, type Message, withRaw } from "./hostile-peer.ts";
+import { callOf, list, type Message, withRaw } from "./hostile-peer.ts";
 import { startTarget, type Target } from "./target.ts";
 import {
   exhausted,
@@ -25,7 +24,6 @@ const attack = (name: string, run: () => Promise<void>) => test(name, () => targ
 const malformed = { codes: ["invalid_argument"] };
 const laptop = { name: "Laptop", quantity: 1, price: 999.99 };
 const ordering = (item: unknown): Message[] => callOf("createOrder", [target.tokens.charlie, list(item)]);
-const everyDoor = () => [...target.doors, ...target.innerDoors.users, ...target.innerDoors.orders];
 
 async function ordersOf(token: string): Promise<readonly Readonly<Record<string, unknown>>[]> {
   const [orders] = resultOf(await target.doors[0]!.exchange(callOf("listOrders", [token]))) as [object[]];
@@ -55,10 +53,10 @@ function withText(value: unknown): Message[][] {
   ];
 }
 
-/** `value` is refused in a call, in a list, and in what is said as a stream. */
+/** `value` is refused in a call, in a list, and in a stream. */
 async function expectNoValue(value: unknown, refusal: Refusal): Promise<void> {
   const [order] = ordering(value);
-  await expectRefused(everyDoor(), callOf("listUsers", [value]), refusal);
+  await expectRefused(target.everyDoor, callOf("listUsers", [value]), refusal);
   await expectRefused(target.doors, ordering(value), refusal);
   await expectRefused(target.doors, [["stream", order![1]]], refusal);
   await expectRefused(target.innerDoors.orders, callOf("getOrder", [value]), refusal);
@@ -128,8 +126,8 @@ describe("a value of another type", () => {
       }
       // Before dispatch: each further cause would double the work of whoever sends it on.
       const startMs = performance.now();
-      await expectRefused(everyDoor(), callOf("listUsers", [nested(24)]), exhausted);
-      await expectNoEffect(everyDoor(), ["reject", 1, nested(24)]);
+      await expectRefused(target.everyDoor, callOf("listUsers", [nested(24)]), exhausted);
+      await expectNoEffect(target.everyDoor, ["reject", 1, nested(24)]);
       expect(performance.now() - startMs).toBeLessThan(2_000);
     }),
   );
@@ -154,7 +152,7 @@ describe("a value of another type", () => {
       for (const value of unknown) await expectNoValue(value, violation);
       for (const pipe of [["pipe"], ["pipe", 1]]) {
         const lines: Message[] = [pipe, ["stream", ["pipeline", 1, ["write"], ["x"]]], ["pull", 1]];
-        for (const call of [1, 2]) await expectRefused(everyDoor(), lines, { ...notOffered, call });
+        for (const call of [1, 2]) await expectRefused(target.everyDoor, lines, { ...notOffered, call });
       }
     }),
   );
@@ -210,13 +208,13 @@ describe("an object with more or less than it should have", () => {
     expectNoOrder(async () => {
       let deep: unknown = 1;
       for (let i = 0; i < 300; i++) deep = list(deep);
-      await expectRefused(everyDoor(), callOf("listUsers", [deep]), exhausted);
+      await expectRefused(target.everyDoor, callOf("listUsers", [deep]), exhausted);
       await expectRefused(
-        everyDoor(),
+        target.everyDoor,
         callOf("listUsers", [list(...Array.from({ length: 30_000 }, () => 0))]),
         exhausted,
       );
-      await expectRefused(everyDoor(), callOf("listUsers", [["bigint", "7".repeat(20_000)]]), malformed);
+      await expectRefused(target.everyDoor, callOf("listUsers", [["bigint", "7".repeat(20_000)]]), malformed);
       await expectRefused(target.doors, callOf("listUsers", ["x".repeat(100_000)]), malformed);
       const huge = callOf("listUsers", ["x".repeat(1_000_000)]);
       await expectRefused(target.doors, huge, { codes: ["resource_exhausted", ""] });
@@ -303,134 +301,5 @@ describe("a text with a meaning of its own", () => {
     expect(resultOf(await target.doors[0]!.exchange(callOf("listUsers", [target.tokens.bob])))).toMatchObject([
       [{ id: "user1" }, { id: "user2" }, { id: "user3" }],
     ]);
-  });
-});
-
-/** Messages and frames that are not Cap'n Web. */
-const invalidFrames: readonly (string | Buffer)[] = [
-  Buffer.from('["pull",1]'),
-  Buffer.alloc(0),
-  "",
-  "\n",
-  "null",
-  "7",
-  '"push"',
-  "[]",
-  "[[]]",
-  "{}",
-  '{"push":1}',
-  "[",
-  '["push"',
-  '["PUSH",["pipeline",0,["listUsers"],["x"]]]',
-  '["shutdown"]',
-  '["__proto__",1]',
-  '["push"]',
-  '["push",["secret",1]]',
-  '["push",["pipeline"]]',
-  '["push",["pipeline",0.5,["listUsers"],["x"]]]',
-  '["push",["pipeline","0",["listUsers"],["x"]]]',
-  '["push",["pipeline",0,["listUsers"],{}]]',
-  '["push",["pipeline",0,["listUsers"],["x"],7]]',
-  '["pull",1000000000]',
-  '["pull",1e400]',
-  '["pull",-1]',
-  '["pull",1.5]',
-  '["pull"]',
-  '["release",0,-1000]',
-  '["release",1,-1000]',
-  '["release",-1,0]',
-  '["release",1,0.5]',
-  '["release",7,1]',
-  '["resolve",1.5,1]',
-  '["resolve",0,["export",-1]]',
-  '["reject",0,["error","Error","x"]]',
-  '["abort",["error",{},[]]]',
-];
-
-/** A peer that ends its session is believed, whatever it says of why. */
-const ended = '["abort",["promise",-1]]';
-
-function closeCodeFor(frame: string | Buffer): number {
-  if (frame === ended) return 1000;
-  return Buffer.isBuffer(frame) ? 1003 : 1008;
-}
-
-/** In the place of a call. */
-const noCalls = [null, 7, "x", {}, list(1), ["export", -1], ["promise", -1], ["error", "Error", "x"]];
-
-describe("T11 a frame that is not the protocol", () => {
-  attack("T11 pull of an unknown id, and every other invalid frame, ends that session only", async () => {
-    using sibling = await dial(target.shop.urls.gateway);
-    const urls = [
-      ["gateway", () => ({})],
-      ["users", () => target.helloTo("users")],
-      ["orders", () => target.helloTo("orders")],
-    ] as const;
-    for (const [service, headers] of urls) {
-      for (const framing of ["capnweb", "flotilla.v1"] as const) {
-        for (const frame of [...invalidFrames, ended]) {
-          using peer = await dial(target.shop.urls[service], { framing, headers: headers() });
-          peer.sendFrame(frame);
-          const closed: Closed = await inTime(peer.closed, [service, framing, frame]);
-          expect(closed.code, `${service} ${framing} ${frame}`).toBe(closeCodeFor(frame));
-          expectNothingAsked(peer, String(frame));
-          // The abort says what was wrong without saying it back.
-          if (frame.length > 20) expect(JSON.stringify(peer.heard)).not.toContain(frame.toString().slice(1, -1));
-        }
-      }
-    }
-    const id = sibling.call("listUsers", [target.tokens.charlie]);
-    expect((await inTime(sibling.answer(id), ["listUsers"]))[0]).toBe("resolve");
-  });
-
-  attack("T11 a batch of invalid messages is a 400, and a call beside them does not run", () =>
-    expectNoOrder(async () => {
-      const batches = [target.doors, target.innerDoors.users, target.innerDoors.orders].map((doors) => doors.at(-1)!);
-      const texts = invalidFrames.filter((frame): frame is string => typeof frame === "string" && frame.trim() !== "");
-      for (const text of texts.filter((it) => !it.startsWith('["release",7') && !it.startsWith('["pull",1000'))) {
-        for (const door of batches) {
-          const { status, ended } = await door.exchange([...ordering(laptop), text]);
-          expect([status, ended], `${door.name} ${text}`).toEqual([400, "invalid_argument"]);
-        }
-      }
-    }),
-  );
-
-  attack("T11 a value in the place of a call, and a pull of the main object, are refused by themselves", async () => {
-    for (const value of noCalls)
-      await expectRefused(
-        everyDoor(),
-        [
-          ["push", value],
-          ["pull", 1],
-        ],
-        notOffered,
-      );
-    await expectRefused(everyDoor(), [["pull", 0]], { ...notOffered, call: 0 });
-  });
-
-  attack("T11 an answer to what nobody asked is heard by nobody", async () => {
-    for (const id of [-1, 1, 7]) await expectNoEffect(everyDoor(), ["resolve", id, 1]);
-  });
-
-  attack("T11 context lines that are none end the session", async () => {
-    const tp = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-    const lines = [
-      "{}",
-      "{",
-      `{"tp":"${tp}","ms":-1,"via":[]}`,
-      `{"tp":"${tp}","ms":"1","via":[]}`,
-      `{"tp":"${tp}","ms":1e400,"via":[]}`,
-      `{"tp":"${tp}","ms":1,"via":["a b"]}`,
-      `{"tp":"${tp}","ms":1,"via":"gateway"}`,
-      `{"tp":"${tp}","ms":1,"via":[${'"a",'.repeat(16)}"a"]}`,
-      `{"tp":"00-${"0".repeat(32)}-00f067aa0ba902b7-01","ms":1,"via":[]}`,
-      `{"tp":"${tp}\\n","ms":1,"via":[]}`,
-    ];
-    for (const line of lines) {
-      using peer = await dial(target.shop.urls.gateway, { framing: "flotilla.v1" });
-      peer.sendFrame(`${line}\n${JSON.stringify(callOf("listUsers", ["x"])[0])}`);
-      expect((await inTime(peer.closed, [line])).code, line).toBe(1008);
-    }
   });
 });

@@ -44,7 +44,7 @@ export interface Refusal {
 
 /** A message that is well-formed and not offered fails its own call. */
 export const notOffered = { codes: ["unimplemented"], session: "lives", says: "Not offered here" } as const;
-/** So does what is above a limit of one message. */
+/** So does a message above a limit of its own. */
 export const exhausted = { codes: ["resource_exhausted"], session: "lives" } as const;
 /** A message that is no Cap'n Web ends its session. */
 export const violation = { codes: ["invalid_argument"], session: "ends" } as const;
