@@ -16,9 +16,7 @@ export interface GatewayClient {
 /** A call that takes longer has failed: the gateway answers within its own deadline of 10 s. Milliseconds. */
 const callMsMax = 15_000;
 
-/**
- * A client of the gateway at `url`: each call is an HTTP batch of its own. What the gateway refuses rejects with an error that has our `code`.
- */
+/** A client of the gateway at `url`: each call is an HTTP batch of its own. Refusals reject with an error that has our `code`. */
 export function makeGatewayClient(url: string): GatewayClient {
   async function call<T>(run: (gateway: RpcStub<Gateway>) => PromiseLike<T>): Promise<T> {
     using batch = openBatch<Gateway>({ url: `${url}/rpc/batch`, signal: AbortSignal.timeout(callMsMax) });

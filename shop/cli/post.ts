@@ -96,7 +96,7 @@ const plainWords: Readonly<Record<string, string>> = {
   EPROTO: "it does not speak TLS",
 };
 
-/** Whether it is messages of Cap'n Web: a page of somebody else's may be a 200, too. */
+/** Whether the answer is messages of Cap'n Web: another server's page may be a 200, too. */
 export function isAnswered({ status, text }: Answer): boolean {
   return status === 200 && /^\s*(?:\[|$)/.test(text);
 }

@@ -18,8 +18,8 @@ interface Window {
 }
 
 /**
- * Counts points by key in fixed windows. In memory, so each gateway process counts for itself. Nothing waits: who has
- * asked several limiters may count in all of them before anybody else is asked (docs/decisions/0025-own-rate-windows.md).
+ * Counts points by key in fixed windows. In memory, so each gateway process counts for itself. Nothing is awaited: a call that
+ * asks several limiters counts in all of them before the next call asks (docs/decisions/0025-own-rate-windows.md).
  */
 export class Limiter {
   readonly #clock: Clock;
@@ -46,7 +46,7 @@ export class Limiter {
     return this.#open(key)?.points ?? 0;
   }
 
-  /** Counts, whatever the limit. @returns the count. */
+  /** Counts, even above the limit. @returns the count. */
   add(key: string, points = 1): number {
     const window = this.#open(key);
     if (!window) {
@@ -57,7 +57,7 @@ export class Limiter {
     return window.points;
   }
 
-  /** Counts them no longer: in the window that is open, as one that has ended has nothing to give back, nor one that is blocked. */
+  /** Takes points back out of the open window, unless it is blocked. A window that has ended has none to give back. */
   giveBack(key: string, points = 1): void {
     const window = this.#open(key);
     if (window && !window.isBlocked) window.points = Math.max(0, window.points - points);

@@ -70,7 +70,7 @@ async function abortBatch(url: string, body: string): Promise<void> {
   await new Promise<void>((resolve) => call.once("close", resolve));
 }
 
-/** An address begins so many batches a second; who has more to send comes again when the refusal says. */
+/** An address begins so many batches a second; a client with more to send retries when the refusal says. */
 async function admitted<T>(run: () => Promise<T>): Promise<T> {
   for (;;) {
     try {

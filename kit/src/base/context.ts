@@ -43,7 +43,7 @@ export class CallScope implements CallContext {
     this.arrivedAtMs = arrivedAtMs;
   }
 
-  /** Made when it is asked for: most calls ask nobody further. */
+  /** Made on demand, since most calls make no further ones. */
   get spanId(): string {
     this.#spanId ??= newSpanId();
     return this.#spanId;

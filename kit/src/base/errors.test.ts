@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { errorCodes, FlotillaError, hasCode, isErrorCode, reasonOf, toFlotillaError } from "./errors.ts";
 
-/** An error of somebody else's that has the fields of ours. */
+/** A foreign error with the fields of ours. */
 const alike = (fields: object, message = "No") => Object.assign(new Error(message), fields);
 const ourFields = { code: "not_found", retryable: false };
 

@@ -103,7 +103,7 @@ export function reasonOf(error: unknown): string | undefined {
 }
 
 /**
- * An error of any origin as one of ours. What is one already stays what it is (that is how an error crosses several
+ * Any thrown value as one of our errors. One of ours stays as it is (that is how an error crosses several
  * services, for it is rebuilt where it is read); anything else becomes `internal` with nothing of its own in it, and stays
  * as the `cause` for the log of this process.
  */

@@ -21,9 +21,9 @@ export function toBase64(bytes: Uint8Array): string {
   return text.replace(/=+$/, "");
 }
 
-/** @returns undefined for what is no base64. */
+/** @returns undefined when the text is no base64. */
 export function fromBase64(text: string): Uint8Array | undefined {
-  // What Buffer does not know it leaves out. A copy: small buffers share their memory with others.
+  // Buffer skips characters that are no base64. A copy, because small buffers share their memory.
   return isBase64.test(text) ? Uint8Array.from(Buffer.from(text, "base64")) : undefined;
 }
 const isBase64 = /^[A-Za-z0-9+/]*={0,2}$/;

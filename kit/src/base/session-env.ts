@@ -5,9 +5,9 @@ import type { SessionTurns } from "./turns.ts";
 
 /** One live session, as the objects that are called over it see it. */
 export interface SessionEnv {
-  /** Undefined where whoever opened the session did not say. */
+  /** Undefined when the session was opened without one. */
   readonly peer?: Peer | undefined;
-  /** Of its calls; undefined where nobody has to wait. */
+  /** Limits how many of its calls run at once; undefined where no call queues. */
   readonly turns?: SessionTurns | undefined;
   /** Counts the capabilities that the peer got as results; undefined where nothing bounds them. */
   readonly holdings?: Holdings | undefined;

@@ -1,4 +1,4 @@
-// What pages and workers of a browser can use.
+// The part of the kit that runs in pages and workers of a browser.
 export { type Cancel, type Clock, systemClock } from "../base/clock.ts";
 export { type CallContext, type ContextRequest, currentContext, withContext } from "../base/context.ts";
 export { type ErrorCode, type ErrorDetail, errorCodes, FlotillaError, hasCode, reasonOf } from "../base/errors.ts";

@@ -56,7 +56,7 @@ class Boundary extends RpcTarget implements Dispatcher, Disposable {
     else reply.fail(noSuchMember([name]));
   }
 
-  /** What it stands for may be hosted elsewhere. */
+  /** The implementation may be a stub of an object hosted elsewhere. */
   [onBroken](hear: OnBroken): void {
     rawOf(this.#implementation)?.ref.onBroken(hear);
   }
@@ -89,7 +89,7 @@ class Invocation {
   readonly clock: Clock;
   args: readonly unknown[];
   turn: Turn | undefined = undefined;
-  /** What the method may use until it is done. */
+  /** Arguments that are disposed when the method is done. */
   borrowed: Disposable[] | undefined = undefined;
 
   constructor(contract: Contract<RpcTarget>, implementation: object, own: ExposeOptions, asked: Asked) {
@@ -128,7 +128,7 @@ class Invocation {
 type Next = (call: Invocation) => void;
 type Guard = (call: Invocation, next: Next) => void;
 
-/** Tells who counts of the call once it is answered, whatever with. */
+/** Reports the call to the session's `onAnswered` once it has succeeded or failed. */
 const counted: Guard = (call, next) => {
   const onAnswered = call.session?.onAnswered;
   if (onAnswered) {
@@ -164,7 +164,10 @@ const inTime: Guard = (call, next) => {
   next(call);
 };
 
-/** Not before the wait for a turn, during which anything may end, and not after a word about the arguments. */
+/**
+ * Asked after queueing, because authority may have ended meanwhile, and before validation, because a revoked caller is told
+ * nothing about its arguments.
+ */
 const whileAuthorised: Guard = (call, next) => {
   assertHolds(call.implementation, call.method.builtIn ? undefined : call.name, call.clock);
   next(call);
@@ -225,7 +228,7 @@ function invoke({ method, contract, implementation, own, name, peer, clock, args
   return Reflect.apply(implemented, object, args);
 }
 
-/** What a result becomes on its way out: a capability behind its own contract, or data, which is proven as it is written. */
+/** Sends the result: a capability behind its own contract, or data, which is checked while it is written. */
 function leave(call: Invocation, result: unknown): void {
   const { method, reply, own } = call;
   try {
@@ -277,7 +280,7 @@ function disposeUnheld(value: unknown, env: ExposeOptions): void {
   if (isDisposable(value) && !isHeld(value)) quietly(() => value[Symbol.dispose](), env);
 }
 
-/** A disposer that throws is a fault of the implementation's, in nobody's call. */
+/** A disposer that throws is a fault of the implementation, and fails no call. */
 function quietly(dispose: () => void, env: ExposeOptions): void {
   try {
     dispose();

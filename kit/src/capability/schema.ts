@@ -9,7 +9,8 @@ const dataTypes: ReadonlySet<unknown> = new Set([
 
 /**
  * A check of values that came from a peer against `schema`: `invalid_argument`, naming the field, for whatever does not
- * fit; `isPlain` says that it is known to hold nothing but what JSON has. What it lets through is data: plain objects, arrays and primitives, and no key that the schema does not name.
+ * fit; `isPlain` says that it is known to hold nothing but what JSON has. Its result is data: plain objects, arrays and
+ * primitives, and no key that the schema does not name.
  *
  * @throws TypeError when `schema` is none that keeps this promise.
  */
@@ -45,7 +46,7 @@ function malformed(name: string, errors: readonly SchemaError[]): FlotillaError 
   return invalid(`${fieldName(name, path)} ${first.message}`);
 }
 
-/** What a union takes, branch by branch, as far as its errors tell: not only the first of them. */
+/** The branches that a union accepts, as far as its errors tell: all of them, not only the first. */
 function allowedBy(errors: readonly SchemaError[], { instancePath, schemaPath }: SchemaError): string {
   const branches = new Map<string, string | undefined>();
   for (const error of errors) {

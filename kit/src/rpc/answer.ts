@@ -10,11 +10,11 @@ import type { Raw } from "./stub.ts";
 import { returnTo } from "./target.ts";
 import { fill } from "./values.ts";
 
-/** What a call of the peer's asks of its session. */
+/** The part of a session that a peer's call uses. */
 export interface AnswerSession {
   readonly alarms: Alarms;
   readonly env: SessionEnv | undefined;
-  /** @throws TypeError or FlotillaError for what is no data, or too large. */
+  /** @throws TypeError or FlotillaError for a value that isn't data, or is too large. */
   writeData(answer: Answer, value: unknown): string;
   /** It is relayed, and did not come in time. */
   late(answer: Answer, error: FlotillaError): void;
@@ -37,14 +37,14 @@ export class Answer extends ResultRef implements Call, Alarm {
   isAnswered = false;
   /** The peer has let go of it. */
   isGone = false;
-  /** What was asked, for errors. */
+  /** The name of the method, for errors. */
   method = "the call";
   /** It is let go of as soon as it is answered: the peer calls nothing on it. */
   readonly isStream: boolean;
   isPlain = true;
   /** It came to data, as it is sent. */
   text: string | undefined;
-  /** What it is a part of. */
+  /** The answer of whose result this is a part. */
   #whole: Answer | undefined;
   readonly #session: AnswerSession;
   #stubs: readonly Raw[] | undefined;
@@ -63,7 +63,7 @@ export class Answer extends ResultRef implements Call, Alarm {
     return this.#session.env;
   }
 
-  /** What it came to, if that is a capability or another result. */
+  /** The capability or other result it came to, if it did. */
   get cameTo(): Ref | undefined {
     return this.ref;
   }
@@ -77,7 +77,7 @@ export class Answer extends ResultRef implements Call, Alarm {
     return this.state === "relaying";
   }
 
-  /** What is asked, as it was read: it is begun later. */
+  /** Keeps the call as it was read, until `begin`. */
   asked(call: Asked): void {
     this.#call = call;
   }
@@ -127,7 +127,7 @@ export class Answer extends ResultRef implements Call, Alarm {
 
   ring(): void {
     const error = deadlineExceeded(this.context.traceId);
-    // Of what it relays only the answer is late: what was called on it goes on.
+    // Only the answer of a relayed call is late; calls on its result go on.
     if (this.isRelaying) this.#session.late(this, error);
     else this.fail(error);
   }
@@ -148,7 +148,7 @@ export class Answer extends ResultRef implements Call, Alarm {
 
   protected override settled(): void {
     if (!this.isRelaying || this.isGone) this.#session.alarms.cancel(this);
-    // Before the answer leaves: who hears it knows that what was lent is given back.
+    // Before the answer leaves, so a caller that hears it knows that its capabilities were released.
     if (this.#stubs) for (const raw of this.#stubs) raw.dispose();
     this.#stubs = undefined;
     this.context.isAnswered = true;
@@ -159,12 +159,12 @@ export class Answer extends ResultRef implements Call, Alarm {
   override dispose(): void {
     if (this.#call) forget(this.#call);
     this.#call = undefined;
-    // What was begun ends at its deadline, whoever has let go of it.
+    // A call that has begun ends at its deadline, even when its result was released.
     if (this.isSettled) this.#session.alarms.cancel(this);
     super.dispose();
   }
 
-  /** As a peer refers to it: a hold of its own, of what is not there yet too. */
+  /** A hold for an expression that refers to the result, there or not. */
   hold(): Ref {
     const held = new ResultRef();
     this.later(() => {
@@ -188,7 +188,7 @@ interface NewAnswer {
 
 /** A call as it was read; `value` are its arguments. */
 export interface Asked extends ReadValue {
-  /** What it is made on: an answer, or a hold of a capability. */
+  /** The target of the call: an answer, or a hold of a capability. */
   readonly on: Ref;
   readonly path: Path;
   /** Else a property, which is read. */

@@ -14,12 +14,12 @@ export function disposeTarget(target: object): void {
   try {
     (target as Disposable)[Symbol.dispose]();
   } catch (fault) {
-    // A fault of the object's, in nobody's call.
+    // A fault of the object, which fails no call.
     tellHidden(undefined, toFlotillaError(fault));
   }
 }
 
-/** Disposes the objects in `value` that nobody has taken; stubs are their holder's to dispose. */
+/** Disposes the objects in `value` that are not in `taken`; stubs are their holder's to dispose. */
 export function disposeTargets(value: unknown, taken: ReadonlyMap<object, unknown>, depth = 0): void {
   if (value === null || typeof value !== "object" || depth > depthMax) return;
   if (!isTarget(value)) for (const item of Object.values(value)) disposeTargets(item, taken, depth + 1);

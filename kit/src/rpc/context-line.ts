@@ -17,19 +17,19 @@ export function writeContext(context: CallContext, clock: Clock): string {
 }
 
 /**
- * A line of its own, no context. Of a server: it is stopping, and takes calls only until the peer has said the same. Of a
- * client, in answer: what it sends from here on it does not expect to be taken (docs/protocol.md).
+ * A line of its own, no context. A server says that it is stopping, and takes calls until the peer has said the same. A
+ * client answers with it, and expects no call that it sends later to be taken (docs/protocol.md).
  */
 export const stoppingLine = '{"stopping":true}';
 
 /** How far a peer's word about its callers is taken over. At the edge it is dropped: it would be anybody's claim. */
 export interface CallerPolicy {
   readonly keepCallers: boolean;
-  /** Who the session's peer is; added as the last caller. Undefined for an anonymous one. */
+  /** Name of the session's peer, added as the last caller. Undefined for an anonymous one. */
   readonly peerName: string | undefined;
 }
 
-/** What the calls share that come with one context. */
+/** The context that calls after one context line share. */
 export type Received = Pick<CallContext, "traceId" | "deadlineAtMs" | "callers">;
 
 /** @throws FlotillaError `invalid_argument` when `line` is not a context of ours. */

@@ -72,7 +72,7 @@ function makeRig(): Rig {
   };
 }
 
-/** What came of `call`, and at what time on the clock. */
+/** The outcome of `call`, and the time on the clock. */
 function timed(clock: VirtualClock, call: PromiseLike<unknown>): Promise<{ atMs: number; said: unknown }> {
   const at = (said: unknown) => ({ atMs: clock.monotonicMs(), said });
   return Promise.resolve(call).then(at, (error: FlotillaError) => at(error.code));

@@ -1,5 +1,5 @@
 /**
- * The capabilities of the peer's that it names in what is not read, each as often as it does. Walks without recursion: a
+ * The peer's capabilities named in an expression that is not read, each as often as it is named. Walks without recursion: a
  * hostile nesting must not become a stack overflow.
  */
 export function givenIn(expression: unknown): number[] {

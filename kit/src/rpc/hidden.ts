@@ -8,7 +8,7 @@ export function tellHidden(onHidden: OnHiddenError | undefined, error: FlotillaE
   try {
     (onHidden ?? printHidden)(error);
   } catch {
-    // Nobody is left to hear of it.
+    // There is no other log to tell.
   }
 }
 

@@ -16,7 +16,7 @@ export interface InboxSession extends MessageSession {
   release(answer: Answer): void;
   /** The peer asked for the value of the main object. */
   rejectMain(error: FlotillaError): void;
-  /** Our call of that number, which is answered with this message; undefined when nobody waits any more. */
+  /** Our call of that number, which this message answers; undefined when it was given up. */
   answered(id: number): Question | undefined;
   heardAnswer(error?: unknown): void;
   /** The peer has ended the session, or is at fault. */
@@ -32,7 +32,7 @@ export interface InboxOptions extends MessageOptions {
   readonly onFrame?: ((direction: "in" | "out", frame: string) => void) | undefined;
 }
 
-/** What a peer sends: read, frame by frame, and then worked off, message by message. */
+/** Reads a peer's frames whole, then works their messages off one by one. */
 export class Inbox {
   readonly #framing: Framing;
   readonly #session: InboxSession;
@@ -42,7 +42,7 @@ export class Inbox {
   /** Read, and not worked off, from `#at` on. */
   #waiting: Message[] = [];
   #at = 0;
-  /** Of the frame that is read and worked off now, from `#frameAt` on. */
+  /** Messages of the current frame; those from `#frameAt` on are still to be worked off. */
   #frame: Message[] = [];
   #frameAt = 0;
   #onAllRead: (() => void)[] = [];
@@ -71,7 +71,7 @@ export class Inbox {
     }
   }
 
-  /** SECURITY: charged before any is read, and whatever it is: a context costs as much as a message. */
+  /** SECURITY: every line is charged before it is read, and a context costs as much as a message. */
   #linesOf(text: string): readonly string[] {
     const lines = this.#framing === "capnweb" ? [text] : text.split("\n");
     this.#options.intake?.lines(lines.length);
@@ -157,7 +157,7 @@ export class Inbox {
     }
   }
 
-  /** Drops what waits. SECURITY: it would be worked off all the same, when nobody waits for it. */
+  /** Drops waiting messages. SECURITY: they'd be worked off after the session is over. */
   clear(): void {
     if (this.#waiting.length > 0) {
       this.#options.pace?.emptied();
@@ -177,7 +177,7 @@ export class Inbox {
     return new Promise((resolve) => this.#onAllRead.push(resolve));
   }
 
-  /** Of a batch every call counts, whatever it lets go of. */
+  /** In a batch every call counts, released or not. */
   #countRelease(message: Message, change: 1 | -1): Message {
     const [operation, id] = message;
     if (operation === "release" && (id as number) > 0 && this.#framing !== "batch") {
@@ -235,7 +235,7 @@ export class Inbox {
       question.ok(read.value);
       return;
     }
-    // What fills the whole value stands in the message.
+    // A hole that is the whole value gets filled in the message itself.
     message[2] = read.value;
     const stubs = [...read.stubs];
     fill(read.holes, stubs, {
@@ -265,7 +265,7 @@ function endedByPeer(reason: unknown): FlotillaError {
   return new FlotillaError("unavailable", "The peer ended the session", { reason: "session_ended", cause: reason });
 }
 
-/** Of what was read and is not worked off any more the tables know the calls; answers are known here alone. */
+/** Calls that were read and will not be worked off are in the tables; answers are known here alone. */
 function letGoOfAnswers(messages: readonly Message[], from: number): void {
   for (const [operation, , content] of messages.slice(from)) if (operation === "resolve") letGoOf(content as ReadValue);
 }

@@ -12,7 +12,7 @@ import type { Parent } from "./values.ts";
 /** A message, in place of whose expression stands what was read from it. */
 export type Message = [operation: string, subject: unknown, content?: unknown];
 
-/** Whoever hears of the calls in messages. */
+/** The part of a session that hears of calls in messages. */
 export interface MessageSession extends AnswerSession {
   readonly clock: Clock;
   readonly tables: Tables;
@@ -80,7 +80,7 @@ export class MessageReader {
     return new Answer(this.#session, { id: tables.nextAnswer(), context: scope, isStream });
   }
 
-  /** What is refused of a call is its own error. It is known by its number only then: it must not refer to itself. */
+  /** A refusal is the call's own error. The call enters the table last, so that it can't refer to itself. */
   #readCall(expression: unknown, answer: Answer): Answer {
     let refusal: unknown;
     try {
@@ -141,7 +141,7 @@ export class MessageReader {
     return message;
   }
 
-  /** What a peer says of an error need be none. */
+  /** A peer may send any value in place of an error. */
   #readError(message: Message, at: 1 | 2): unknown {
     try {
       return this.#readUnseen(message as unknown as Parent, at);

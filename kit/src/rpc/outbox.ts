@@ -11,7 +11,7 @@ import { writeContext } from "./context-line.ts";
 const frameCharsTarget = 64 * 1024;
 
 /**
- * Puts what is sent in one turn of the event loop into one frame, when the peer is one of ours (measured: 2.2 to 2.8 times
+ * Puts the messages of one turn of the event loop into one frame, when the peer is one of ours (measured: 2.2 to 2.8 times
  * the calls of a frame for each message). A stock peer gets each message by itself.
  */
 export class Outbox {

@@ -4,13 +4,13 @@ import type { Call } from "./call.ts";
 import { type Outcome, type Path, passOn, type Ref } from "./ref.ts";
 import { disposedEarly, ResultRef } from "./result.ts";
 
-/** What a call of ours asks of its session. */
+/** The part of a session that a call of ours uses. */
 export interface QuestionSession {
   readonly alarms: Alarms;
   send(id: number, path: Path, args: readonly unknown[] | undefined): Ref;
-  /** Somebody waits for the answer. */
+  /** The answer is awaited. */
   pull(question: Question): void;
-  /** Nobody waits for it any more, and nobody calls anything on it. */
+  /** The last hold of the result has ended before the answer came. */
   letGoOf(question: Question): void;
 }
 
@@ -43,7 +43,7 @@ export class Question extends ResultRef implements Alarm {
     return this.isSettled ? super.call(path, args) : this.#session.send(this.id, path, args);
   }
 
-  /** Nobody may have asked for the answer, and then it does not come: the peer has the call at once. */
+  /** Passed on at once: unless the answer was pulled it never comes. */
   override deliver(path: Path, args: readonly unknown[], call: Call): void {
     if (this.isSettled) super.deliver(path, args, call);
     else passOn(this, path, args, call);
@@ -78,7 +78,7 @@ export class Question extends ResultRef implements Alarm {
     if (isPending) this.letGo();
   }
 
-  /** One holder less. What is still awaited then fails: its sender is told that nobody waits. */
+  /** Ends one hold. After the last one the peer is told, and a caller that still awaits the result gets an error. */
   letGo(): void {
     this.#holds -= 1;
     if (this.#holds > 0) return;

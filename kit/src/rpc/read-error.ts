@@ -13,7 +13,7 @@ export function codedError(message: string, fields: Readonly<Record<string, unkn
   return withoutStack(() => new FlotillaError(code, message, detail));
 }
 
-/** As a reason and a trace id are written; what is written otherwise counts as absent. */
+/** A reason or a trace id; any other text counts as absent. */
 function wordOf(value: unknown): string | undefined {
   return typeof value === "string" && word.test(value) ? value : undefined;
 }
@@ -23,7 +23,7 @@ const classes: Readonly<Record<string, ErrorConstructor>> = {
   ...{ Error, EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError },
 };
 
-/** An error of JavaScript's, with what it carries. SECURITY: it has the stack of nobody. */
+/** An error of JavaScript's, with its fields. SECURITY: without a stack. */
 export function plainError(name: string, message: string, fields: Readonly<Record<string, unknown>>): Error {
   const make = Object.hasOwn(classes, name) ? classes[name]! : Error;
   const error = withoutStack(() => (name === "AggregateError" ? new AggregateError([], message) : new make(message)));

@@ -13,14 +13,14 @@ export type ReadLimits = Pick<
   "messageNodesMax" | "messageDepthMax" | "messageReferencesMax" | "errorDepthMax" | "pipelineDepthMax"
 >;
 
-/** What a message that is read refers to. */
+/** The tables that messages being read refer to. */
 export interface ReaderSession {
   readonly limits: ReadLimits;
   /** A capability of the peer's, held once more. @throws FlotillaError when it has given us too many. */
   import(id: number): Ref;
   /** Lets go, unseen, of one that the peer has given us. */
   refuse(id: number): void;
-  /** A hold of what the peer has a number of: a capability of ours, or the result of a call of its. */
+  /** A hold of the object behind a number of the peer's: a capability of ours, or the result of one of its calls. */
   entry(id: number): Ref;
 }
 
@@ -35,7 +35,7 @@ export interface ReadValue {
   readonly isPlain: boolean;
 }
 
-/** For what was read and goes nowhere. */
+/** Releases the capabilities in a value that was read and goes nowhere. */
 export function letGoOf({ stubs, holes }: Pick<ReadValue, "stubs" | "holes">): void {
   for (const raw of stubs) raw.dispose();
   for (const { ref } of holes) ref.dispose();
@@ -44,8 +44,8 @@ export function letGoOf({ stubs, holes }: Pick<ReadValue, "stubs" | "holes">): v
 const none: readonly never[] = [];
 
 /**
- * Reads the expressions of one message: checks and builds in the same walk, in place. What is refused of it ends no
- * session, so the walk goes on, to let go of the capabilities in what is not built any more.
+ * Reads the expressions of one message: checks and builds in the same walk, in place. A refusal doesn't
+ * end the session, so the walk goes on after one and releases the capabilities in the rest.
  */
 export class Reader {
   readonly #session: ReaderSession;
@@ -90,7 +90,7 @@ export class Reader {
     }
   }
 
-  /** What nobody will see: the capabilities in it are let go of. */
+  /** Reads a value that is dropped, and releases the capabilities in it. */
   #unseen<T>(read: () => T): T {
     const stubs = this.#stubs?.length ?? 0;
     const holes = this.#holes?.length ?? 0;
@@ -123,7 +123,7 @@ export class Reader {
 
   #object(object: Parent, depth: number): Parent {
     for (const key in object) {
-      // SECURITY: what every object has is not for a peer to replace, nor how an object is written as JSON.
+      // SECURITY: a peer must not replace members that every object has, nor the way an object is written as JSON.
       if (key in Object.prototype || key === "toJSON") {
         this.#unseen(() => this.#value(object[key], object, key, depth));
         delete object[key];

@@ -5,14 +5,14 @@ import { disposeTargets } from "./brand.ts";
 /** Names and indices that lead from a value to something inside it. */
 export type Path = readonly (string | number)[];
 
-/** Hears, once, what became of something. */
+/** Hears an outcome, once. */
 export interface Outcome {
   /** `value` is borrowed: data, and in it stubs, which end with the result that they are part of. */
   ok(value: unknown): void;
   fail(error: unknown): void;
 }
 
-/** A call that can be answered with whatever something else comes to. */
+/** A call that can be answered with the outcome of another ref. */
 export interface Relay {
   readonly context: CallContext;
   /** Takes `ref`. */
@@ -22,31 +22,31 @@ export interface Relay {
 export type OnBroken = (error: FlotillaError) => void;
 
 /**
- * What a stub stands on: an object of this process, one of a peer's, the result of a call, or an error. Several stubs may
- * stand on one; each holds it once.
+ * The object behind a stub: one of this process, one of a peer's, the result of a call, or an error. Several stubs may share
+ * one; each holds it once.
  */
 export abstract class Ref {
-  /** What it stands for when it is passed on: of whatever watches over calls here, what is behind it. */
+  /** The ref that is passed on in its place: a wrapper that only watches calls gives the one it wraps. */
   get standsFor(): Ref {
     return this;
   }
 
-  /** Whether it is what a call came to, or will; else it is a capability. */
+  /** Whether it is the result of a call, there or not; else it is a capability. */
   get isResult(): boolean {
     return false;
   }
 
   /**
-   * Calls what is at `path`. Borrows the stubs in `args`, and takes the objects that stand there themselves. The caller owns
-   * the result. Never throws: what fails is the result.
+   * Calls the value at `path`. Borrows the stubs in `args`, and takes targets that are passed directly. The caller owns the
+   * result. Never throws: the result fails.
    */
   abstract call(path: Path, args: readonly unknown[]): Ref;
-  /** Has a call that came from elsewhere carried out on what is at `path`. Takes `args`, which end with `call`. */
+  /** Carries out a call from elsewhere on the value at `path`. Takes `args`, which end with `call`. */
   deliver(path: Path, args: readonly unknown[], call: Relay): void {
     passOn(this, path, args, call);
   }
 
-  /** What is at `path`, which need not be there yet. The caller owns it. */
+  /** The value at `path`, which need not be there yet. The caller owns it. */
   abstract get(path: Path): Ref;
   /** Asks for the value, for a result; a capability's is itself. */
   abstract pull(outcome: Outcome): void;
@@ -63,7 +63,7 @@ export function passOn(ref: Ref, path: Path, args: readonly unknown[], call: Rel
   call.relay(runInContext(call.context, () => ref.call(path, args)));
 }
 
-/** What fails, whatever is done with it. */
+/** A ref on which every operation fails with one error. */
 export class BrokenRef extends Ref {
   readonly #error: unknown;
 

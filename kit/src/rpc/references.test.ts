@@ -15,7 +15,7 @@ afterEach(() => {
 
 interface Watch {
   readonly waiting: PromiseWithResolvers<void>;
-  /** What `keep` was called with, by the kind of each. */
+  /** The arguments of each call of `keep`, by their kind. */
   readonly kept: unknown[][];
   live: number;
 }

@@ -7,7 +7,7 @@ const { messageNodesMax, messageDepthMax, messageReferencesMax, pipelineDepthMax
 /** Hands out `count` capabilities, -1 first, in the shape that is asked for. */
 type Gifts = (tag?: "export" | "promise" | "writable") => unknown;
 
-/** What is refused, with gifts of the peer's before it, in it and after it. */
+/** Refused messages, with capabilities of the peer's before, in and after the refused part. */
 const refused: Record<string, (gift: Gifts) => unknown[]> = {
   "nothing: it is taken": (gift) => [gift(), { a: gift() }],
   "a promise": (gift) => [gift(), gift("promise"), gift()],

@@ -4,13 +4,13 @@ import { BrokenRef, type OnBroken, type Outcome, type Path, Ref } from "./ref.ts
 import { type Raw, rawOf, stubOf } from "./stub.ts";
 import { disposeValue, dupValue, follow, holdArguments, makeDisposable, noSuchMember } from "./values.ts";
 
-/** `relaying`: what `ref` comes to, which may not be there yet. */
+/** `relaying`: it takes the outcome of `ref`, which may not be there yet. */
 type State = "pending" | "relaying" | "ok" | "failed";
 
-/** What a call came to, or will: nobody has to wait to call something on it. It has one holder. */
+/** The result of a call, which can be called on before it is there. It has one holder. */
 export class ResultRef extends Ref {
   protected state: State = "pending";
-  /** What it came to is this capability, or whatever this result comes to. */
+  /** The capability it came to, or the other result whose outcome it takes. */
   protected ref: Ref | undefined;
   /** Data, and stubs in it that are this result's; or an error. */
   protected value: unknown;
@@ -25,12 +25,12 @@ export class ResultRef extends Ref {
     return this.state !== "pending";
   }
 
-  /** What it fails with, if it does. */
+  /** The error, if it failed. */
   get error(): unknown {
     return this.state === "failed" ? this.value : undefined;
   }
 
-  /** What it came to, if that is no capability: data, and stubs in it, all borrowed. */
+  /** The value, if it is no capability: data with stubs in it, all borrowed. */
   get data(): unknown {
     return this.state === "ok" ? this.value : undefined;
   }
@@ -55,7 +55,7 @@ export class ResultRef extends Ref {
   fail(error: unknown): void {
     if (this.state !== "pending") return;
     this.state = "failed";
-    // Somebody may have thrown nothing at all.
+    // `throw undefined` is possible.
     this.value = error ?? toFlotillaError(error);
     this.settled();
   }
@@ -65,7 +65,7 @@ export class ResultRef extends Ref {
     this.#come("ok", ref);
   }
 
-  /** Takes `ref`. If it is a result, what is called on this one goes on to it at once. */
+  /** Takes `ref`. If that is a result, calls on this one go on to it at once. */
   relay(ref: Ref): void {
     this.#come(ref.isResult ? "relaying" : "ok", ref);
   }
@@ -80,7 +80,7 @@ export class ResultRef extends Ref {
     this.settled();
   }
 
-  /** Lets go what waited for it, in the order in which it came; only then what nobody holds any more is disposed. */
+  /** Runs the waiting callbacks in their order; a result that was released is disposed after them. */
   protected settled(): void {
     const waiting = this.#waiting;
     this.#waiting = undefined;
@@ -162,7 +162,7 @@ export class ResultRef extends Ref {
     else if (this.state === "pending") this.later(() => this.pull(outcome));
     else {
       if (this.ref) {
-        // From now on it is the stub that is held, by whoever gets it as much as by this result.
+        // From now on the stub is the hold, and this result shares it with those it gives the stub to.
         this.value = stubOf(this.ref);
         this.ref = undefined;
       }
@@ -197,14 +197,14 @@ export class ResultRef extends Ref {
 
   onBroken(hear: OnBroken): void {
     this.later(() => {
-      // Whoever disposed it knows.
+      // A result that its own holder disposed is not broken.
       if (this.state === "failed" && this.value !== disposedEarly) hear(this.value as FlotillaError);
       else (this.ref ?? rawOf(this.value)?.ref)?.onBroken(hear);
     });
   }
 }
 
-/** What who waits for a result hears, when somebody else of this program disposes it meanwhile. */
+/** The error of an awaited result that another part of this program disposed. */
 export const disposedEarly: Error = new Error("The result was disposed before it came");
 
 /** A mistake of this program's. */

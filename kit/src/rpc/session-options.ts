@@ -13,7 +13,7 @@ export interface RpcSessionOptions {
   readonly sendLimits: SendLimits;
   readonly callers: CallerPolicy;
   readonly clock: Clock;
-  /** What the peer may call. Owned by the session. */
+  /** The object that the peer calls first. Owned by the session. */
   readonly localMain?: object | undefined;
   readonly env?: SessionEnv | undefined;
   /** The context of calls that bring none: of a batch, from its headers. Default: a fresh one for each call. */

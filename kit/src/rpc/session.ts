@@ -230,7 +230,7 @@ export class RpcSession implements InboxSession, ImportSession, QuestionSession,
 
   // ---- The end
 
-  /** Tells the peer so, after all that was sent; nothing to a stock peer, who does not know the word. */
+  /** Sends the stopping line after everything sent before; a stock peer doesn't know it and gets nothing. */
   sayStopping(): void {
     if (this.failure || this.#channel.framing !== "flotilla.v1") return;
     this.#outbox.add(stoppingLine);
@@ -271,7 +271,7 @@ export class RpcSession implements InboxSession, ImportSession, QuestionSession,
     this.#options.onFailed?.(reason);
     if (reason.code !== "unavailable") this.#options.onRefused?.(reason);
     this.#inbox.clear();
-    // What waits for its turn will not run.
+    // Queued calls will not run.
     this.env?.turns?.end();
     for (const { reject } of this.#onIdle.splice(0)) reject(heard);
     this.tables.clear(heard, capabilityLost(this.peer, heard));

@@ -1,7 +1,7 @@
 import { FlotillaError } from "../base/errors.ts";
 
-/** Of the refusal below, and of nothing else that leaves a process: the call was not begun, so another may be asked. */
+/** `reason` of calls refused while stopping, and of nothing else: the call never began, so another instance may be tried. */
 export const stoppingReason = "stopping";
 
-/** What a call hears that comes when the service takes none any more. */
+/** The error of calls that come after the service stopped taking any. */
 export const stoppingRefusal = new FlotillaError("unavailable", "The service is stopping", { reason: stoppingReason });

@@ -12,7 +12,7 @@ class TargetClass {
 }
 Object.defineProperty(TargetClass.prototype, brand, { value: true });
 
-/** Whoever extends it is passed by reference: a peer gets a stub of it, and calls come here. */
+/** Objects of classes that extend it are passed by reference: a peer gets a stub, and its calls come here. */
 export type RpcTarget = Target;
 export const RpcTarget: { new (): RpcTarget } = TargetClass;
 
@@ -56,7 +56,7 @@ export class Raw {
     return made;
   }
 
-  /** What a member stands for as a ref of its own; another's is its own. */
+  /** A hold for another stub: of the member's value, or of the stub's own ref. */
   hold(): Ref {
     return this.isMember ? this.ref.get(this.path) : this.ref.dup();
   }
@@ -91,7 +91,7 @@ function pulled(ref: Ref): Promise<unknown> {
   return new Promise((resolve, reject) => ref.pull({ ok: resolve, fail: reject }));
 }
 
-/** Names are few in an interface; of more, somebody makes them up. */
+/** An interface has fewer names; beyond this they come from a loop over made-up names. */
 const membersMax = 100;
 
 /** A mistake of this program's, made where it is used; a peer hears of it as `internal`. */
@@ -195,7 +195,7 @@ const common: Record<string, unknown> = {
   },
 };
 
-/** Of a value of this process; set by local.ts, which knows what values are. */
+/** Makes the ref of a value of this process. target.ts sets it, because importing it here would be a cycle. */
 let refOf: (value: unknown) => Ref;
 export function setRefOf(make: typeof refOf): void {
   refOf = make;

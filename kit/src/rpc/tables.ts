@@ -18,7 +18,7 @@ interface Given {
 export interface TablesOptions {
   readonly limits: Limits;
   readonly sendLimits: WriterSession["sendLimits"];
-  /** Of this side. Owned by the tables. */
+  /** The main object of this side. Owned by the tables. */
   readonly main: Ref;
   readonly session: ImportSession;
   /** Sends a message that holds no call. */
@@ -27,8 +27,8 @@ export interface TablesOptions {
 }
 
 /**
- * What the two sides of a session hold of each other. Ids go up from 1 for calls, which both sides count; and down from -1
- * for capabilities, which the one that gives them counts. 0 is a side's main object.
+ * The calls and capabilities that the two sides of a session hold of each other. Ids go up from 1 for calls, which both
+ * sides count; and down from -1 for capabilities, which the giver counts. 0 is a side's main object.
  */
 export class Tables implements ReaderSession, WriterSession {
   /** Ours, and not answered. */
@@ -112,7 +112,7 @@ export class Tables implements ReaderSession, WriterSession {
     return on instanceof Answer ? on.hold() : on.dup();
   }
 
-  /** What a call of the peer's is made on. Borrowed. @throws FlotillaError a violation of the protocol. */
+  /** The target of a peer's call. Borrowed. @throws FlotillaError a violation of the protocol. */
   target(id: number): Ref {
     if (id === 0) return this.#options.main;
     const found = id > 0 ? this.answers.get(id) : this.#given.get(id)?.ref;

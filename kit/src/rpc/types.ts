@@ -13,19 +13,19 @@ type ByReference = RpcTarget | AnyFunction;
 
 interface StubBase<T> extends Disposable {
   readonly __RPC_STUB_BRAND: T;
-  /** Another stub of the same thing, which lives until it is disposed, whatever becomes of this one. */
+  /** Another stub of the same object, which lives until it is disposed, even when this one is disposed first. */
   dup(): this;
   /** Calls `hear` once when no call of it can be answered any more; at once when that is so already. */
   onRpcBroken(hear: (error: Error) => void): void;
 }
 
-/** A capability that somebody else may host: whatever is called on it is sent there. */
+/** A capability, hosted here or elsewhere: its calls are sent to its host. */
 export type RpcStub<T> = Members<T> & StubBase<T>;
 
 /** The result of a call: it can be awaited, or called as what it will be. Nothing is fetched until it is awaited. */
 export type RpcPromise<T> = Promise<Received<T>> & Members<T> & StubBase<T>;
 
-/** As it arrives: capabilities as stubs. What is no primitive can be disposed, with the stubs in it. */
+/** A value as it arrives: capabilities as stubs. Everything but a primitive can be disposed, with the stubs in it. */
 type Received<T> = T extends ByReference ? RpcStub<T> : T extends object ? Stubified<T> & Disposable : T;
 
 type Leaf = Date | Error | URL | ArrayBuffer | ArrayBufferView;
@@ -44,7 +44,7 @@ export type Stubified<T> =
             ? { [K in keyof T]: Stubified<T[K]> }
             : T;
 
-/** What may be passed where `T` is asked for: the thing itself, a stub of it, or the promise of either. */
+/** Arguments accepted where `T` is declared: the value itself, a stub of it, or the promise of either. */
 type Passed<T> = T | PassedInside<T> | Promise<PassedInside<T>>;
 type PassedInside<T> =
   T extends StubBase<infer V>

@@ -25,7 +25,7 @@ export function fill(holes: readonly Hole[], stubs: Raw[], outcome: Pick<Outcome
     ref.pull({
       ok(value) {
         if (!hasFailed) parent[key] = dupValue(value, stubs);
-        // A capability has made a stub of itself for who asks.
+        // A capability gives each puller a new stub; a result lends the one it keeps.
         if (!ref.isResult) disposeValue(value);
         ref.dispose();
         left -= 1;
@@ -111,7 +111,7 @@ function copyAt(value: unknown, at: Place): unknown {
   return value instanceof RpcTarget ? replace(value, at.parent, at.key) : leaf(value);
 }
 
-/** What is passed by value and is no plain object. */
+/** @returns `value` if its class is passed by value. @throws TypeError otherwise. */
 function leaf(value: object): object {
   if (value instanceof Date || value instanceof Error || value instanceof URL) return value;
   if (ArrayBuffer.isView(value) || value instanceof ArrayBuffer) return value;
@@ -124,13 +124,13 @@ function keep(stub: object, stubs: Raw[] | undefined): object {
   return stub;
 }
 
-/** What `using` disposes of a result that is no stub: the stubs in it. */
+/** Gives a result that is no stub a disposer: `using` then disposes the stubs in it. */
 export function makeDisposable(value: unknown): void {
   if (value === null || typeof value !== "object" || Symbol.dispose in value || !Object.isExtensible(value)) return;
   Object.defineProperty(value, Symbol.dispose, { value: () => disposeValue(value), configurable: true });
 }
 
-/** Follows `path` into data, as far as it goes: to a stub and what is left of the path, or to a value. */
+/** Follows `path` into data, as far as it goes: to a stub and the rest of the path, or to a value. */
 export function follow(value: unknown, path: Path): { raw: Raw; rest: Path } | { raw: undefined; value: unknown } {
   let at = value;
   for (let i = 0; i < path.length; i += 1) {

@@ -24,7 +24,7 @@ const tags = [
   ...["nan", "readable", "writable", "blob", "request"],
 ];
 
-/** Messages of any kind: some that nobody sends, and many that differ little from good ones. */
+/** Messages of any kind: some senseless, many nearly right. */
 const { message } = fc.letrec<{ value: unknown; expression: unknown; call: unknown; good: unknown; message: unknown }>(
   (tie) => ({
     value: fc.oneof(
@@ -112,7 +112,7 @@ afterEach(() => {
   process.off("uncaughtException", note);
 });
 
-/** What is answered is its receiver's to dispose. */
+/** The receiver disposes results. */
 function disposeAll(value: unknown): void {
   const isObject = value !== null && (typeof value === "object" || typeof value === "function");
   if (isObject && Symbol.dispose in value) (value as Disposable)[Symbol.dispose]();
@@ -148,7 +148,7 @@ async function say(frames: readonly (readonly unknown[])[]): Promise<void> {
   expect(orphans).toEqual([]);
 }
 
-/** Says what is allowed, lets go of all, and looks that nothing is left while the session lives. */
+/** Sends valid messages, releases everything, and checks that nothing is left while the session lives. */
 async function talk(frames: readonly (readonly Step[])[]): Promise<void> {
   const clock = makeVirtualClock();
   const { left, right } = makeMemoryLink();

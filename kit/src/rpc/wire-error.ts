@@ -3,8 +3,8 @@ import { type OnHiddenError, tellHidden } from "./hidden.ts";
 import { stoppingReason, stoppingRefusal } from "./stopping.ts";
 
 /**
- * An error as it leaves, whoever threw it and wherever in a message it stands. SECURITY: a code of ours and five fields, no
- * cause, no stack, no property of a driver; what is none of ours leaves as `internal`. The code is also the name, because
+ * An error as it leaves, from any source and at any place in a message. SECURITY: a code of ours and five fields, no
+ * cause, no stack, no property of a driver; any other error leaves as `internal`. The code is also the name, because
  * clients in other languages look there.
  */
 export function writeError(thrown: unknown, requestId: string | undefined, onHidden?: OnHiddenError): string {
@@ -23,7 +23,7 @@ function idOf({ requestId }: FlotillaError): { readonly requestId?: string } {
 function outward(thrown: unknown, requestId: string | undefined): FlotillaError {
   try {
     const error = toFlotillaError(thrown, requestId);
-    // Somebody else's refusal: what was asked here has begun.
+    // Another service refused while stopping; the call has begun here.
     if (reasonOf(error) === stoppingReason && thrown !== stoppingRefusal) {
       return new FlotillaError("unavailable", error.message, { requestId: error.requestId });
     }

@@ -25,7 +25,7 @@ class Main extends RpcTarget {
     return this.#value;
   }
 
-  /** What arrived, and what is made of it. */
+  /** Answers with its argument, as it arrived. */
   echo(value: unknown): unknown {
     return value;
   }

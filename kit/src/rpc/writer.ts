@@ -7,15 +7,15 @@ import { type Raw, RpcTarget, rawOf } from "./stub.ts";
 import { TargetRef } from "./target.ts";
 import { isPlainObject } from "./values.ts";
 
-/** What the peer takes in one message. */
+/** Limits of the peer on one message. */
 export type SendLimits = Pick<Limits, "frameBytesMax" | "messageNodesMax" | "messageDepthMax">;
 
-/** What a message that is written refers to. */
+/** The tables that messages being written refer to. */
 export interface WriterSession {
   readonly sendLimits: SendLimits;
   /** Enters `ref`, which it takes, into the table of what the peer was given. @throws FlotillaError when that is full. */
   give(ref: Ref): number;
-  /** Takes back what a message that was not sent would have given. */
+  /** Takes back a capability whose message was not sent. */
   takeBack(id: number): void;
   /** The number of `ref` in the peer's table, if it is the peer's, or the result of a call to it that is not there yet. */
   numberOf(ref: Ref): number | undefined;
@@ -183,7 +183,7 @@ export class Writer {
   }
 }
 
-/** What goes around the value in its message. Bytes. */
+/** Room for the rest of the message around the value. Bytes. */
 const envelopeBytes = 256;
 
 function bytesOf(text: string): number {
@@ -228,7 +228,7 @@ function inside(error: unknown, key: string): unknown {
   return error instanceof Unsendable ? new Unsendable(error.what, key + error.at) : error;
 }
 
-/** What Cap'n Web carries and we do not, by the name of its class. */
+/** Classes that Cap'n Web carries and we don't. */
 const notOffered = new Set(["Blob", "File", "Headers", "Request", "Response", "ReadableStream", "WritableStream"]);
 
 function unsendableObject(value: object): unknown {
@@ -245,14 +245,14 @@ function notThere(): FlotillaError {
 /** Above a limit of what the peer takes. */
 class TooLarge extends Error {}
 
-/** What a caller hears of arguments that could not be written, or of an answer. `of` names the call. */
+/** The error of a call whose arguments or answer could not be written. `of` names the call. */
 export function asRefusal(error: unknown, what: "arguments" | "answer", of: string): unknown {
   if (error instanceof TooLarge) {
     const message = `The ${what} of ${of} would be ${error.message}`;
     return new FlotillaError("resource_exhausted", message, { reason: "message_too_large", retryable: false });
   }
   if (!(error instanceof Unsendable)) return error;
-  // The fault of who wrote the method, not of who called it.
+  // A fault of the method, not of its caller.
   if (what === "answer")
     return new TypeError(`${of} returned ${error.what} where data belongs (${error.at || "itself"})`);
   return new FlotillaError("invalid_argument", `${of}: argument ${error.at} cannot be sent: it is ${error.what}`);

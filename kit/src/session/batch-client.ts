@@ -6,13 +6,13 @@ import type { RpcStub, RpcTarget } from "../rpc/stub.ts";
 import type { Channel, ChannelEvents } from "../transport/channel.ts";
 import { openSession } from "./session.ts";
 
-/** What `openBatch` takes. */
+/** Options of `openBatch`. */
 export interface OpenBatchOptions {
-  /** Where batches are taken: `https://host/rpc/batch` of one of ours, or what a stock server says. */
+  /** The address for batches: `https://host/rpc/batch` of a service of this kit, or the path of a stock server. */
   readonly url: string;
   /** Ends it; calls then reject with the signal's reason. */
   readonly signal?: AbortSignal;
-  /** Posts `body` and resolves with the body of the answer; what it rejects with is what calls reject with. Default: `fetch`. */
+  /** Posts `body` and resolves with the body of the answer; calls reject with the same error. Default: `fetch`. */
   readonly post?: (body: string) => Promise<string>;
   readonly clock?: Clock;
 }
@@ -24,8 +24,8 @@ export interface OpenBatch<T> extends Disposable {
 }
 
 /**
- * A session of one HTTP request: what is called until the end of this turn of the event loop is posted at once, and what
- * is awaited of it by then is answered. Nothing can be called later.
+ * A session of one HTTP request: calls made until the end of this turn of the event loop are posted together, and those
+ * awaited by then are answered. Later calls fail.
  */
 export function openBatch<T extends RpcTarget>(options: OpenBatchOptions): OpenBatch<T> {
   const { clock = systemClock, post = (body: string) => postByFetch(options, body) } = options;
@@ -36,7 +36,7 @@ export function openBatch<T extends RpcTarget>(options: OpenBatchOptions): OpenB
   };
 }
 
-/** One for all: nobody needs a stack of it. */
+/** Shared, since its stack would tell nothing. */
 const ended = new FlotillaError("unavailable", "The batch has ended", { reason: "batch_ended", retryable: false });
 
 function makeBatchChannel(post: (body: string) => Promise<string>): Channel {

@@ -78,7 +78,7 @@ function tooMany(message: string): FlotillaError {
   return new FlotillaError("resource_exhausted", message, { reason: "protocol_limit", retryable: false });
 }
 
-/** A batch as a channel: what arrives is the body of the request, what is sent are the lines of the answer. */
+/** A batch as a channel: the request's body is the one frame that arrives, and sent frames are lines of the answer. */
 function makeBatchChannel(answers: string[]): Channel & { arrive(body: string): void; finish(): void } {
   let events: ChannelEvents | undefined;
   let isOver = false;

@@ -91,7 +91,7 @@ export function connect<T extends RpcTarget>(options: ConnectOptions): Connectio
       ...(socketPath !== undefined && {
         // The time-out of the handshake is the socket's: of a port `ws` sets it itself.
         createConnection: () => connectSocket({ path: socketPath, timeout: handshakeMsMax }),
-        // No proxy that a mask would guard stands in between, and what is no UTF-8 is no JSON of a kind that we read.
+        // Masks guard proxies, and none stands in between. Bytes that are no UTF-8 become U+FFFD in a string.
         generateMask: (mask: Buffer) => void mask.fill(0),
         skipUTF8Validation: true,
       }),

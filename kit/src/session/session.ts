@@ -45,14 +45,14 @@ export interface SessionOptions extends Partial<RpcSessionOptions> {
 /** For a peer that hears that we are stopping, to finish what takes several calls. Milliseconds. */
 const noticeMsMax = 500;
 
-/** What a stock peer takes. */
+/** Limits of a stock peer. */
 const stockLimits = {
   frameBytesMax: 32 * 1024 * 1024,
   messageNodesMax: Number.POSITIVE_INFINITY,
   messageDepthMax: 256,
 };
 
-/** For a peer that shares its turns with nobody: it waits for none. */
+/** For a peer without turns of its own: its calls never queue. */
 const unlimited = {
   turnsPerSessionMax: Number.POSITIVE_INFINITY,
   turnsPerAddressMax: Number.POSITIVE_INFINITY,

@@ -8,7 +8,7 @@ export interface LeakCheck {
   readonly homes?: readonly Home[];
 }
 
-/** What the tables of a session hold when nobody holds anything: each side's main object. */
+/** Entries in the tables of a session at rest: each side's main object. */
 export const tablesAtRest = { imports: 1, exports: 1 } as const;
 
 /** Throws when a session's tables, or a home's, are not as they were at the start. */

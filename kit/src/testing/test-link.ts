@@ -17,7 +17,7 @@ export interface TestLinkOptions {
   /** The end that calls. `anonymous` for an outside client. */
   readonly from: Peer;
   readonly to: { readonly name: string; readonly instance: string; readonly main: RpcTarget };
-  /** Of the called end. */
+  /** The session of the called end. */
   readonly env?: SessionEnv;
   /** Another for each link that stands for a reconnection. Default 1. */
   readonly sessionNumber?: number;

@@ -3,7 +3,7 @@ import type { Clock } from "../base/clock.ts";
 /** A clock that stands still until it is run; nothing waits for real. */
 export interface VirtualClock extends Clock {
   /**
-   * Moves time from one due event to the next until `work` is settled, and returns what it resolved to. Of several at once
+   * Moves time from one due event to the next until `work` is settled, and returns what it resolved to. Among several at once
    * time moves only when none of them can go on without it.
    * @throws Error when nothing is left to happen and `work` is still pending.
    */
@@ -23,7 +23,7 @@ interface Due {
 /** Work that time moves for. */
 interface Run {
   isSettled: boolean;
-  /** What else was to happen without time moving has happened too. */
+  /** `work` is settled, and nothing else is due now. */
   finish(): void;
   fail(reason: Error): void;
 }

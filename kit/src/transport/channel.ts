@@ -23,7 +23,7 @@ export function framingOf(chosen: string): Framing {
 /** Hears what comes of a channel. */
 export interface ChannelEvents {
   frame(text: string): void;
-  /** Once, whatever the reason; nothing comes after it. `heard` is what calls under way fail with. Default: `reason`. */
+  /** Once, for any reason; nothing comes after it. Calls under way fail with `heard`. Default: `reason`. */
   closed(reason: FlotillaError, heard?: FlotillaError): void;
 }
 

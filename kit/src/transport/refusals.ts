@@ -2,7 +2,7 @@ import { FlotillaError, reasonOf } from "../base/errors.ts";
 
 const violationReason = "protocol_violation";
 
-/** For what is no Cap'n Web. It ends the session. */
+/** The error for a malformed message. It ends the session. */
 export function violation(what: string): FlotillaError {
   return new FlotillaError("invalid_argument", `Malformed message: ${what}`, { reason: violationReason });
 }

@@ -7,7 +7,7 @@ import { masked, type Shown, showAs, signatureOf } from "./shown.ts";
 type AnyContract = Pick<Contract<RpcTarget>, "name" | "methods">;
 type Method = AnyContract["methods"] extends ReadonlyMap<string, infer M> ? M : never;
 
-/** What a call gives: it can be called on before it has come, and awaited. */
+/** The result of a call, which can be awaited, or called on before it is there. */
 type Answer = PromiseLike<unknown> & Disposable;
 /** A stub, or the promise of one. */
 type Callee = Disposable & Readonly<Record<string, (...args: unknown[]) => Answer>>;
