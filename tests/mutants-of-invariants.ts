@@ -140,7 +140,7 @@ export const mutantsOfInvariants: readonly Mutant[] = [
   {
     promise: "I5 calls that begin are counted",
     file: "kit/src/capability/boundary.ts",
-    cut: "  admit(implementation, name, clock);\n",
+    cut: "  began(implementation, clock);\n",
     put: "",
     test: "kit/src/capability/attenuate.property.test.ts",
   },
@@ -161,7 +161,7 @@ export const mutantsOfInvariants: readonly Mutant[] = [
   {
     promise: "I7 programs and streams of the sender's are refused",
     file: "kit/src/rpc/reader.ts",
-    cut: "    this.#refusal ??= refusal;\n",
+    cut: "    this.#refusal ??= why();\n",
     put: "",
     test: "kit/src/rpc/messages.test.ts",
   },
@@ -274,13 +274,6 @@ export const mutantsOfInvariants: readonly Mutant[] = [
     promise: "fairness: what waits for a turn goes with its session",
     file: "kit/src/rpc/session.ts",
     cut: "    this.env?.turns?.end();\n",
-    put: "",
-    test: "kit/src/session/fairness.test.ts",
-  },
-  {
-    promise: "fairness: what waits for a turn goes with its batch",
-    file: "kit/src/session/address.ts",
-    cut: "        turns.end();\n",
     put: "",
     test: "kit/src/session/fairness.test.ts",
   },

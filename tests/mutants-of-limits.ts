@@ -259,7 +259,7 @@ export const mutantsOfLimits: readonly Mutant[] = [
     file: "kit/src/rpc/question.ts",
     cut: "!this.isSettled && !this.isPulled",
     put: "!this.isSettled",
-    test: "kit/src/rpc/deadlines.test.ts",
+    test: "kit/src/rpc/holds.test.ts",
   },
   {
     promise: "limits: a holder lets go once",

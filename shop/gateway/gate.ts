@@ -81,7 +81,8 @@ export function makeGate({ gateway, users, clock, rates, bulkheads: given, onRef
     const { token } = acting;
     const userId = principals.userOf(token);
     budgets.charge(cost, { network, userId });
-    if (userId !== undefined && !isJoined(userId, acting)) await join(userId, acting);
+    const joining = userId === undefined ? undefined : join(userId, acting);
+    if (joining) await joining;
     try {
       const answer = await call();
       if (userId === undefined) principals.ask(token);
@@ -95,12 +96,9 @@ export function makeGate({ gateway, users, clock, rates, bulkheads: given, onRef
     }
   }
 
-  function isJoined(userId: string, { session }: Acting): boolean {
-    return session === undefined || sessions.has(userId, session);
-  }
-
-  async function join(userId: string, { token, session }: Acting): Promise<void> {
-    if (session) await sessions.join(userId, session, token);
+  /** @returns undefined when there is nothing to wait for, as for nearly every call. */
+  function join(userId: string, { token, session }: Acting): Promise<void> | undefined {
+    return session && !sessions.has(userId, session) ? sessions.join(userId, session, token) : undefined;
   }
 
   function confirm(userId: string, { token, session }: Acting): void {

@@ -31,7 +31,7 @@ export class Limiter {
     this.#clock = clock;
     this.#points = points;
     this.#windowMs = windowMs;
-    this.#windows = new RecentlyUsed(clock, entriesMax);
+    this.#windows = new RecentlyUsed(entriesMax);
   }
 
   /** Counts nothing. @returns how long `key` waits before it may have `points` more; 0 when it may now. Milliseconds. */
@@ -77,12 +77,14 @@ export class Limiter {
   }
 
   #begin(key: string, { points, ms, isBlocked }: { points: number; ms: number; isBlocked: boolean }): void {
-    this.#windows.set(key, { points, endsAtMs: this.#nowMs + ms, isBlocked });
+    const nowMs = this.#nowMs;
+    this.#windows.set(key, { points, endsAtMs: nowMs + ms, isBlocked }, nowMs);
   }
 
   #open(key: string): Window | undefined {
-    const window = this.#windows.get(key);
-    if (!window || window.endsAtMs > this.#nowMs) return window;
+    const nowMs = this.#nowMs;
+    const window = this.#windows.get(key, nowMs);
+    if (!window || window.endsAtMs > nowMs) return window;
     this.#windows.delete(key);
     return undefined;
   }

@@ -33,12 +33,12 @@ const askedMax = 100;
 export function makePrincipals(options: PrincipalsOptions): Principals {
   const { users, clock, entriesMax = entriesMaxDefault } = options;
   /** By the hash of the token. */
-  const known = new RecentlyUsed<string>(clock, entriesMax);
+  const known = new RecentlyUsed<string>(entriesMax);
   const asked = new Set<string>();
 
   return {
-    userOf: (token) => known.get(keyOf(token)),
-    learn: (token, userId) => known.set(keyOf(token), userId),
+    userOf: (token) => known.get(keyOf(token), clock.monotonicMs()),
+    learn: (token, userId) => known.set(keyOf(token), userId, clock.monotonicMs()),
     forget: (token) => void known.delete(keyOf(token)),
     isRefused: (token) =>
       withOwnDeadline(() => idOf(token), clock).then(
@@ -50,7 +50,7 @@ export function makePrincipals(options: PrincipalsOptions): Principals {
       if (asked.has(key) || asked.size >= askedMax) return;
       asked.add(key);
       withOwnDeadline(() => idOf(token), clock)
-        .then((userId) => known.set(key, userId))
+        .then((userId) => known.set(key, userId, clock.monotonicMs()))
         .catch(() => {})
         .finally(() => asked.delete(key));
     },

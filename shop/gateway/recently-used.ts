@@ -1,5 +1,3 @@
-import type { Clock } from "@flotilla/kit";
-
 /**
  * How often an entry is moved to the end, if it is used all the time. A Map that entries leave and enter with each call
  * keeps what it held before from being collected (docs/performance.md). Milliseconds.
@@ -13,24 +11,17 @@ interface Entry<V> {
 
 /** Values by key, at most so many; above that the one that was not used longest goes, to the second. */
 export class RecentlyUsed<V> {
-  readonly #clock: Clock;
   readonly #max: number;
   /** The most recently used last. */
   readonly #entries = new Map<string, Entry<V>>();
 
-  constructor(clock: Clock, max: number) {
-    this.#clock = clock;
+  constructor(max: number) {
     this.#max = max;
   }
 
-  get size(): number {
-    return this.#entries.size;
-  }
-
-  get(key: string): V | undefined {
+  get(key: string, nowMs: number): V | undefined {
     const entry = this.#entries.get(key);
     if (!entry) return undefined;
-    const nowMs = this.#clock.monotonicMs();
     if (nowMs - entry.movedAtMs >= moveMs) {
       entry.movedAtMs = nowMs;
       this.#entries.delete(key);
@@ -39,9 +30,9 @@ export class RecentlyUsed<V> {
     return entry.value;
   }
 
-  set(key: string, value: V): void {
+  set(key: string, value: V, nowMs: number): void {
     this.#entries.delete(key);
-    this.#entries.set(key, { value, movedAtMs: this.#clock.monotonicMs() });
+    this.#entries.set(key, { value, movedAtMs: nowMs });
     for (const oldest of this.#entries.keys()) {
       if (this.#entries.size <= this.#max) break;
       this.#entries.delete(oldest);

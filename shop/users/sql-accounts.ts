@@ -100,7 +100,7 @@ function standingOf(db: Db): AccountStore["standing"] {
     const { revision } = db;
     const key = login ? `${id} ${login.sid}` : id;
     let found = known.get(key);
-    if (!found || found.revision !== revision || revision === undefined) {
+    if (!found || found.revision !== revision) {
       found = { revision, ...(await ask(numberOf(id), login?.sid)) };
       if (revision !== undefined) keep(key, found);
     }

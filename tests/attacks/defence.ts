@@ -42,7 +42,7 @@ export const believing = [
 ];
 /** A refused part of a message is let through as nothing. */
 export const nothingRefused = [
-  edit(reader, "    this.#refusal ??= refusal;\n"),
+  edit(reader, "    this.#refusal ??= why();\n"),
   edit(messages, 'throw notOffered("a value in place of a call");', "answer.ok(undefined);\n      return;"),
 ];
 export const anyRelease = [

@@ -147,6 +147,12 @@ export function deadlineExceeded(requestId?: string): FlotillaError {
   return new FlotillaError("deadline_exceeded", "The call took longer than its deadline", { requestId });
 }
 
+/** @returns a function that runs `run` in the context of now, whenever it is called. */
+export function bindContext(run: () => void): () => void {
+  const context = storage.getStore();
+  return () => storage.run(context, run);
+}
+
 /** Runs `run` outside any call: for what outlives the call that happened to start it, such as a connection. */
 export function outsideContext<T>(run: () => T): T {
   return storage.run(undefined, run);

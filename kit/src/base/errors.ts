@@ -125,7 +125,7 @@ function isOurs(thrown: unknown): thrown is FlotillaError {
   }
 }
 
-function isReason(value: unknown): value is string {
+export function isReason(value: unknown): value is string {
   return typeof value === "string" && /^[a-z0-9_]{1,100}$/.test(value);
 }
 

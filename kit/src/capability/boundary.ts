@@ -9,7 +9,7 @@ import type { OnBroken } from "../rpc/ref.ts";
 import { RpcPromise, RpcTarget, rawOf } from "../rpc/stub.ts";
 import { onBroken } from "../rpc/target.ts";
 import { noSuchMember } from "../rpc/values.ts";
-import { admit, assertHolds, unchecked } from "./conditions.ts";
+import { assertHolds, began, unchecked } from "./conditions.ts";
 import type { Contract, Implementation, Method } from "./contract.ts";
 import type { Env } from "./env.ts";
 import { hold, isDisposable, isHeld, letGo } from "./holders.ts";
@@ -57,8 +57,8 @@ class Boundary extends RpcTarget implements Dispatcher, Disposable {
   }
 
   /** The implementation may be a stub of an object hosted elsewhere. */
-  [onBroken](hear: OnBroken): void {
-    rawOf(this.#implementation)?.ref.onBroken(hear);
+  [onBroken](hear: OnBroken): (() => void) | undefined {
+    return rawOf(this.#implementation)?.ref.onBroken(hear);
   }
 
   [Symbol.dispose](): void {
@@ -220,7 +220,7 @@ function invoke({ method, contract, implementation, own, name, peer, clock, args
     return method.builtIn({ contract, implementation, env: { ...own, peer, clock } }, ...(args as never[]));
   }
   // The same turn as in `whileAuthorised`: what counts calls counts those that begin.
-  admit(implementation, name, clock);
+  began(implementation, clock);
   const object = unchecked(implementation);
   const implemented: unknown = (object as Record<string, unknown>)[name];
   if (typeof implemented !== "function") throw new TypeError(`${contract.name}.${name} is not implemented`);

@@ -257,6 +257,16 @@ describe("a callback", () => {
     await expect(rig.finish(dup.enter())).rejects.toMatchObject({ reason: "callback_failed" });
   });
 
+  test("answers with a promise that goes on to the capability once it was awaited", async () => {
+    await using rig = await setUp();
+    rig.target.answer();
+    const room = rig.listener.room();
+    await rig.finish(room);
+    const error = await rig.finish(room.enter()).catch((thrown: FlotillaError) => thrown);
+    expect(error).toMatchObject({ reason: "callback_failed", cause: { message: "Keep out" } });
+    room[Symbol.dispose]();
+  });
+
   test("that is our own come home, and fails with nobody waiting for it, ends no process", async () => {
     interface Home extends RpcTarget {
       own(): Room;

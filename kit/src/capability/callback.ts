@@ -54,8 +54,8 @@ abstract class Isolated extends Ref {
     this.inner.dispose();
   }
 
-  onBroken(hear: OnBroken): void {
-    this.inner.onBroken(hear);
+  onBroken(hear: OnBroken): () => void {
+    return this.inner.onBroken(hear);
   }
 }
 
@@ -99,6 +99,23 @@ class IsolatedResult extends Isolated {
     return true;
   }
 
+  override get standsFor(): Ref {
+    return this.#capability?.standsFor ?? super.standsFor;
+  }
+
+  /** The capability that it came to, once that was asked for. */
+  get #capability(): Ref | undefined {
+    return this.#stub && rawOf(this.#stub)!.ref;
+  }
+
+  override call(path: Path, args: readonly unknown[]): Ref {
+    return this.#capability?.call(path, args) ?? super.call(path, args);
+  }
+
+  override get(path: Path): Ref {
+    return this.#capability?.get(path) ?? super.get(path);
+  }
+
   pull(outcome: Outcome): void {
     this.inner.pull({
       ok: (value) => {
@@ -120,7 +137,7 @@ class IsolatedResult extends Isolated {
   }
 
   dup(): Ref {
-    return new IsolatedResult(this.inner.dup(), this.callback, this.#place.share());
+    return this.#capability?.dup() ?? new IsolatedResult(this.inner.dup(), this.callback, this.#place.share());
   }
 
   override dispose(): void {

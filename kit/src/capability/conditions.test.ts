@@ -3,8 +3,9 @@ import type { Clock } from "../base/clock.ts";
 import type { RpcTarget } from "../rpc/stub.ts";
 import { makeVirtualClock } from "../testing/virtual-clock.ts";
 import { attenuate } from "./attenuate.ts";
-import { assertHolds, notAfter } from "./conditions.ts";
+import { addCondition, assertHolds, notAfter } from "./conditions.ts";
 import { contract } from "./contract.ts";
+import { makeBench } from "./fixtures/bench.ts";
 
 interface Counter extends RpcTarget {
   count(): number;
@@ -17,6 +18,15 @@ test("a rate that is used up keeps no one from the kit's own methods: who may ca
   expect(await counter.count()).toBe(1);
   expect(() => assertHolds(counter, "count", clock)).toThrow(expect.objectContaining({ reason: "rate_limited" }));
   expect(() => assertHolds(counter, undefined, clock)).not.toThrow();
+});
+
+test("a condition is asked once for a call, and told once that it begins", async () => {
+  const heard: string[] = [];
+  const counter = { count: () => 1 };
+  addCondition(counter, { refusal: () => void heard.push("asked"), began: () => void heard.push("began") });
+  await using bench = makeBench(CounterContract, counter);
+  expect(await bench.clock.run(bench.main.count())).toBe(1);
+  expect(heard).toEqual(["asked", "began"]);
 });
 
 test("what has ended by itself stays ended when the wall clock is set back", () => {

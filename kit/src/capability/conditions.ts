@@ -76,8 +76,12 @@ export function assertHolds(implementation: object, method: string | undefined, 
 
 /** The same; a call that may begin is counted, by all conditions or, when one refuses, by none. */
 export function admit(implementation: object, method: string, clock: Clock): void {
-  if (!guards.has(implementation)) return;
   assertHolds(implementation, method, clock);
+  began(implementation, clock);
+}
+
+/** A call that nothing refused begins in this turn. */
+export function began(implementation: object, clock: Clock): void {
   forEachCondition(implementation, (condition) => condition.began?.(clock));
 }
 

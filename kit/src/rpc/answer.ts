@@ -3,7 +3,7 @@ import { type CallScope, deadlineExceeded, runInContext } from "../base/context.
 import type { FlotillaError } from "../base/errors.ts";
 import type { SessionEnv } from "../base/session-env.ts";
 import type { Call } from "./call.ts";
-import type { ReadValue } from "./reader.ts";
+import { letGoOf, type ReadValue } from "./reader.ts";
 import type { Path, Ref } from "./ref.ts";
 import { ResultRef } from "./result.ts";
 import type { Raw } from "./stub.ts";
@@ -97,7 +97,7 @@ export class Answer extends ResultRef implements Call, Alarm {
       if (call.on instanceof Answer) this.#whole = call.on;
       this.#session.alarms.set(this);
       this.relay(runInContext(this.context, () => call.on.get(call.path)));
-      letGoOf(call.on);
+      letGoOfTarget(call.on);
       return;
     }
     if (call.holes.length === 0) this.#deliver(call);
@@ -122,7 +122,7 @@ export class Answer extends ResultRef implements Call, Alarm {
       return;
     }
     call.on.deliver(call.path, call.value as readonly unknown[], this);
-    letGoOf(call.on);
+    letGoOfTarget(call.on);
   }
 
   ring(): void {
@@ -161,6 +161,8 @@ export class Answer extends ResultRef implements Call, Alarm {
     this.#call = undefined;
     // A call that has begun ends at its deadline, even when its result was released.
     if (this.isSettled) this.#session.alarms.cancel(this);
+    // Nothing in data is the call's, and its owner may have changed it since.
+    if (this.text !== undefined) this.value = undefined;
     super.dispose();
   }
 
@@ -176,7 +178,7 @@ export class Answer extends ResultRef implements Call, Alarm {
 }
 
 /** An answer is the peer's to let go of. */
-function letGoOf(on: Ref): void {
+function letGoOfTarget(on: Ref): void {
   if (!(on instanceof Answer)) on.dispose();
 }
 
@@ -195,8 +197,7 @@ export interface Asked extends ReadValue {
   readonly isCall: boolean;
 }
 
-function forget({ on, stubs, holes }: Asked): void {
-  for (const raw of stubs) raw.dispose();
-  for (const { ref } of holes) ref.dispose();
-  letGoOf(on);
+function forget(asked: Asked): void {
+  letGoOf(asked);
+  letGoOfTarget(asked.on);
 }

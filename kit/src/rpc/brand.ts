@@ -19,11 +19,12 @@ export function disposeTarget(target: object): void {
   }
 }
 
+/** Deeper values of this process are a fault: no peer of ours would take them. */
+export const depthMax = 64;
+
 /** Disposes the objects in `value` that are not in `taken`; stubs are their holder's to dispose. */
 export function disposeTargets(value: unknown, taken: ReadonlyMap<object, unknown>, depth = 0): void {
   if (value === null || typeof value !== "object" || depth > depthMax) return;
   if (!isTarget(value)) for (const item of Object.values(value)) disposeTargets(item, taken, depth + 1);
   else if (!taken.has(value)) disposeTarget(value);
 }
-/** Deeper nothing can be passed. */
-const depthMax = 64;

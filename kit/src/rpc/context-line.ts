@@ -62,6 +62,6 @@ export function parseTraceparent(value: unknown): string | undefined {
   return typeof value === "string" ? traceparent.exec(value)?.[1] : undefined;
 }
 
-export function formatTraceparent(context: CallContext): string {
+function formatTraceparent(context: CallContext): string {
   return `00-${context.traceId}-${context.spanId}-01`;
 }

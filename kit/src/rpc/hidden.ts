@@ -19,7 +19,7 @@ const lineBytesMax = 2_048;
  * One line on stderr, for who has not said where such errors go. SECURITY: of the error its own stack and nothing else:
  * no cause, no property of a driver, and not what was thrown in place of an error.
  */
-export function printHidden(error: FlotillaError): void {
+function printHidden(error: FlotillaError): void {
   const request = error.requestId === undefined ? "" : `, request ${error.requestId}`;
   const text = `flotilla: the peer heard only \`internal\`${request}: ${describe(error.cause ?? error)}`;
   // Also against text of a peer's in a message, which could be commands to a terminal, or look like a line of its own.

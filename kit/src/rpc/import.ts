@@ -6,7 +6,6 @@ import { BrokenRef, type OnBroken, type Path, type Ref } from "./ref.ts";
 export interface ImportSession {
   /** Why it is over, once it is. */
   readonly failure: FlotillaError | undefined;
-  readonly peer: string | undefined;
   send(id: number, path: Path, args: readonly unknown[] | undefined): Ref;
   /** The last hold of `entry` has ended. */
   letGo(entry: Import): void;
@@ -44,13 +43,14 @@ export class Import extends CountedRef {
     this.session.letGo(this);
   }
 
-  onBroken(hear: OnBroken): void {
+  onBroken(hear: OnBroken): () => void {
     const error = this.error;
     if (error) hear(error);
     else {
       this.#onBroken ??= new Set();
       this.#onBroken.add(hear);
     }
+    return () => void this.#onBroken?.delete(hear);
   }
 
   /** No call of it can be answered any more; `error` is what calls fail with from now on. */
@@ -59,22 +59,11 @@ export class Import extends CountedRef {
     this.#error = error;
     const listeners = this.#onBroken ?? [];
     this.#onBroken = undefined;
-    for (const hear of listeners) quietly(hear, error);
+    for (const hear of listeners) hear(error);
   }
 
   private get error(): FlotillaError | undefined {
     return this.#error ?? this.session.failure;
-  }
-}
-
-/** One listener's fault is not the next one's. */
-function quietly(hear: OnBroken, error: FlotillaError): void {
-  try {
-    hear(error);
-  } catch (fault) {
-    queueMicrotask(() => {
-      throw fault;
-    });
   }
 }
 

@@ -25,7 +25,7 @@ export interface InboxSession extends MessageSession {
   refuse(reason: FlotillaError): void;
 }
 
-export interface InboxOptions extends MessageOptions {
+interface InboxOptions extends MessageOptions {
   readonly pace?: Pace | undefined;
   readonly intake?: { lines(count: number): void; unread(change: number): void } | undefined;
   readonly onStopping?: (() => void) | undefined;
@@ -123,6 +123,7 @@ export class Inbox {
       this.#work(messages[at]!);
       if (this.#session.failure) return;
     }
+    this.#frame = [];
   }
 
   #wait(messages: Message[], pause: Promise<void>): void {

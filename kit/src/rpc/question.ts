@@ -24,7 +24,7 @@ export class Question extends ResultRef implements Alarm {
   isPulled = false;
   readonly #session: QuestionSession;
   /** Besides the first holder. */
-  #copies: Copy[] | undefined;
+  #copies: Set<Copy> | undefined;
   #holds = 1;
 
   constructor(session: QuestionSession, id: number, context: CallContext) {
@@ -33,10 +33,6 @@ export class Question extends ResultRef implements Alarm {
     this.id = id;
     this.context = context;
     this.atMs = context.deadlineAtMs;
-  }
-
-  get session(): QuestionSession {
-    return this.#session;
   }
 
   override call(path: Path, args: readonly unknown[]): Ref {
@@ -66,8 +62,8 @@ export class Question extends ResultRef implements Alarm {
   override dup(): Ref {
     if (this.isSettled) return super.dup();
     const copy = new Copy(this);
-    this.#copies ??= [];
-    this.#copies.push(copy);
+    this.#copies ??= new Set();
+    this.#copies.add(copy);
     this.#holds += 1;
     return copy;
   }
@@ -79,7 +75,8 @@ export class Question extends ResultRef implements Alarm {
   }
 
   /** Ends one hold. After the last one the peer is told, and a caller that still awaits the result gets an error. */
-  letGo(): void {
+  letGo(copy?: Copy): void {
+    if (copy) this.#copies?.delete(copy);
     this.#holds -= 1;
     if (this.#holds > 0) return;
     this.#session.letGoOf(this);
@@ -138,7 +135,7 @@ class Copy extends ResultRef {
   override dispose(): void {
     if (this.isSettled) super.dispose();
     else {
-      this.question.letGo();
+      this.question.letGo(this);
       this.fail(disposedEarly);
     }
   }

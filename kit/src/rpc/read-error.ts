@@ -1,4 +1,4 @@
-import { FlotillaError, isErrorCode, withoutStack } from "../base/errors.ts";
+import { FlotillaError, isErrorCode, isReason, withoutStack } from "../base/errors.ts";
 
 /** An error of ours, by its fields; undefined for one that is none. */
 export function codedError(message: string, fields: Readonly<Record<string, unknown>>): FlotillaError | undefined {
@@ -6,18 +6,14 @@ export function codedError(message: string, fields: Readonly<Record<string, unkn
   if (!isErrorCode(code) || typeof retryable !== "boolean") return undefined;
   const detail = {
     retryable,
-    reason: wordOf(reason),
-    requestId: wordOf(requestId),
+    // A reason of other letters is left out by the error itself.
+    reason: reason as string,
+    // Trace ids are written as reasons are.
+    requestId: isReason(requestId) ? requestId : undefined,
     retryAfterMs: retryAfterMs as number,
   };
   return withoutStack(() => new FlotillaError(code, message, detail));
 }
-
-/** A reason or a trace id; any other text counts as absent. */
-function wordOf(value: unknown): string | undefined {
-  return typeof value === "string" && word.test(value) ? value : undefined;
-}
-const word = /^[a-z0-9_]{1,100}$/;
 
 const classes: Readonly<Record<string, ErrorConstructor>> = {
   ...{ Error, EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError },

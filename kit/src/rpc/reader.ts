@@ -8,7 +8,7 @@ import type { Path, Ref } from "./ref.ts";
 import { type Raw, rawOf, stubOf } from "./stub.ts";
 import type { Hole, Parent } from "./values.ts";
 
-export type ReadLimits = Pick<
+type ReadLimits = Pick<
   Limits,
   "messageNodesMax" | "messageDepthMax" | "messageReferencesMax" | "errorDepthMax" | "pipelineDepthMax"
 >;
@@ -107,9 +107,9 @@ export class Reader {
     this.#nodes += 1;
     if (value === null || typeof value !== "object") return value;
     const { messageNodesMax, messageDepthMax } = this.#session.limits;
-    if (this.#nodes > messageNodesMax) return this.#refuse(value, tooManyValues(messageNodesMax));
+    if (this.#nodes > messageNodesMax) return this.#refuse(value, () => tooManyValues(messageNodesMax));
     if (depth >= messageDepthMax)
-      return this.#refuse(value, exhausted(`a message nested deeper than ${messageDepthMax}`));
+      return this.#refuse(value, () => exhausted(`a message nested deeper than ${messageDepthMax}`));
     if (!Array.isArray(value)) return this.#object(value as Parent, depth + 1);
     if (value.length === 1 && Array.isArray(value[0])) return this.#list(value[0] as unknown[], depth + 1);
     this.#isPlain = false;
@@ -149,15 +149,15 @@ export class Reader {
       case "headers":
       case "request":
       case "response":
-        return this.#refuse(value, notOffered(value[0]));
+        return this.#refuse(value, () => notOffered(value[0] as string));
       default:
         return readLeaf(value);
     }
   }
 
   /** Notes why the message is refused, and lets go of the capabilities in `value`, of which nothing was read yet. */
-  #refuse(value: unknown, refusal: FlotillaError): undefined {
-    this.#refusal ??= refusal;
+  #refuse(value: unknown, why: () => FlotillaError): undefined {
+    this.#refusal ??= why();
     for (const id of givenIn(value)) this.#session.refuse(id);
     return undefined;
   }
@@ -165,22 +165,24 @@ export class Reader {
   #export(value: unknown[]): unknown {
     const [, id] = value;
     if (!Number.isSafeInteger(id) || (id as number) >= 0) throw violation("export takes a negative id");
-    const tooMany = this.#countReference();
-    if (tooMany) return this.#refuse(value, tooMany);
+    if (!this.#countReference()) return this.#refuse(value, () => this.#tooManyReferences());
     try {
       return this.#keep(this.#session.import(id as number));
     } catch (error) {
-      return this.#refuse(value, error as FlotillaError);
+      return this.#refuse(value, () => error as FlotillaError);
     }
   }
 
   #reference(value: unknown[], parent: Parent, key: string | number): unknown {
     const [tag, id] = value;
     if (!Number.isSafeInteger(id)) throw violation(`${String(tag)} takes an id`);
-    if (value.length > 3) return this.#refuse(value, notOffered("a call within an argument"));
+    if (value.length > 3) return this.#refuse(value, () => notOffered("a call within an argument"));
     const path = pathIn(value);
-    const refusal = this.#countReference() ?? this.#tooLong(path);
-    if (refusal) return this.#refuse(value, refusal);
+    if (!this.#countReference()) return this.#refuse(value, () => this.#tooManyReferences());
+    const { pipelineDepthMax } = this.#session.limits;
+    if (path.length > pipelineDepthMax) {
+      return this.#refuse(value, () => exhausted(`a path of more than ${pipelineDepthMax} names`));
+    }
     const entry = this.#session.entry(id as number);
     const ref = path.length > 0 ? entry.get(path) : entry;
     if (path.length > 0) entry.dispose();
@@ -197,16 +199,15 @@ export class Reader {
     return stub;
   }
 
-  #countReference(): FlotillaError | undefined {
-    const { messageReferencesMax } = this.#session.limits;
+  /** Whether it is one of those that a message may have. */
+  #countReference(): boolean {
     this.#references += 1;
-    if (this.#references <= messageReferencesMax) return undefined;
-    return exhausted(`a message that refers to more than ${messageReferencesMax} capabilities and results`);
+    return this.#references <= this.#session.limits.messageReferencesMax;
   }
 
-  #tooLong({ length }: Path): FlotillaError | undefined {
-    const { pipelineDepthMax } = this.#session.limits;
-    return length > pipelineDepthMax ? exhausted(`a path of more than ${pipelineDepthMax} names`) : undefined;
+  #tooManyReferences(): FlotillaError {
+    const { messageReferencesMax } = this.#session.limits;
+    return exhausted(`a message that refers to more than ${messageReferencesMax} capabilities and results`);
   }
 
   /** One of ours by its fields; else one of JavaScript's, with what data it carries. */
@@ -220,7 +221,7 @@ export class Reader {
     try {
       const { errorDepthMax } = this.#session.limits;
       if (this.#errorDepth > errorDepthMax)
-        return this.#refuse(fields, exhausted(`an error of more than ${errorDepthMax} causes`));
+        return this.#refuse(fields, () => exhausted(`an error of more than ${errorDepthMax} causes`));
       // No capability comes with an error.
       const read = fields === undefined ? {} : this.#unseen(() => this.#object(fields as Parent, depth));
       return codedError(message, read) ?? plainError(name, message, read);

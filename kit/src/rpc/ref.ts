@@ -37,8 +37,8 @@ export abstract class Ref {
   }
 
   /**
-   * Calls the value at `path`. Borrows the stubs in `args`, and takes targets that are passed directly. The caller owns the
-   * result. Never throws: the result fails.
+   * Calls the value at `path`. Borrows the stubs in `args`, and takes targets that are passed directly, as far as they could
+   * be written. The caller owns the result. Never throws: the result fails.
    */
   abstract call(path: Path, args: readonly unknown[]): Ref;
   /** Carries out a call from elsewhere on the value at `path`. Takes `args`, which end with `call`. */
@@ -54,8 +54,8 @@ export abstract class Ref {
   abstract dup(): Ref;
   /** Ends one hold; each holder does so once. */
   abstract dispose(): void;
-  /** Calls `hear`, once, when no call of it can be answered any more. */
-  abstract onBroken(hear: OnBroken): void;
+  /** Calls `hear`, once, when no call of it can be answered any more. @returns ends that. */
+  abstract onBroken(hear: OnBroken): () => void;
 }
 
 /** Has `ref` called in the context of `call`, which came from elsewhere. */
@@ -99,7 +99,8 @@ export class BrokenRef extends Ref {
 
   dispose(): void {}
 
-  onBroken(hear: OnBroken): void {
+  onBroken(hear: OnBroken): () => void {
     hear(this.error as FlotillaError);
+    return () => {};
   }
 }

@@ -1,3 +1,4 @@
+import { bindContext } from "../base/context.ts";
 import { type FlotillaError, toFlotillaError } from "../base/errors.ts";
 import type { Call } from "./call.ts";
 import { BrokenRef, type OnBroken, type Outcome, type Path, Ref } from "./ref.ts";
@@ -82,9 +83,8 @@ export class ResultRef extends Ref {
 
   /** Runs the waiting callbacks in their order; a result that was released is disposed after them. */
   protected settled(): void {
-    const waiting = this.#waiting;
+    for (const run of this.#waiting ?? []) run();
     this.#waiting = undefined;
-    if (waiting) for (const run of waiting) run();
     if (this.#isReleased) this.#disposeAll();
   }
 
@@ -108,15 +108,17 @@ export class ResultRef extends Ref {
 
   #callLater(path: Path, args: readonly unknown[]): Ref {
     const stubs: Raw[] = [];
-    return attempt(() => {
+    try {
       const held = holdArguments(args, stubs);
-      const made = new ResultRef();
-      this.later(() => {
-        made.relay(this.call(path, held));
+      return this.#madeLater(() => {
+        const made = this.call(path, held);
         for (const raw of stubs) raw.dispose();
+        return made;
       });
-      return made;
-    });
+    } catch (error) {
+      for (const raw of stubs) raw.dispose();
+      return new BrokenRef(error).call(path, args);
+    }
   }
 
   override deliver(path: Path, args: readonly unknown[], call: Call): void {
@@ -152,7 +154,7 @@ export class ResultRef extends Ref {
 
   #madeLater(make: () => Ref): Ref {
     const made = new ResultRef();
-    this.later(() => made.relay(make()));
+    this.later(bindContext(() => made.relay(make())));
     return made;
   }
 
@@ -195,12 +197,19 @@ export class ResultRef extends Ref {
     else disposeValue(value);
   }
 
-  onBroken(hear: OnBroken): void {
+  onBroken(hear: OnBroken): () => void {
+    let isEnded = false;
+    let end: (() => void) | undefined;
     this.later(() => {
+      if (isEnded) return;
       // A result that its own holder disposed is not broken.
       if (this.state === "failed" && this.value !== disposedEarly) hear(this.value as FlotillaError);
-      else (this.ref ?? rawOf(this.value)?.ref)?.onBroken(hear);
+      else end = (this.ref ?? rawOf(this.value)?.ref)?.onBroken(hear);
     });
+    return () => {
+      isEnded = true;
+      end?.();
+    };
   }
 }
 

@@ -69,10 +69,6 @@ export class RpcSession implements InboxSession, ImportSession, QuestionSession,
     });
   }
 
-  get peer(): string | undefined {
-    return this.#options.callers.peerName;
-  }
-
   // ---- What we call
 
   send(id: number, path: Path, args: readonly unknown[] | undefined): Ref {
@@ -274,7 +270,7 @@ export class RpcSession implements InboxSession, ImportSession, QuestionSession,
     // Queued calls will not run.
     this.env?.turns?.end();
     for (const { reject } of this.#onIdle.splice(0)) reject(heard);
-    this.tables.clear(heard, capabilityLost(this.peer, heard));
+    this.tables.clear(heard, capabilityLost(this.#options.callers.peerName, heard));
   }
 }
 

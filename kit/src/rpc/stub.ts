@@ -184,7 +184,7 @@ const common: Record<string, unknown> = {
     return stubOf(rawOf(this)!.hold());
   },
   onRpcBroken(this: unknown, hear: OnBroken) {
-    rawOf(this)!.ref.onBroken(hear);
+    rawOf(this)!.ref.onBroken((error) => quietly(hear, error));
   },
   map() {
     const message = "map is not offered: ask for the list, and call for each of its items";
@@ -194,6 +194,17 @@ const common: Record<string, unknown> = {
     return rawOf(this)?.isPromise ? "[object RpcPromise]" : "[object RpcStub]";
   },
 };
+
+/** One listener's fault is not the next one's. */
+function quietly(hear: OnBroken, error: FlotillaError): void {
+  try {
+    hear(error);
+  } catch (fault) {
+    queueMicrotask(() => {
+      throw fault;
+    });
+  }
+}
 
 /** Makes the ref of a value of this process. target.ts sets it, because importing it here would be a cycle. */
 let refOf: (value: unknown) => Ref;

@@ -13,9 +13,11 @@ import type { WriterSession } from "./writer.ts";
 interface Given {
   readonly id: number;
   readonly ref: Ref;
+  /** Listens no longer whether it is broken. */
+  readonly forget: () => void;
 }
 
-export interface TablesOptions {
+interface TablesOptions {
   readonly limits: Limits;
   readonly sendLimits: WriterSession["sendLimits"];
   /** The main object of this side. Owned by the tables. */
@@ -128,9 +130,9 @@ export class Tables implements ReaderSession, WriterSession {
     }
     this.#lastGiven -= 1;
     const id = this.#lastGiven;
-    this.#given.add({ id, ref });
     // After the message that gives it, when it is broken already.
-    ref.onBroken((error) => queueMicrotask(() => this.#tellBroken(id, error)));
+    const forget = ref.onBroken((error) => queueMicrotask(() => this.#tellBroken(id, error)));
+    this.#given.add({ id, ref, forget });
     return id;
   }
 
@@ -142,6 +144,7 @@ export class Tables implements ReaderSession, WriterSession {
     const given = this.#given.get(id);
     if (!given) throw violation("no such capability");
     this.#given.delete(id);
+    given.forget();
     given.ref.dispose();
   }
 
@@ -169,7 +172,10 @@ export class Tables implements ReaderSession, WriterSession {
     for (const answer of answers) answer.dispose();
     const given = this.#given.all();
     this.#given.clear();
-    for (const { ref } of given) ref.dispose();
+    for (const { ref, forget } of given) {
+      forget();
+      ref.dispose();
+    }
     this.#options.main.dispose();
   }
 }

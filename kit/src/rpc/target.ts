@@ -13,7 +13,7 @@ import { type Call, type Dispatcher, dispatch } from "./call.ts";
 import { CountedRef } from "./counted.ts";
 import type { OnBroken, Path, Ref } from "./ref.ts";
 import { ResultRef } from "./result.ts";
-import { type Raw, RpcTarget, rawOf, setRefOf, stubOf } from "./stub.ts";
+import { promiseOf, type Raw, RpcTarget, rawOf, setRefOf, stubOf } from "./stub.ts";
 import { copyOf, disposeValue, fill, type Hole, noSuchMember } from "./values.ts";
 
 type Callable = (...args: readonly unknown[]) => unknown;
@@ -62,15 +62,15 @@ export class TargetRef extends CountedRef {
     disposeTarget(target);
   }
 
-  onBroken(hear: OnBroken): void {
-    (this.#target as Partial<Breakable> | undefined)?.[onBroken]?.(hear);
+  onBroken(hear: OnBroken): () => void {
+    return (this.#target as Partial<Breakable> | undefined)?.[onBroken]?.(hear) ?? (() => {});
   }
 }
 
 /** By a method of this name an object that stands for another says when that is lost. */
 export const onBroken: unique symbol = Symbol.for("flotilla.on-broken") as never;
 interface Breakable {
-  [onBroken](hear: OnBroken): void;
+  [onBroken](hear: OnBroken): (() => void) | undefined;
 }
 
 function deliverByDispatch(target: Dispatcher, path: Path, args: readonly unknown[], call: Call): void {
@@ -80,12 +80,9 @@ function deliverByDispatch(target: Dispatcher, path: Path, args: readonly unknow
 }
 
 function carryOut(target: object, path: Path, args: readonly unknown[], call: Call): void {
-  const method = methodOf(target, path);
-  if (!method) {
-    call.fail(noSuchMember(path));
-    return;
-  }
   try {
+    const method = methodOf(target, path);
+    if (!method) throw noSuchMember(path);
     call.returned(runInContext(call.context, run, method, target, args));
   } catch (error) {
     call.fail(error);
@@ -134,12 +131,13 @@ class LocalCall extends ResultRef implements Call, Alarm {
   }
 
   begin(on: TargetRef, path: Path, args: readonly unknown[]): void {
+    const holes: Hole[] = [];
     try {
-      const holes: Hole[] = [];
       const own = takeArguments(args, this.#stubs, holes);
       if (holes.length === 0) on.deliver(path, own, this);
       else this.#deliverLater(on, holes, () => on.deliver(path, own, this));
     } catch (error) {
+      for (const { ref } of holes) ref.dispose();
       this.fail(error);
     }
     if (!this.isSettled) this.#alarms.set(this);
@@ -231,7 +229,8 @@ function returnData(call: ResultRef, value: object): void {
   const taken: object[] = [];
   try {
     const copy = copyOf(value, (it) => {
-      const stub = stubOf(rawOf(it)?.take() ?? targetOnce(it, seen));
+      const raw = rawOf(it);
+      const stub = raw ? (raw.isPromise ? promiseOf : stubOf)(raw.take()) : stubOf(targetOnce(it, seen));
       taken.push(stub);
       return stub;
     });

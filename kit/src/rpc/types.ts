@@ -31,7 +31,7 @@ type Received<T> = T extends ByReference ? RpcStub<T> : T extends object ? Stubi
 type Leaf = Date | Error | URL | ArrayBuffer | ArrayBufferView;
 
 /** Data, with a stub in place of each capability in it. */
-export type Stubified<T> =
+type Stubified<T> =
   T extends StubBase<unknown>
     ? T
     : T extends Promise<infer U>

@@ -1,9 +1,7 @@
 import { FlotillaError } from "../base/errors.ts";
+import { depthMax } from "./brand.ts";
 import type { Outcome, Path, Ref } from "./ref.ts";
 import { promiseOf, type Raw, RpcTarget, rawOf, stubOf } from "./stub.ts";
-
-/** Deeper values of this process are a fault: no peer of ours would take them. */
-export const depthMax = 64;
 
 /** A place inside of a value where a result belongs that is not there yet. */
 export interface Hole {

@@ -49,7 +49,8 @@ export class Writer {
 
   /** A capability that is a whole result. */
   writeRef(ref: Ref): string {
-    return this.#whole("any", () => this.#capability(ref));
+    const own = ref.standsFor;
+    return this.#whole("any", () => this.#capability(own, this.#session.numberOf(own)));
   }
 
   #whole(kind: Kind, write: () => string): string {
@@ -160,7 +161,7 @@ export class Writer {
     if (raw.path.length > 0) throw notThere();
     if (raw.isPromise && ref instanceof BrokenRef) throw ref.error;
     if (raw.isPromise && ref instanceof ResultRef) return this.#promise(ref, id);
-    return this.#capability(ref);
+    return this.#capability(ref, id);
   }
 
   #promise(ref: ResultRef, id: number | undefined): string {
@@ -170,10 +171,8 @@ export class Writer {
     return this.#value(ref.data, 1);
   }
 
-  #capability(ref: Ref): string {
-    const own = ref.standsFor;
-    const id = this.#session.numberOf(own);
-    return id === undefined ? this.#export(own.dup()) : `["import",${id}]`;
+  #capability(ref: Ref, id: number | undefined): string {
+    return id === undefined ? this.#export(ref.dup()) : `["import",${id}]`;
   }
 
   #export(ref: Ref): string {

@@ -91,7 +91,6 @@ export function makeAddressBudget({ limits, clock, addressOf, load }: AddressBud
         if (!isIn) return;
         isIn = false;
         for (const network of networks) network.count -= 1;
-        turns.end();
       };
       return { network: networkOf(address), turns, pace, leave };
     },

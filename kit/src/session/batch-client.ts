@@ -1,7 +1,8 @@
 import { type Clock, systemClock } from "../base/clock.ts";
-import { FlotillaError, isErrorCode } from "../base/errors.ts";
+import { FlotillaError } from "../base/errors.ts";
 import { linkLimits } from "../base/limits.ts";
 import { afterTurn } from "../base/platform.ts";
+import { codedError } from "../rpc/read-error.ts";
 import type { RpcStub, RpcTarget } from "../rpc/stub.ts";
 import type { Channel, ChannelEvents } from "../transport/channel.ts";
 import { openSession } from "./session.ts";
@@ -28,11 +29,16 @@ export interface OpenBatch<T> extends Disposable {
  * awaited by then are answered. Later calls fail.
  */
 export function openBatch<T extends RpcTarget>(options: OpenBatchOptions): OpenBatch<T> {
-  const { clock = systemClock, post = (body: string) => postByFetch(options, body) } = options;
+  const dropped = new AbortController();
+  const signal = options.signal ? AbortSignal.any([options.signal, dropped.signal]) : dropped.signal;
+  const { clock = systemClock, post = (body: string) => postByFetch(options.url, signal, body) } = options;
   const session = openSession(makeBatchChannel(post), { clock, limits: linkLimits });
   return {
     main: session.remoteMain as unknown as RpcStub<T>,
-    [Symbol.dispose]: () => session.close(ended),
+    [Symbol.dispose]() {
+      session.close(ended);
+      dropped.abort();
+    },
   };
 }
 
@@ -60,9 +66,9 @@ function makeBatchChannel(post: (body: string) => Promise<string>): Channel {
   async function send(): Promise<void> {
     const body = lines!.join("\n");
     lines = undefined;
-    if (isOver || body === "") return;
+    if (isOver) return;
     try {
-      const answer = await post(body);
+      const answer = body === "" ? "" : await post(body);
       for (const line of answer.split("\n")) if (!isOver && line !== "") events?.frame(line);
       over(ended);
     } catch (error) {
@@ -77,9 +83,9 @@ function makeBatchChannel(post: (body: string) => Promise<string>): Channel {
   }
 }
 
-async function postByFetch({ url, signal }: OpenBatchOptions, body: string): Promise<string> {
-  const response = await fetch(url, { method: "POST", body, ...(signal && { signal }) }).catch((cause: unknown) => {
-    signal?.throwIfAborted();
+async function postByFetch(url: string, signal: AbortSignal, body: string): Promise<string> {
+  const response = await fetch(url, { method: "POST", body, signal }).catch((cause: unknown) => {
+    signal.throwIfAborted();
     throw new FlotillaError("unavailable", `${url} cannot be reached`, { cause });
   });
   const text = await response.text();
@@ -90,8 +96,8 @@ async function postByFetch({ url, signal }: OpenBatchOptions, body: string): Pro
 /** One of ours says in the body why. */
 function refusalIn(text: string): FlotillaError | undefined {
   try {
-    const { code, message, ...detail } = JSON.parse(text) as Record<string, unknown>;
-    return isErrorCode(code) && typeof message === "string" ? new FlotillaError(code, message, detail) : undefined;
+    const { message, ...fields } = JSON.parse(text) as Record<string, unknown>;
+    return typeof message === "string" ? codedError(message, fields) : undefined;
   } catch {
     return undefined;
   }

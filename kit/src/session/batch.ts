@@ -9,6 +9,7 @@ import type { OnHiddenError } from "../rpc/hidden.ts";
 import type { RpcTarget } from "../rpc/stub.ts";
 import type { Channel, ChannelEvents } from "../transport/channel.ts";
 import type { Pace } from "../transport/pace.ts";
+import { exhausted } from "../transport/refusals.ts";
 import type { Intake } from "./intake.ts";
 import { openSession } from "./session.ts";
 
@@ -63,7 +64,7 @@ export async function runBatch(body: string, options: BatchOptions): Promise<str
   if (options.ended.aborted) onEnded();
   try {
     const lines = body.split("\n").filter((line) => line.trim() !== "");
-    if (lines.length > batchMessagesMax) throw tooMany(`A batch takes at most ${batchMessagesMax} messages`);
+    if (lines.length > batchMessagesMax) throw exhausted(`a batch of more than ${batchMessagesMax} messages`);
     if (lines.length > 0) channel.arrive(lines.join("\n"));
     await Promise.race([ended.promise, session.drain()]);
     return answers.join("\n");
@@ -72,10 +73,6 @@ export async function runBatch(body: string, options: BatchOptions): Promise<str
     channel.finish();
     session.close(batchEnded);
   }
-}
-
-function tooMany(message: string): FlotillaError {
-  return new FlotillaError("resource_exhausted", message, { reason: "protocol_limit", retryable: false });
 }
 
 /** A batch as a channel: the request's body is the one frame that arrives, and sent frames are lines of the answer. */
