@@ -1,6 +1,6 @@
 import type { Mutant } from "./mutant.ts";
 
-/** Our own Cap'n Web: servers of other makes. */
+/** Our own Cap'n Web: calls, results, loss, and servers of other makes. */
 export const mutantsOfCore: readonly Mutant[] = [
   {
     promise: "core: a server that takes whatever comes first is spoken to as a stock one",
@@ -22,5 +22,117 @@ export const mutantsOfCore: readonly Mutant[] = [
     cut: "      if (!isOurs) offers = !offers;\n",
     put: "",
     test: "kit/src/session/stock-servers.test.ts",
+  },
+  {
+    promise: "core: what hung on a session that is over is lost for good",
+    file: "kit/src/rpc/tables.ts",
+    cut: "entry.broke(lost)",
+    put: "entry.broke(reasonOfCalls)",
+    test: "kit/src/rpc/brokenness.test.ts",
+  },
+  {
+    promise: "core: a peer is told when what it was given is lost",
+    file: "kit/src/rpc/tables.ts",
+    cut: "const forget = ref.onBroken((error) => queueMicrotask(() => this.#tellBroken(id, error)));",
+    put: "const forget = () => {};",
+    test: "kit/src/rpc/brokenness.test.ts",
+  },
+  {
+    promise: "core: a boundary says when what it stands for is lost",
+    file: "kit/src/capability/boundary.ts",
+    cut: "return rawOf(this.#implementation)?.ref.onBroken(hear);",
+    put: "return undefined;",
+    test: "kit/src/rpc/brokenness.test.ts",
+  },
+  {
+    promise: "core: what was disposed is not listened to",
+    file: "kit/src/rpc/result.ts",
+    cut: " && this.value !== disposedEarly) hear(",
+    put: ") hear(",
+    test: "kit/src/rpc/brokenness.test.ts",
+  },
+  {
+    promise: "core: calls that had no part in the end of their session hear so",
+    file: "kit/src/rpc/session.ts",
+    cut: "this.close(1008, reason, sessionEnded(reason));",
+    put: "this.close(1008, reason);",
+    test: "kit/src/rpc/answers.test.ts",
+  },
+  {
+    promise: "core: a call that relays a result is answered in time",
+    file: "kit/src/rpc/answer.ts",
+    cut: "if (this.isRelaying) this.#session.late(this, error);\n    else",
+    put: "if (!this.isRelaying)",
+    test: "kit/src/rpc/answers.test.ts",
+  },
+  {
+    promise: "core: what was called on a late result goes on",
+    file: "kit/src/rpc/answer.ts",
+    cut: "if (this.isRelaying) this.#session.late(this, error);\n    else this.fail(error);",
+    put: "this.fail(error);",
+    test: "kit/src/rpc/answers.test.ts",
+  },
+  {
+    promise: "core: capabilities in arguments are released before the answer leaves",
+    file: "kit/src/rpc/answer.ts",
+    cut: "    if (this.#stubs) for (const raw of this.#stubs) raw.dispose();\n    this.#stubs = undefined;\n    this.context.isAnswered = true;\n    this.#session.settled(this);\n",
+    put: "    this.context.isAnswered = true;\n    this.#session.settled(this);\n    if (this.#stubs) for (const raw of this.#stubs) raw.dispose();\n    this.#stubs = undefined;\n",
+    test: "kit/src/rpc/answers.test.ts",
+  },
+  {
+    promise: "core: a call is not begun after its deadline",
+    file: "kit/src/rpc/answer.ts",
+    cut: "    if (this.isSettled) {\n      forget(call);\n      return;\n    }\n    call.on.deliver",
+    put: "    call.on.deliver",
+    test: "kit/src/rpc/answers.test.ts",
+  },
+  {
+    promise: "core: a call is awaited once, however often it is pulled",
+    file: "kit/src/rpc/session.ts",
+    cut: "    if (answer.isPulled) return;\n",
+    put: "",
+    test: "kit/src/rpc/answers.test.ts",
+  },
+  {
+    promise: "core: another service's stopping is not ours",
+    file: "kit/src/rpc/wire-error.ts",
+    cut: "&& thrown !== stoppingRefusal)",
+    put: "&& thrown === undefined)",
+    test: "kit/src/rpc/answers.test.ts",
+  },
+  {
+    promise: "core: a result of another session is not taken for one of this",
+    file: "kit/src/rpc/tables.ts",
+    cut: "return question && this.questions.get(question.id) === question ? question.id : undefined;",
+    put: "return question?.id;",
+    test: "kit/src/rpc/answers.test.ts",
+  },
+  {
+    promise: "core: a promise that failed is the error of its call",
+    file: "kit/src/rpc/writer.ts",
+    cut: "    if (ref.error !== undefined) throw ref.error;\n",
+    put: "",
+    test: "kit/src/rpc/answers.test.ts",
+  },
+  {
+    promise: "core: a getter that throws fails its call alone",
+    file: "kit/src/rpc/target.ts",
+    cut: "  try {\n    const method = methodOf(target, path);\n    if (!method) throw noSuchMember(path);\n",
+    put: "  const method = methodOf(target, path);\n  try {\n    if (!method) throw noSuchMember(path);\n",
+    test: "kit/src/rpc/holds.test.ts",
+  },
+  {
+    promise: "core: a listener that throws is on its own",
+    file: "kit/src/rpc/stub.ts",
+    cut: "onBroken((error) => quietly(hear, error));",
+    put: "onBroken(hear);",
+    test: "kit/src/rpc/holds.test.ts",
+  },
+  {
+    promise: "core: what waits for a result is made in its own context",
+    file: "kit/src/rpc/result.ts",
+    cut: "this.later(bindContext(() => made.relay(make())));",
+    put: "this.later(() => made.relay(make()));",
+    test: "kit/src/rpc/holds.test.ts",
   },
 ];

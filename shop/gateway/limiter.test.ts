@@ -39,6 +39,13 @@ test("what is given back can be taken again, in its own window and not in the ne
   expect(passes("a", 4)).toBe(false);
 });
 
+test("no more can be given back than was counted", () => {
+  const { limiter, passes } = setUp();
+  limiter.add("a");
+  limiter.giveBack("a", 2);
+  expect([limiter.count("a"), passes("a", 4)]).toEqual([0, false]);
+});
+
 test("a key that is blocked stays so for as long as it was said, whatever is given back", async () => {
   const { clock, limiter, passes } = setUp();
   limiter.block("a", 60_000);

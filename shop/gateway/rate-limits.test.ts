@@ -82,6 +82,14 @@ test("what is refused takes nothing of any budget, and says when to come again",
   expect(passing(100, read, bob)).toBe(8);
 });
 
+test("who has used up two budgets waits for the one that ends last", async () => {
+  const { clock, limits, passing } = setUp({ userPoints: 10, networkPoints: 10 });
+  passing(8, read, stranger);
+  await clock.advance(4_000);
+  passing(8, read, { ...bob, network: "192.0.2.2" });
+  expect(() => limits.charge(read, bob)).toThrow(expect.objectContaining({ retryAfterMs: 10_000 }));
+});
+
 test("a dearer call takes more", () => {
   const { passing } = setUp({ networkPoints: 100 });
   expect(passing(100, costs.listOrders, stranger)).toBe(26);

@@ -104,6 +104,9 @@ describe.each(storeKinds)("a user store in %s", (kind, open) => {
       expect(await at(idleEndsAtMs)).toBeUndefined();
       expect(await at(idleEndsAtMs - 1)).toMatchObject({ account: { username: "bob" } });
       expect(await store.standing("user1", { sid: "phone", nowMs: startMs })).toBeUndefined();
+      await login("tablet", "user2", { nowMs: startMs + 1_000 });
+      expect(await at(idleEndsAtMs)).toBeUndefined();
+      expect(await store.standing("user2", { sid: "tablet", nowMs: idleEndsAtMs })).toBeDefined();
       await store.setEnabled("user2", false, now);
       expect(await at(idleEndsAtMs - 1)).toBeUndefined();
     });

@@ -86,10 +86,7 @@ export class MessageReader {
     try {
       this.#readAsked(expression, answer);
     } catch (error) {
-      if (isViolation(error)) {
-        answer.dispose();
-        throw error;
-      }
+      if (isViolation(error)) throw error;
       refusal = error;
     }
     this.#session.begun(answer);

@@ -3,7 +3,7 @@ import { type FlotillaError, toFlotillaError } from "../base/errors.ts";
 import type { Call } from "./call.ts";
 import { BrokenRef, type OnBroken, type Outcome, type Path, Ref } from "./ref.ts";
 import { type Raw, rawOf, stubOf } from "./stub.ts";
-import { disposeValue, dupValue, follow, holdArguments, makeDisposable, noSuchMember } from "./values.ts";
+import { disposeValue, dupValue, follow, holdArguments, makeDisposable, noSuchMember, unpassable } from "./values.ts";
 
 /** `relaying`: it takes the outcome of `ref`, which may not be there yet. */
 type State = "pending" | "relaying" | "ok" | "failed";
@@ -117,7 +117,7 @@ export class ResultRef extends Ref {
       });
     } catch (error) {
       for (const raw of stubs) raw.dispose();
-      return new BrokenRef(error).call(path, args);
+      return new BrokenRef(unpassable(error)).call(path, args);
     }
   }
 

@@ -14,7 +14,7 @@ import { CountedRef } from "./counted.ts";
 import type { OnBroken, Path, Ref } from "./ref.ts";
 import { ResultRef } from "./result.ts";
 import { promiseOf, type Raw, RpcTarget, rawOf, setRefOf, stubOf } from "./stub.ts";
-import { copyOf, disposeValue, fill, type Hole, noSuchMember } from "./values.ts";
+import { copyOf, disposeValue, fill, type Hole, noSuchMember, unpassable } from "./values.ts";
 
 type Callable = (...args: readonly unknown[]) => unknown;
 
@@ -138,7 +138,7 @@ class LocalCall extends ResultRef implements Call, Alarm {
       else this.#deliverLater(on, holes, () => on.deliver(path, own, this));
     } catch (error) {
       for (const { ref } of holes) ref.dispose();
-      this.fail(error);
+      this.fail(unpassable(error));
     }
     if (!this.isSettled) this.#alarms.set(this);
   }

@@ -117,6 +117,12 @@ function leaf(value: object): object {
   throw new TypeError(`A ${what} is neither data nor extends RpcTarget of this package`);
 }
 
+/** The error of a call whose arguments `error` kept from being copied. */
+export function unpassable(error: unknown): unknown {
+  if (!(error instanceof TypeError)) return error;
+  return new FlotillaError("invalid_argument", `The arguments cannot be passed: ${error.message}`, { cause: error });
+}
+
 function keep(stub: object, stubs: Raw[] | undefined): object {
   stubs?.push(rawOf(stub)!);
   return stub;

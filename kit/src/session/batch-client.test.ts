@@ -24,7 +24,11 @@ async function serveHttp(listener: RequestListener): Promise<AsyncDisposable & {
 
 test("a call after a turn in which nothing was called fails at once", async () => {
   const posted: string[] = [];
-  using batch = openBatch<Desk>({ url: "http://home/", post: async (body) => (posted.push(body), "") });
+  const post = async (body: string) => {
+    posted.push(body);
+    return "";
+  };
+  using batch = openBatch<Desk>({ url: "http://home/", post });
   await new Promise(setImmediate);
   await expect(Promise.resolve(batch.main.hello())).rejects.toMatchObject({ reason: "batch_ended" });
   expect(posted).toEqual([]);

@@ -1,8 +1,10 @@
 import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { createServer as createHttpServer } from "node:http";
 import { createServer, type Server as NetServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { WebSocketServer } from "ws";
 import type { Peer } from "../base/peer.ts";
 import { type Desk, makeDesk } from "../testing/desk.ts";
 import { makeRig, type Rig } from "../testing/rig.ts";
@@ -35,6 +37,12 @@ function setUp(): Bench {
 function listenAt(path: string): Promise<NetServer> {
   const server = createServer();
   return new Promise((resolve) => server.listen(path, () => resolve(server)));
+}
+
+/** The mask of a frame of up to 64 KiB. */
+function maskOf(frame: Buffer): Buffer {
+  const at = (frame[1]! & 0x7f) === 126 ? 4 : 2;
+  return frame.subarray(at, at + 4);
 }
 
 describe.skipIf(process.platform === "win32")("a Unix socket", () => {
@@ -88,6 +96,27 @@ describe.skipIf(process.platform === "win32")("a Unix socket", () => {
     await bench.rig.serve({ main: makeDesk().mainFor, socketPath: bench.socketPath });
     const connection = bench.rig.connect<Desk>({ url: bench.url });
     expect(await outcome(connection.main.add(1, 2))).toBe(3);
+  });
+
+  test("carries frames without a mask, which a port does not", async () => {
+    await using bench = setUp();
+    const server = new WebSocketServer({ noServer: true });
+    for (const at of [{ path: bench.socketPath }, { port: 0, host: "127.0.0.1" }]) {
+      const masks: Buffer[] = [];
+      const http = createHttpServer().on("upgrade", (request, socket, head) => {
+        socket.on("data", (bytes: Buffer) => masks.push(maskOf(bytes)));
+        server.handleUpgrade(request, socket, head, () => {});
+      });
+      await new Promise<void>((resolve) => http.listen(at, resolve));
+      bench.rig.onEnd(() => new Promise((resolve) => http.close(resolve)));
+      const address = http.address();
+      const url = typeof address === "string" ? bench.url : `http://127.0.0.1:${address?.port}`;
+      const connection = bench.rig.connect<Desk>({ url });
+      connection.main.add(1, 2).then(undefined, () => {});
+      await until(() => masks.length > 0, "a frame has come");
+      connection.close();
+      expect(masks[0]?.equals(Buffer.alloc(4)), url).toBe("path" in at);
+    }
   });
 
   test("whose process stands still is given up, as a port is", async () => {
