@@ -106,6 +106,7 @@ test("the kit exports these values to pages", () => {
       "hasCode",
       "linkLimits",
       "newIdempotencyKey",
+      "openBatch",
       "reasonOf",
       "systemClock",
       "withContext",

@@ -23,7 +23,6 @@ if (import.meta.main) {
     if (direction === "out") frames += 1;
   };
   using connection = connect<Calculator>({ name: "calculator", url: server.url, onFrame });
-  await connection.opened();
   await calculate(connection.main, console.log);
   console.log(`${frames} frames sent; still held: ${connection.stats().imports - 1}`);
   connection.close();

@@ -1,4 +1,5 @@
-import { openBatch, type RpcStub } from "@flotilla/kit";
+import type { RpcStub } from "@flotilla/kit";
+import { openBatch } from "@flotilla/kit/browser";
 import type { Gateway } from "../contracts/gateway.ts";
 import type { CancelledOrder, CreatedOrder, Item, OrderEntry } from "../contracts/orders.ts";
 import type { Login, Profile, UserSummary } from "../contracts/users.ts";

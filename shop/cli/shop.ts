@@ -1,5 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { openBatch, type RpcStub } from "@flotilla/kit";
+import type { RpcStub } from "@flotilla/kit";
+import { openBatch } from "@flotilla/kit/browser";
 import type { Gateway } from "../contracts/gateway.ts";
 import type { Login } from "../contracts/users.ts";
 import { gatewayUrlDefault } from "../topology.ts";

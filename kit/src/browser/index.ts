@@ -1,9 +1,10 @@
-// The part of the kit that runs in pages and workers of a browser.
+// The part of the kit that runs in pages and workers of a browser, and what a short-lived client needs: it loads no package.
 export { type Cancel, type Clock, systemClock } from "../base/clock.ts";
 export { type CallContext, type ContextRequest, currentContext, withContext } from "../base/context.ts";
 export { type ErrorCode, type ErrorDetail, errorCodes, FlotillaError, hasCode, reasonOf } from "../base/errors.ts";
 export { newIdempotencyKey } from "../base/ids.ts";
 export { edgeLimits, type Limits, linkLimits } from "../base/limits.ts";
 export { RpcPromise, RpcStub, RpcTarget } from "../rpc/stub.ts";
+export { type OpenBatch, type OpenBatchOptions, openBatch } from "../session/batch-client.ts";
 export type { Connection, ConnectionStatus } from "../session/reconnect.ts";
 export { type ConnectOptions, connect } from "./connect.ts";
