@@ -115,7 +115,7 @@ test.skipIf(process.platform === "win32")("Ctrl+C ends the wait for a gateway", 
 
 test.each([
   ["without a word", "", 6, /^ {3}✗ .*500/],
-  ["as a fault of its own", '{"code":"internal","message":"Broken"}', 1, /^ {3}✗ Broken/],
+  ["as a fault of its own", '{"code":"internal","message":"Broken","retryable":false}', 1, /^ {3}✗ Broken/],
 ])("a step that is refused %s is shown on stderr, with the exit code of any command", async (_, body, exit, said) => {
   const url = await serve((request, response) => {
     if (request.url === "/readyz") response.end(ready);
