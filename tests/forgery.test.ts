@@ -127,6 +127,7 @@ describe("in the place of a user the Order Service refuses", () => {
     const { token } = await shop.login("alice");
     using alice = shop.usersMain.getUserByToken(token);
     using live = await shop.clock.run(alice);
+    await shop.clock.advance(10);
     const before = shop.links.gatewayUsers.messages.length;
     await expectRefused(shop, live);
     expect(shop.links.gatewayUsers.messages.slice(before)).toEqual([]);

@@ -6,6 +6,8 @@ const delayMs = 10;
 
 /** Of each link what was said in the meantime, without arguments. */
 async function messagesOf(shop: Shop, run: () => Promise<unknown>): Promise<Record<string, string[]>> {
+  // What was called before is released by then.
+  await shop.clock.advance(100);
   const before = Object.entries(shop.links).map(([name, link]) => [name, link.messages.length] as const);
   await run();
   // The releases of what was used travel after the answer.

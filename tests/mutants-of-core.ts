@@ -135,4 +135,18 @@ export const mutantsOfCore: readonly Mutant[] = [
     put: "this.later(() => made.relay(make()));",
     test: "kit/src/rpc/holds.test.ts",
   },
+  {
+    promise: "core: a release that nobody waits for leaves by itself in the end",
+    file: "kit/src/rpc/outbox.ts",
+    cut: "      if (!this.#isFlushing && !this.#cancelTimer) this.#setTimer();\n",
+    put: "",
+    test: "kit/src/rpc/outbox.test.ts",
+  },
+  {
+    promise: "core: a release that nobody waits for takes no frame of its own",
+    file: "kit/src/rpc/session.ts",
+    cut: "this.#outbox.addUnhurried(`",
+    put: "this.#outbox.add(`",
+    test: "kit/src/rpc/session.test.ts",
+  },
 ];

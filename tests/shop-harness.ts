@@ -189,7 +189,7 @@ export async function makeShop(options: ShopOptions = {}) {
     async [Symbol.asyncDispose]() {
       introductions[Symbol.dispose]();
       loans[Symbol.dispose]();
-      await clock.advance(delayMs * 4);
+      await clock.advance(delayMs * 4 + 10);
       expectNoLeaks({ links: [gatewayUsers, gatewayOrders, ordersUsers, ...fronts], homes: [users, orders] });
       if (userDeps.revokers.size > 0) throw new Error(`${userDeps.revokers.size} revokers are kept for nothing`);
     },

@@ -76,7 +76,7 @@ function makeChain(delayMs = 0, framing: "flotilla.v1" | "capnweb" = "flotilla.v
     front: front.main as unknown as WatcherStub,
     links: [front, behind],
     async [Symbol.asyncDispose]() {
-      await clock.advance(delayMs * 4);
+      await clock.advance(delayMs * 4 + 10);
       expectNoLeaks({ links: [front, behind] });
     },
   };
@@ -169,10 +169,9 @@ describe("the context of a call", () => {
       using made = await clock.run((link.main as unknown as RpcStub<Main>).make());
       void made;
     }
-    await clock.settle();
+    await clock.advance(10);
     // Released by a message of its own, which belongs to no call.
     expect(seen).toEqual([undefined]);
-    await clock.settle();
     expectNoLeaks({ links: [link] });
   });
 
@@ -186,7 +185,7 @@ describe("the context of a call", () => {
     });
     const seen = await clock.run((link.main as unknown as WatcherStub).look());
     expect(seen.traceId).not.toBe(trace("e"));
-    await clock.settle();
+    await clock.advance(10);
     expectNoLeaks({ links: [link] });
   });
 });
@@ -384,7 +383,7 @@ describe("work that starts after the answer", () => {
       clock,
     );
     expect(await clock.run(call)).toMatchObject({ remainingMs: 60 });
-    await clock.settle();
+    await clock.advance(10);
     expectNoLeaks({ links: [link] });
   });
 });

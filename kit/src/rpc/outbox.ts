@@ -1,4 +1,4 @@
-import type { Clock } from "../base/clock.ts";
+import type { Cancel, Clock } from "../base/clock.ts";
 import type { CallContext } from "../base/context.ts";
 import { afterTurn } from "../base/platform.ts";
 import type { Framing } from "../transport/channel.ts";
@@ -9,6 +9,9 @@ import { writeContext } from "./context-line.ts";
  * must refuse, whose own messages are each within its limit.
  */
 const frameCharsTarget = 64 * 1024;
+
+/** For how long at most the release of an answered call waits for another message to leave with. Milliseconds. */
+const releaseDelayMs = 5;
 
 /**
  * Puts the messages of one turn of the event loop into one frame, when the peer is one of ours (measured: 2.2 to 2.8 times
@@ -22,6 +25,10 @@ export class Outbox {
   #chars = 0;
   #context: CallContext | undefined;
   #isFlushing = false;
+  /** Takes the timer back, while one is set. */
+  #cancelTimer: Cancel | undefined;
+  /** A frame has left since the timer was set. */
+  #hasSent = false;
 
   constructor(framing: Framing, clock: Clock, send: (frame: string) => void) {
     this.#framing = framing;
@@ -49,6 +56,30 @@ export class Outbox {
     });
   }
 
+  /**
+   * A message that nobody waits for leaves with the next one, in its order, or by itself a little later: at one caller a
+   * frame for each release would be a third of all frames.
+   */
+  addUnhurried(message: string): void {
+    if (this.#framing !== "flotilla.v1") this.#send(message);
+    else {
+      if (this.#chars + message.length > frameCharsTarget) this.flush();
+      this.#append(message);
+      if (!this.#isFlushing && !this.#cancelTimer) this.#setTimer();
+    }
+  }
+
+  #setTimer(): void {
+    this.#hasSent = false;
+    this.#cancelTimer = this.#clock.after(releaseDelayMs, () => {
+      this.#cancelTimer = undefined;
+      if (this.#lines.length === 0) return;
+      // What is there may have come just now, and in a busy session others will take it along.
+      if (this.#hasSent) this.#setTimer();
+      else this.flush();
+    });
+  }
+
   #append(line: string): void {
     this.#lines.push(line);
     this.#chars += line.length + 1;
@@ -59,6 +90,7 @@ export class Outbox {
     const frame = this.#lines.join("\n");
     this.#lines = [];
     this.#chars = 0;
+    this.#hasSent = true;
     this.#context = undefined;
     this.#send(frame);
   }

@@ -111,6 +111,14 @@ describe.each(wires.filter(({ framing }) => framing === "flotilla.v1"))("$name, 
     expect(words(first)).toEqual([...call, ...call, ...call, "pull", "pull", "pull"]);
   });
 
+  test("a call is released in the frame of the next one", async () => {
+    await using rig = await makeRig(wire);
+    await rig.main.note(1);
+    await rig.main.note(2);
+    const [, second = []] = sent(rig.frames);
+    expect(words(second)).toEqual(["release", "context", "push", "pull"]);
+  });
+
   test("a context is said once for each change of it in a frame, and again in the next frame", async () => {
     await using rig = await makeRig(wire);
     await withContext({ callers: ["one"] }, async () => {

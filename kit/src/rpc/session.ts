@@ -104,7 +104,7 @@ export class RpcSession implements InboxSession, ImportSession, QuestionSession,
     const question = this.tables.questions.get(id);
     if (!question) return undefined;
     this.tables.questions.delete(id);
-    this.#say(`["release",${id},1]`);
+    if (!this.failure) this.#outbox.addUnhurried(`["release",${id},1]`);
     return question;
   }
 

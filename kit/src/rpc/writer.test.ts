@@ -90,7 +90,7 @@ describe("data of every kind arrives as it was", () => {
     const { ask, main, link, clock } = makeRig(data[name]);
     expect(await ask(main.echo(data[name] as null))).toEqual(data[name]);
     expect(await ask(main.get())).toEqual(data[name]);
-    await clock.settle();
+    await clock.advance(10);
     expectNoLeaks({ links: [link] });
   });
 
@@ -177,7 +177,7 @@ describe("what cannot be sent fails its call, which says where it stands", () =>
     expect(error).toMatchObject({ code: "invalid_argument", retryable: false });
     expect((error as Error).message).toContain(`x: argument [0].a[2] cannot be sent: it is ${what}`);
     expect(await ask(main.x("next"))).toBe("done");
-    await clock.settle();
+    await clock.advance(10);
     expectNoLeaks({ links: [link] });
   });
 
@@ -199,7 +199,7 @@ describe("what cannot be sent fails its call, which says where it stands", () =>
         message: expect.stringContaining("nested deeper than 64"),
       });
     }
-    await clock.settle();
+    await clock.advance(10);
     expectNoLeaks({ links: [link] });
   });
 
@@ -211,7 +211,7 @@ describe("what cannot be sent fails its call, which says where it stands", () =>
     const { ask, main, link, clock } = makeRig(value);
     await expect(ask(main.x({ a: value } as never))).rejects.toMatchObject({ code: "unimplemented" });
     await expect(ask(main.get())).rejects.toMatchObject({ code: "internal" });
-    await clock.settle();
+    await clock.advance(10);
     expectNoLeaks({ links: [link] });
   });
 
@@ -221,7 +221,7 @@ describe("what cannot be sent fails its call, which says where it stands", () =>
       const { ask, main, link, clock } = makeRig(path(unsendable[name]![0]));
       await expect(ask(main.get())).rejects.toMatchObject({ code: "internal", message: "Internal error" });
       expect(await ask(main.x())).toBe("done");
-      await clock.settle();
+      await clock.advance(10);
       expectNoLeaks({ links: [link] });
     },
   );
@@ -236,7 +236,7 @@ describe("what cannot be sent fails its call, which says where it stands", () =>
     }
     const args = [new Kept(), { b: new Kept() }, new Map()] as never[];
     await expect(ask(main.x(...args))).rejects.toMatchObject({ code: "invalid_argument" });
-    await clock.settle();
+    await clock.advance(10);
     expectNoLeaks({ links: [link] });
     expect(disposed).toBeGreaterThanOrEqual(2);
   });
@@ -261,7 +261,7 @@ describe("what is too large fails its call", () => {
       message: expect.stringContaining("The arguments of x would be more than"),
     });
     expect(await ask(main.x("next"))).toBe("done");
-    await clock.settle();
+    await clock.advance(10);
     expectNoLeaks({ links: [link] });
   });
 
@@ -273,7 +273,7 @@ describe("what is too large fails its call", () => {
       message: expect.stringContaining("The answer of get would be more than"),
     });
     expect(await ask(main.x("next"))).toBe("done");
-    await clock.settle();
+    await clock.advance(10);
     expectNoLeaks({ links: [link] });
   });
 
@@ -297,7 +297,7 @@ describe("capabilities", () => {
       expect(await ask(echoed.a[0].name())).toBe("item");
       expect(await ask(echoed.a[1]())).toBe("f");
     }
-    await clock.settle();
+    await clock.advance(10);
     expectNoLeaks({ links: [link] });
   });
 
@@ -318,7 +318,7 @@ describe("capabilities", () => {
     both[1][Symbol.dispose]();
     await clock.settle();
     expect(disposed).toBe(1);
-    await clock.settle();
+    await clock.advance(10);
     expectNoLeaks({ links: [link] });
   });
 

@@ -11,7 +11,7 @@ export interface LeakCheck {
 /** Entries in the tables of a session at rest: each side's main object. */
 export const tablesAtRest = { imports: 1, exports: 1 } as const;
 
-/** Throws when a session's tables, or a home's, are not as they were at the start. */
+/** Throws when a session's tables, or a home's, are not as they were at the start: 10 ms after the last call, or later. */
 export function expectNoLeaks({ links, homes = [] }: LeakCheck): void {
   for (const link of links) {
     const tables = { near: link.near.stats(), far: link.far.stats() };

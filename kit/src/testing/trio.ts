@@ -53,7 +53,7 @@ export function makeTrio({ delayMs = 0, homeMain, recipientMain }: TrioOptions):
     gifterToRecipient,
     recipientToHome,
     async [Symbol.asyncDispose]() {
-      await clock.advance(delayMs * 4);
+      await clock.advance(delayMs * 4 + 10);
       expectNoLeaks({ links: [gifterToHome, gifterToRecipient, recipientToHome], homes: [home, recipient] });
     },
   };
