@@ -114,7 +114,7 @@ describe.each(wires.filter(({ framing }) => framing === "flotilla.v1"))("$name, 
   test("a call that was answered is released together with the next one", async () => {
     const peer = makeRawPeer();
     const main = peer.session.remoteMain as unknown as { note(number: number): Promise<void> };
-    const first = main.note(1);
+    const first = Promise.resolve(main.note(1));
     await peer.clock.settle();
     await peer.say(["resolve", 1, null]);
     await first;
