@@ -9,6 +9,7 @@ import type { Mutant } from "./mutant.ts";
 import { mutantsOfCore } from "./mutants-of-core.ts";
 import { mutantsOfFaults } from "./mutants-of-faults.ts";
 import { mutantsOfInvariants } from "./mutants-of-invariants.ts";
+import { mutantsOfLeases } from "./mutants-of-leases.ts";
 import { mutantsOfLimits } from "./mutants-of-limits.ts";
 import { mutantsOfUsers } from "./mutants-of-users.ts";
 import { readCommandLine, UsageError } from "./options.ts";
@@ -20,6 +21,7 @@ export const mutants: readonly Mutant[] = [
   ...mutantsOfLimits,
   ...mutantsOfInvariants,
   ...mutantsOfCore,
+  ...mutantsOfLeases,
 ];
 
 const root = fileURLToPath(new URL("..", import.meta.url));

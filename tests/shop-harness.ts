@@ -30,9 +30,11 @@ import { type RateSettings, rateDefaults } from "../shop/service/rate-settings.t
 import type { ServiceName } from "../shop/topology.ts";
 import { type AccessClaims, type AccessTokens, tokenLifetimeMsDefault } from "../shop/users/access-token.ts";
 import type { Passwords } from "../shop/users/password.ts";
+import { recalled } from "../shop/users/recalled-store.ts";
 import { makeRevokers } from "../shop/users/revokers.ts";
 import { seedUsers } from "../shop/users/seed.ts";
 import { userServiceFor } from "../shop/users/service.ts";
+import type { UserStore } from "../shop/users/store.ts";
 import { makeMemoryUserStore } from "../shop/users/store-memory.ts";
 import { quietStatus } from "./quiet-status.ts";
 
@@ -92,7 +94,12 @@ export async function makeShop(options: ShopOptions = {}) {
   const { delayMs = 1, onWork, entriesMax } = options;
   const clock = makeVirtualClock();
   let linksMade = 0;
-  const userStore = hearing(makeMemoryUserStore(), () => onWork?.("users"));
+  let users = makeHome({ name: "users", clock, leases: { lifetimeMs: 1_000 } });
+  const recall = () => users.recall();
+  const userStore = recalled(
+    hearing<UserStore>(makeMemoryUserStore(), () => onWork?.("users")),
+    { recall },
+  );
   const orderStore = hearing(makeMemoryOrderStore(), () => onWork?.("orders"));
   await seedUsers({ mode: "development", clock, store: userStore, passwords: instantPasswords });
   const tokens = makeInstantTokens(clock, options.tokenLifetimeMs);
@@ -101,11 +108,10 @@ export async function makeShop(options: ShopOptions = {}) {
   const orders = makeHome({ name: "orders", clock });
   const gatewayPeer = servicePeer("gateway");
   const ordersPeer: ServicePeer = { kind: "service", name: "orders", instance: orders.instance };
-  let users = makeHome({ name: "users", clock });
   let ordersUsers = link(ordersPeer, users, userServiceFor(ordersPeer, users, userDeps));
   let gatewayUsers = link(gatewayPeer, users, userServiceFor(gatewayPeer, users, userDeps));
   const usersForOrders = connectionOver(() => ordersUsers);
-  const loans = makeLoans({ from: usersForOrders, clock });
+  const loans = makeLoans({ from: usersForOrders, clock, leases: true });
   const orderDeps = { clock, store: orderStore, users: loans };
   const gatewayOrders = link(gatewayPeer, orders, orderServiceFor(gatewayPeer, orders, orderDeps));
 
@@ -197,7 +203,7 @@ export async function makeShop(options: ShopOptions = {}) {
 
   /** Another run of the User Service on the same store, to which the others have connected. */
   async function restartUsers(): Promise<void> {
-    users = makeHome({ name: "users", clock });
+    users = makeHome({ name: "users", clock, leases: { lifetimeMs: 1_000 } });
     await reconnectUsers();
   }
 

@@ -47,6 +47,7 @@ export {
   introduce,
 } from "./introduction/introduce.ts";
 export { type Introduction, introductionTo } from "./introduction/introduction.ts";
+export { type LeaseHolder, type LeaseOptions, type StandsUntil, standsUntil } from "./introduction/leases.ts";
 export { type Loan, type Loans, type LoansOptions, makeLoans } from "./introduction/loans.ts";
 export { RpcPromise, RpcStub, RpcTarget } from "./rpc/stub.ts";
 export { type OpenBatch, type OpenBatchOptions, openBatch } from "./session/batch-client.ts";

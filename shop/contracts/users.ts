@@ -127,7 +127,7 @@ export const UserContract = contract<User>("User", {
   getUsername: { params: [] },
   getEmail: { params: [] },
   getRole: { params: [] },
-  hasPermission: { params: [arg("permission", Type.String({ maxLength: 64 }))] },
+  hasPermission: { params: [arg("permission", Type.String({ maxLength: 64 }))], standing: true },
 });
 
 export const AccountContract = contract<Account>("Account", {

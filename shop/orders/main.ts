@@ -16,7 +16,7 @@ await runService("orders", process.env, async (own) => {
   await store.purgeAudit(clock.now());
   const users = connectTo<UserServiceForPeers>("users");
   const operations = makeOperations("orders", store);
-  const loans = makeLoans({ from: users, clock });
+  const loans = makeLoans({ from: users, clock, leases: true });
   const server = await serve({
     name: home.name,
     instance: home.instance,

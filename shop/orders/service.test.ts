@@ -131,7 +131,7 @@ describe("listAllOrders", () => {
       { ...entry, orderId: "order3", userId: "user2" },
     ];
     expect(await listedBy(shop, "alice")).toEqual(all);
-    await shop.userStore.setRole("user3", "moderator", { nowMs: 0 });
+    await shop.clock.run(shop.userStore.setRole("user3", "moderator", { nowMs: 0 }));
     expect(await listedBy(shop, "charlie")).toEqual(all);
     expect(await listedBy(shop, "alice", { userId: "user2", limit: 1 })).toEqual([all[2]]);
     expect(await listedBy(shop, "alice", { userId: "user2", before: "order3" })).toEqual([all[0]]);
@@ -144,7 +144,7 @@ describe("listAllOrders", () => {
       const refusal = denied("You don't have permission to view others' orders");
       await expect(listedBy(shop, "bob", page), JSON.stringify(page)).rejects.toMatchObject(refusal);
     }
-    await shop.userStore.setRolePermissions("user", ["order.cancel"], { nowMs: 0 });
+    await shop.clock.run(shop.userStore.setRolePermissions("user", ["order.cancel"], { nowMs: 0 }));
     await expect(listedBy(shop, "bob")).rejects.toMatchObject(denied("You don't have permission to view orders"));
   });
 
@@ -185,7 +185,7 @@ describe("viewOrder", () => {
     await using shop = await makeShop();
     await as(shop, "bob", (bob) => shop.ordersMain.createOrder(bob, someItems));
     for (const permissions of [[], ["order.cancel"]] as const) {
-      await shop.userStore.setRolePermissions("user", permissions, { nowMs: 0 });
+      await shop.clock.run(shop.userStore.setRolePermissions("user", permissions, { nowMs: 0 }));
       const refused = as(shop, "bob", (bob) => shop.ordersMain.viewOrder("order1", bob));
       await expect(refused).rejects.toMatchObject(denied("You don't have permission to view orders"));
     }

@@ -98,8 +98,8 @@ class OrderServiceTarget implements Implementation<OrderService> {
     const [viewerId, mayView, mayCancel] = await users.with(user, (viewer) =>
       Promise.all([
         viewer.constant("getId"),
-        viewer.capability.hasPermission("order.view"),
-        viewer.capability.hasPermission("order.cancel"),
+        viewer.standing("hasPermission", "order.view"),
+        viewer.standing("hasPermission", "order.cancel"),
       ]),
     );
     const by = actorNow(clock, { accountId: viewerId });
@@ -199,7 +199,7 @@ async function authorise(
   const [id, ...areAllowed] = await users.with(user, (buyer) =>
     Promise.all([
       buyer.constant("getId"),
-      ...needs.map(({ permission }) => buyer.capability.hasPermission(permission)),
+      ...needs.map(({ permission }) => buyer.standing("hasPermission", permission)),
     ] as const),
   );
   const missing = needs.find((_, at) => areAllowed[at] !== true);

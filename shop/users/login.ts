@@ -17,6 +17,8 @@ export interface LoginSession {
 export interface Standing {
   readonly account: Account;
   readonly permissions: readonly string[];
+  /** When the login ends by itself that was asked about, in milliseconds since the epoch; infinite when none was. */
+  readonly endsAtMs: number;
 }
 
 /** A login that is not refreshed ends. Milliseconds. */

@@ -7,6 +7,7 @@ import { isWritable, tellHealth } from "../service/store-health.ts";
 import { makeAccessTokens } from "./access-token.ts";
 import { makePasswords } from "./password.ts";
 import { assertNoDemoUsers } from "./production.ts";
+import { recalled } from "./recalled-store.ts";
 import { makeRevokers } from "./revokers.ts";
 import { seedUsers } from "./seed.ts";
 import { userServiceFor } from "./service.ts";
@@ -17,7 +18,7 @@ import { openTokenKeys } from "./token-keys.ts";
 await runService("users", process.env, async ({ settings, socketPath, identity, home, log, notify, ...own }) => {
   const { mode, host, ports, dataDir } = settings.placement;
   const ownStore = { service: "users", mode, dataDir, onHealth: tellHealth(log) } as const;
-  const store = await openUserStore(settings.store ?? join(dataDir, "users.db"), ownStore);
+  const store = recalled(await openUserStore(settings.store ?? join(dataDir, "users.db"), ownStore), home);
   const passwords = makePasswords();
   if (mode === "production") await assertNoDemoUsers(store, passwords);
   const revokers = makeRevokers();

@@ -104,7 +104,8 @@ function standingOf(db: Db): AccountStore["standing"] {
       found = { revision, ...(await ask(numberOf(id), login?.sid)) };
       if (revision !== undefined) keep(key, found);
     }
-    return login && login.nowMs >= found.endsAtMs ? undefined : found.standing;
+    const { standing } = found;
+    return login && standing && login.nowMs >= standing.endsAtMs ? undefined : standing;
   };
 
   function keep(key: string, standing: KnownStanding): void {
@@ -115,24 +116,21 @@ function standingOf(db: Db): AccountStore["standing"] {
   async function ask(number: number, sid: string | undefined): Promise<Omit<KnownStanding, "revision">> {
     if (sid === undefined) {
       const [row] = await db.read(ofAccount({ number }));
-      return { standing: row && standingIn(row), endsAtMs: Number.POSITIVE_INFINITY };
+      return { standing: row && standingIn(row, Number.POSITIVE_INFINITY) };
     }
     const [row] = await db.read(ofLogin({ sid, number }));
-    if (!row) return { standing: undefined, endsAtMs: 0 };
-    return { standing: standingIn(row), endsAtMs: Math.min(row.idle_ends_at_ms, row.ends_at_ms) };
+    return { standing: row && standingIn(row, Math.min(row.idle_ends_at_ms, row.ends_at_ms)) };
   }
 }
 
-function standingIn(row: Selectable<AccountTable> & { readonly granted: string | null }): Standing {
-  return { account: toAccount(row), permissions: row.granted?.split(" ") ?? [] };
+function standingIn(row: Selectable<AccountTable> & { readonly granted: string | null }, endsAtMs: number): Standing {
+  return { account: toAccount(row), permissions: row.granted?.split(" ") ?? [], endsAtMs };
 }
 
 /** Read when the store's revision was `revision`. */
 interface KnownStanding {
   readonly revision: number | undefined;
   readonly standing: Standing | undefined;
-  /** When the login ends that was asked about, if one was. */
-  readonly endsAtMs: number;
 }
 
 /** Accounts and logins of which it is known. Each takes about 500 B. */

@@ -1,4 +1,12 @@
-import { deposited, FlotillaError, type HearsOfDeposits, type Implementation, revocable } from "@flotilla/kit";
+import {
+  deposited,
+  FlotillaError,
+  type HearsOfDeposits,
+  type Implementation,
+  revocable,
+  type StandsUntil,
+  standsUntil,
+} from "@flotilla/kit";
 import type { User } from "../contracts/users.ts";
 import type { Account } from "./account.ts";
 import type { Standing } from "./login.ts";
@@ -16,11 +24,13 @@ export interface OfLogin {
 }
 
 /** The User capability. */
-export class UserTarget implements Implementation<User>, HearsOfDeposits, Disposable {
+export class UserTarget implements Implementation<User>, HearsOfDeposits, StandsUntil, Disposable {
   readonly #id: string;
   readonly #username: string;
   readonly #ask: Ask;
   readonly #login: OfLogin | undefined;
+  /** As of the last question. */
+  #endsAtMs = Number.POSITIVE_INFINITY;
 
   /** With `login`, whose hold it owns, it ends with that; without, it is for reading only and ends with nothing. */
   constructor({ id, username }: Pick<Account, "id" | "username">, ask: Ask, login?: OfLogin) {
@@ -48,7 +58,14 @@ export class UserTarget implements Implementation<User>, HearsOfDeposits, Dispos
   }
 
   async hasPermission(permission: string): Promise<boolean> {
-    return allows(await standing(this.#ask), permission);
+    const now = await standing(this.#ask);
+    this.#endsAtMs = now.endsAtMs;
+    return allows(now, permission);
+  }
+
+  /** A login that is idle ends sooner than its capabilities. */
+  [standsUntil](): number {
+    return this.#endsAtMs;
   }
 
   async [deposited](introduction: { readonly gifter: string; readonly recipient: string }): Promise<void> {

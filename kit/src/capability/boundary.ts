@@ -13,6 +13,7 @@ import { assertHolds, began, unchecked } from "./conditions.ts";
 import type { Contract, Implementation, Method } from "./contract.ts";
 import type { Env } from "./env.ts";
 import { hold, isDisposable, isHeld, letGo } from "./holders.ts";
+import { type Asked, askLeased, leasedCall } from "./leased.ts";
 
 /** For whom something is exposed: `{ peer }` is enough. Without a clock it follows its session's, or the system's. */
 export type ExposeOptions = Omit<Env, "clock"> & Partial<Pick<Env, "clock">>;
@@ -52,8 +53,15 @@ class Boundary extends RpcTarget implements Dispatcher, Disposable {
 
   [dispatch](name: string, args: readonly unknown[], reply: Call): void {
     const method = this.#contract.methods.get(name);
-    if (method) answer(new Invocation(this.#contract, this.#implementation, this.#own, { name, method, args, reply }));
+    const asked = method ? { name, method, args, reply } : this.#leased(name, args, reply);
+    if (asked) answer(new Invocation(this.#contract, this.#implementation, this.#own, asked));
     else reply.fail(noSuchMember([name]));
+  }
+
+  #leased(name: string, args: readonly unknown[], reply: Call): Asked | undefined {
+    const { leases } = this.#own;
+    if (!leases || name !== askLeased) return undefined;
+    return leasedCall({ contract: this.#contract, implementation: this.#implementation, leases }, args, reply);
   }
 
   /** The implementation may be a stub of an object hosted elsewhere. */
@@ -67,13 +75,6 @@ class Boundary extends RpcTarget implements Dispatcher, Disposable {
     this.#onReleased?.();
     quietly(() => letGo(this.#implementation), this.#own);
   }
-}
-
-interface Asked {
-  readonly name: string;
-  readonly method: Method;
-  readonly args: readonly unknown[];
-  readonly reply: Call;
 }
 
 /** One call of one method, as the guards see it. */

@@ -85,6 +85,15 @@ export function began(implementation: object, clock: Clock): void {
   forEachCondition(implementation, (condition) => condition.began?.(clock));
 }
 
+/** Whether a condition counts calls, so that every call has to be made. */
+export function isCounted(implementation: object): boolean {
+  let isCounting = false;
+  forEachCondition(implementation, (condition) => {
+    isCounting ||= condition.began !== undefined;
+  });
+  return isCounting;
+}
+
 /** When the first condition that ends by itself does, in milliseconds since the epoch. */
 export function endsAt(implementation: object): number | undefined {
   let endMs: number | undefined;

@@ -22,6 +22,8 @@ export interface Method {
   readonly params: readonly Param<unknown>[];
   /** Set when the method returns a capability, which then leaves wrapped by this contract; otherwise it returns data. */
   readonly returns: Contract<RpcTarget> | undefined;
+  /** Its answers may be leased: they count until the home takes them back (introduction/leases.ts). */
+  readonly isStanding: boolean;
   /** Set for the methods that the kit itself adds; otherwise the implementation's method of that name runs. */
   readonly builtIn: BuiltIn | undefined;
 }
@@ -44,10 +46,10 @@ export interface Contract<I> {
 
 /** Names that the kit, a stub or JavaScript gives a meaning of its own. */
 const reservedNames: ReadonlySet<string> = new Set([
-  ...["deposit", "withdraw", "cancelDeposit"],
+  ...["deposit", "withdraw", "cancelDeposit", "askLeased", "takeLeases"],
   ...["then", "catch", "finally", "map", "dup", "onRpcBroken", "constructor", "toJSON"],
 ]);
-type BuiltInName = "deposit" | "withdraw" | "cancelDeposit";
+type BuiltInName = "deposit" | "withdraw" | "cancelDeposit" | "askLeased" | "takeLeases";
 
 type Callable = (...args: never[]) => unknown;
 /** What can be listed of `I`: its methods, without those that the kit adds. */
@@ -70,7 +72,8 @@ type ReturnSpec<R> = [R] extends [RpcTarget]
   ? { readonly returns: Contract<R> }
   : true extends HasCapability<R>
     ? { readonly returns: CapabilityWithinData }
-    : { readonly returns?: never };
+    : { readonly returns?: never } & ([R] extends [Primitive] ? { readonly standing?: true } : unknown);
+type Primitive = string | number | boolean | null | undefined;
 
 declare const unsupported: unique symbol;
 /** Nothing is one: a capability is the whole result of a method, because it leaves by a contract of its own. */
@@ -114,25 +117,36 @@ type Returned<R> = [R] extends [RpcTarget] ? Implementation<R> : R;
  * parameter whose schema lets more through than `I` takes, or a capability without its contract do not compile.
  * `contract<Shelf>("Shelf", { count: { params: [] }, book: { params: [arg("title", Title)], returns: BookContract } })`.
  *
+ * `standing: true` says of a method that returns a string, a number or a boolean that whoever borrowed the capability may keep its answer for a moment
+ * (`makeHome`, `leases`). Mark only what answers the same until `home.recall()` was called.
+ *
  * @param name for error messages and logs.
  * @throws TypeError for a method name that is reserved, or an object schema that would let unknown keys through.
  */
 export function contract<I extends RpcTarget>(name: string, methods: Methods<I>): Contract<I> {
-  const specs = Object.entries(methods) as [string, { params: Param<unknown>[]; returns?: Contract<RpcTarget> }][];
+  const specs = Object.entries(methods) as [string, AnySpec][];
   const table = new Map<string, Method>();
-  for (const [method, { params, returns }] of specs) {
+  for (const [method, { params, returns, standing = false }] of specs) {
     if (reservedNames.has(method) || method in Object.prototype) throw new TypeError(`${name}: ${method} is reserved`);
-    table.set(method, { params, returns, builtIn: undefined });
+    table.set(method, { params, returns, isStanding: standing, builtIn: undefined });
   }
   return { name, methods: table };
+}
+
+interface AnySpec {
+  readonly params: Param<unknown>[];
+  readonly returns?: Contract<RpcTarget>;
+  readonly standing?: true;
 }
 
 /** `base` and methods of the kit's own on top; memoised by the callers. */
 export function withBuiltIns(
   base: Contract<RpcTarget>,
-  builtIns: Record<string, Omit<Method, "returns">>,
+  builtIns: Record<string, Pick<Method, "params" | "builtIn">>,
 ): Contract<RpcTarget> {
-  const added = Object.entries(builtIns).map(([name, method]) => [name, { ...method, returns: undefined }] as const);
+  const added = Object.entries(builtIns).map(
+    ([name, method]) => [name, { ...method, returns: undefined, isStanding: false }] as const,
+  );
   return { name: base.name, methods: new Map([...base.methods, ...added]) };
 }
 

@@ -9,11 +9,24 @@ export interface Env {
   readonly clock: Clock;
   /** Absent where nothing is introduced from. Implemented by introduction/home.ts, which this layer does not know. */
   readonly home?: HomePort | undefined;
+  /** Set for a loan whose recipient takes leases: how long its standing answers count. */
+  readonly leases?: LeasePort | undefined;
   /** Hears of faults inside implementations that no peer is told of, such as a disposer that throws. */
   readonly onFault?: ((fault: unknown) => void) | undefined;
 }
 
+/** What one session was promised of standing answers. Implemented by introduction/leases.ts. */
+export interface LeasePort {
+  /** A standing answer will be given now; whoever changes what it says has to wait for the session from now on. */
+  begin(): void;
+  /** For how many milliseconds from when it was asked for an answer of `implementation` counts; 0 for not at all. */
+  lifetimeMs(implementation: object): number;
+}
+
 export interface HomePort {
+  /** Of one session; both absent where nothing is leased. */
+  readonly leases?: LeasePort;
+  takeLeases?(holder: RpcStub<RpcTarget>): RpcTarget;
   /** Announces a deposit that is still to come; disposed without it, it comes no more. */
   expect(offer: DepositOffer): Disposable;
   deposit(offer: DepositOffer): { readonly deposit: RpcTarget; readonly lifetimeMs: number };
@@ -31,8 +44,14 @@ export interface DepositOffer {
   readonly endsAtMs: number | undefined;
   /** Throws the refusal of the capability itself when it has ended: it was revoked, say. */
   assertHolds(): void;
-  /** The capability behind a boundary of its own for `peer`; with `whileHolds`, only as long as that refuses nothing. */
-  exposeFor(peer: Peer, whileHolds?: Condition): RpcTarget & Disposable;
+  /** The capability behind a boundary of its own for `peer`; when it is lent, only as long as that refuses nothing. */
+  exposeFor(peer: Peer, lent?: Lent): RpcTarget & Disposable;
+}
+
+/** How a capability is lent. */
+export interface Lent {
+  readonly whileHolds: Condition;
+  readonly leases: LeasePort | undefined;
 }
 
 export interface WithdrawClaim {
@@ -42,6 +61,8 @@ export interface WithdrawClaim {
   readonly peer: Peer;
   /** Whether what is withdrawn ends with the introduction. */
   readonly asLoan: boolean;
+  /** Of the session that asks. */
+  readonly leases?: LeasePort | undefined;
 }
 
 export interface CancelClaim {

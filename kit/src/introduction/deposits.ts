@@ -44,8 +44,10 @@ export interface DepositLimits {
   readonly parkedPerPeerMax: number;
 }
 
-/** The table of one home. A deposit serves any number of withdrawals of its recipient until it ends. */
-export function makeDeposits(clock: Clock, limits: DepositLimits = { depositsPerPeerMax, parkedPerPeerMax }): Deposits {
+const depositLimits: DepositLimits = { depositsPerPeerMax, parkedPerPeerMax };
+
+/** The table of one home, which hears `onEnd` when one ends. A deposit serves any number of withdrawals of its recipient until it ends. */
+export function makeDeposits(clock: Clock, limits = depositLimits, onEnd: () => void = () => {}): Deposits {
   const deposits = new Map<string, Deposit>();
   const expected = new Map<string, Pick<Deposit, "offer" | "hold">>();
   const parked = new Map<string, Parked[]>();
@@ -82,7 +84,10 @@ export function makeDeposits(clock: Clock, limits: DepositLimits = { depositsPer
       offer,
       hold: isExpected ? announced.hold : offer.exposeFor(gifter),
       cancelExpiry: clock.after(lifetimeMs, () => end(nonce, deposit)),
-      whileDeposited: { refusal: () => (deposits.get(nonce) === deposit ? undefined : refused()) },
+      whileDeposited: {
+        endsAtMs: clock.now() + lifetimeMs,
+        refusal: () => (deposits.get(nonce) === deposit ? undefined : refused()),
+      },
     };
     deposits.set(nonce, deposit);
     if (isExpected) expected.delete(nonce);
@@ -100,6 +105,7 @@ export function makeDeposits(clock: Clock, limits: DepositLimits = { depositsPer
     depositsOf.remove(deposit.gifter);
     deposit.cancelExpiry();
     deposit.hold[Symbol.dispose]();
+    onEnd();
   }
 
   async function take(claim: WithdrawClaim): Promise<RpcTarget> {
@@ -111,8 +117,8 @@ export function makeDeposits(clock: Clock, limits: DepositLimits = { depositsPer
     return give(deposit, claim);
   }
 
-  function give({ offer, whileDeposited }: Deposit, { peer, asLoan }: WithdrawClaim): RpcTarget {
-    return offer.exposeFor(peer, asLoan ? whileDeposited : undefined);
+  function give({ offer, whileDeposited }: Deposit, { peer, asLoan, leases }: WithdrawClaim): RpcTarget {
+    return offer.exposeFor(peer, asLoan ? { whileHolds: whileDeposited, leases } : undefined);
   }
 
   function park(claim: WithdrawClaim, recipient: ServicePeer): Promise<RpcTarget> {
@@ -174,7 +180,7 @@ function isFor(deposit: Deposit, claim: WithdrawClaim): boolean {
   return deposit.offer.recipient === asService(claim.peer).name && deposit.gifter === claim.gifter;
 }
 
-function asService(peer: Peer): ServicePeer {
+export function asService(peer: Peer): ServicePeer {
   if (peer.kind !== "service") throw refused("Only services introduce each other");
   return peer;
 }

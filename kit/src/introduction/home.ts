@@ -2,6 +2,7 @@ import { Type } from "typebox";
 import { type Clock, systemClock } from "../base/clock.ts";
 import { currentContext, deadlineExceeded, inTime } from "../base/context.ts";
 import { newInstanceId } from "../base/ids.ts";
+import { FlotillaError } from "../base/errors.ts";
 import { introductionMsMax } from "../base/limits.ts";
 import type { Peer, ServicePeer } from "../base/peer.ts";
 import { onlyWhile } from "../capability/attenuate.ts";
@@ -10,6 +11,7 @@ import { assertHolds, caretakerOf, endsAt } from "../capability/conditions.ts";
 import {
   arg,
   type BuiltInCall,
+  callback,
   type Contract,
   type Implementation,
   optional,
@@ -17,8 +19,9 @@ import {
 } from "../capability/contract.ts";
 import type { DepositOffer, Env, HomePort } from "../capability/env.ts";
 import { type RpcStub, RpcTarget } from "../rpc/stub.ts";
-import { type DepositLimits, makeDeposits } from "./deposits.ts";
+import { asService, type DepositLimits, makeDeposits } from "./deposits.ts";
 import { refused } from "./introduction.ts";
+import { type LeaseHolder, type LeaseOptions, makeLeases } from "./leases.ts";
 
 /** A capability that its holder may introduce to others: the deposit is a method of the capability itself. */
 export interface Introducible extends RpcTarget {
@@ -49,6 +52,8 @@ export interface HomeMain extends RpcTarget {
   /** `asLoan`: what is withdrawn ends with the introduction. */
   withdraw(nonce: string, gifter: string, asLoan?: boolean): RpcTarget;
   cancelDeposit(nonce: string, recipient: string): void;
+  /** The session may keep standing answers of its loans, and `holder` hears when they no longer count. */
+  takeLeases(holder: LeaseHolder): RpcTarget;
 }
 
 /** What `makeHome` takes. */
@@ -57,6 +62,11 @@ export interface HomeOptions {
   readonly name: string;
   readonly clock?: Clock;
   readonly limits?: DepositLimits;
+  /**
+   * Lets recipients keep the answers of `standing` methods of what they borrowed. Default: none does. Whatever changes such an
+   * answer must `await recall()` before it answers its own caller.
+   */
+  readonly leases?: LeaseOptions;
   readonly onFault?: (fault: unknown) => void;
 }
 
@@ -68,12 +78,18 @@ export interface Home {
   main<I>(contract: Contract<I>, implementation: Implementation<I>, peer: Peer): RpcTarget;
   /** Live deposits, and withdrawals that wait for theirs. */
   counts(): { deposits: number; parked: number };
+  /**
+   * Takes back every standing answer that was given. Resolves when no recipient uses one any more that it was given before:
+   * each has said so, or its lease is over. At once without `leases`.
+   */
+  recall(): Promise<void>;
 }
 
 /** A new run of the service `name`, with nothing deposited. Serve with its `instance`: introductions name that. */
-export function makeHome({ name, clock = systemClock, limits, onFault }: HomeOptions): Home {
-  const deposits = makeDeposits(clock, limits);
-  const port: HomePort = {
+export function makeHome({ name, clock = systemClock, limits, leases: leasing, onFault }: HomeOptions): Home {
+  const leases = leasing && makeLeases(clock, leasing);
+  const deposits = makeDeposits(clock, limits, () => void leases?.recall());
+  const port = {
     expect: (offer) => deposits.expect(offer),
     deposit(offer) {
       const { end, lifetimeMs } = deposits.put(offer);
@@ -81,15 +97,16 @@ export function makeHome({ name, clock = systemClock, limits, onFault }: HomeOpt
     },
     withdraw: (claim) => deposits.take(claim) as Promise<RpcStub<RpcTarget>>,
     cancel: (claim) => deposits.cancel(claim),
-  };
+  } satisfies HomePort;
   return {
     name,
     instance: newInstanceId(),
     main(contract, implementation, peer) {
-      const env = { peer, clock, home: port, onFault };
+      const env = { peer, clock, home: { ...port, ...leases?.join() }, onFault };
       return expose(withHomeMethods(erased(contract)), implementation as Implementation<RpcTarget>, env);
     },
     counts: () => deposits.counts(),
+    recall: () => leases?.recall() ?? Promise.resolve(),
   };
 }
 
@@ -130,9 +147,9 @@ export function introducible<I extends RpcTarget>(base: Contract<I>): Contract<I
           gifter: env.peer,
           endsAtMs: endsAt(implementation),
           assertHolds: () => assertHolds(implementation, undefined, env.clock),
-          exposeFor(peer, whileHolds) {
-            const lent = whileHolds ? onlyWhile(contract, implementation, whileHolds) : implementation;
-            return expose(contract, lent as Implementation<RpcTarget>, { ...env, peer });
+          exposeFor(peer, lent) {
+            const given = lent ? onlyWhile(contract, implementation, lent.whileHolds) : implementation;
+            return expose(contract, given as Implementation<RpcTarget>, { ...env, peer, leases: lent?.leases });
           },
         };
         const home = homeOf(env);
@@ -173,7 +190,16 @@ function withHomeMethods(base: Contract<RpcTarget>): Contract<RpcTarget> {
     withdraw: {
       params: [nonce, serviceName("gifter"), optional(arg("asLoan", Type.Boolean()))],
       builtIn: ({ env }: BuiltInCall, nonce: string, gifter: string, asLoan = false) =>
-        homeOf(env).withdraw({ nonce, gifter, asLoan, peer: env.peer }),
+        homeOf(env).withdraw({ nonce, gifter, asLoan, peer: env.peer, leases: homeOf(env).leases }),
+    },
+    takeLeases: {
+      params: [callback<LeaseHolder>("holder")],
+      builtIn: ({ env }: BuiltInCall, holder: RpcStub<LeaseHolder>) => {
+        asService(env.peer);
+        const home = homeOf(env);
+        if (!home.takeLeases) throw new FlotillaError("unimplemented", "Nothing is leased from here");
+        return home.takeLeases(holder);
+      },
     },
     cancelDeposit: {
       params: [nonce, serviceName("recipient")],

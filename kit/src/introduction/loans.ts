@@ -6,6 +6,7 @@ import { stoppingReason } from "../rpc/stopping.ts";
 import type { RpcPromise, RpcStub, RpcTarget } from "../rpc/stub.ts";
 import { gifterAt, type HomeLink, type Homes, homeOf, type Withdrawal, withdraw } from "./introduce.ts";
 import type { Introduction } from "./introduction.ts";
+import { type KeptAnswers, type Lessee, makeLessee } from "./lessee.ts";
 
 /** What `makeLoans` takes. */
 export interface LoansOptions {
@@ -16,6 +17,8 @@ export interface LoansOptions {
   readonly entriesMax?: number;
   /** What nobody used for so long is given back. Milliseconds, default 10 s. */
   readonly idleMs?: number;
+  /** Keeps standing answers for as long as their home vouches for them. Default: each question is asked. */
+  readonly leases?: boolean;
 }
 
 /** What was lent to a recipient, until the use it was lent for is over. */
@@ -27,10 +30,16 @@ export interface Loan<T extends RpcTarget> {
    * loan is kept. It says who somebody is, never that they may do something.
    */
   constant<M extends ConstantMethod<T>>(method: M): Promise<Answer<T, M>>;
+  /**
+   * The answer of a method that its contract marks as `standing`. With leases, the one that was had before, unless what it says
+   * was changed: by a change that has been answered, it is never told wrongly.
+   */
+  standing<M extends MethodName<T>>(method: M, ...args: ArgsOf<T, M>): Promise<Answer<T, M>>;
 }
 
 type ConstantMethod<T> = { [M in MethodName<T>]: T[M] extends () => unknown ? M : never }[MethodName<T>];
-type Answer<T, M extends keyof T> = T[M] extends () => infer R ? Awaited<R> : never;
+type Answer<T, M extends keyof T> = T[M] extends (...args: never[]) => infer R ? Awaited<R> : never;
+type ArgsOf<T, M extends keyof T> = T[M] extends (...args: infer A) => unknown ? A : never;
 
 /**
  * The recipient's side of introductions that are used again and again: each is withdrawn once, and kept for as long as
@@ -71,6 +80,8 @@ export function makeLoans(options: LoansOptions): Loans {
   /** By gifter and nonce, the most recently used last. */
   const kept = new Map<string, Entry>();
   let cancelSweep: Cancel | undefined;
+  /** By the link to a run of the home. */
+  const lessees = new Map<HomeLink, Lessee>();
 
   return {
     with: useOf as Loans["with"],
@@ -80,8 +91,24 @@ export function makeLoans(options: LoansOptions): Loans {
     [Symbol.dispose]() {
       cancelSweep?.();
       for (const key of [...kept.keys()]) drop(key);
+      for (const lessee of lessees.values()) lessee[Symbol.dispose]();
+      lessees.clear();
     },
   };
+
+  function lesseeOf(home: HomeLink): Lessee | undefined {
+    if (!options.leases) return undefined;
+    const known = lessees.get(home);
+    if (known?.sessionNumber === home.sessionNumber) return known;
+    for (const [link, lessee] of lessees) {
+      if (link.instance !== undefined && link.sessionNumber === lessee.sessionNumber) continue;
+      lessees.delete(link);
+      lessee[Symbol.dispose]();
+    }
+    const lessee = makeLessee(home, clock);
+    lessees.set(home, lessee);
+    return lessee;
+  }
 
   async function useOf<R>(
     introduction: Introduction<RpcTarget>,
@@ -120,10 +147,11 @@ export function makeLoans(options: LoansOptions): Loans {
 
   function borrow(key: string, introduction: Introduction<RpcTarget>, withdrawal: Withdrawal): Entry {
     const { from } = withdrawal;
+    const lessee = lesseeOf(from);
     const promise = withOwnDeadline(() => withdraw(introduction, withdrawal), clock);
     const entry: Entry = {
       promise,
-      loan: makeLoan(promise, clock),
+      loan: makeLoan(promise, lessee, clock),
       from,
       sessionNumber: from.sessionNumber,
       usedAtMs: clock.monotonicMs(),
@@ -179,9 +207,10 @@ function homeLost(name: string, cause: unknown): FlotillaError {
 }
 
 /** Others will use it and its answers too, so both have time of their own, and not what the first caller has left. */
-function makeLoan(promise: RpcPromise<RpcTarget>, clock: Clock): Loan<RpcTarget> {
+function makeLoan(promise: RpcPromise<RpcTarget>, lessee: Lessee | undefined, clock: Clock): Loan<RpcTarget> {
   const capability = promise as unknown as RpcStub<RpcTarget>;
   const answers = new Map<string, Promise<unknown>>();
+  const kept: KeptAnswers = new Map();
   return {
     capability,
     constant(method: string) {
@@ -194,6 +223,11 @@ function makeLoan(promise: RpcPromise<RpcTarget>, clock: Clock): Loan<RpcTarget>
         answers.set(method, answer);
       }
       return answer as Promise<never>;
+    },
+    async standing(method: string, ...args: unknown[]) {
+      if (lessee) return (await lessee.ask(capability, kept, method, args)) as never;
+      const asked = capability as unknown as Record<string, (...args: unknown[]) => PromiseLike<unknown>>;
+      return (await asked[method]!(...args)) as never;
     },
   };
 }

@@ -1,6 +1,7 @@
 import type { ServicePeer } from "../base/peer.ts";
 import { type Home, makeHome } from "../introduction/home.ts";
 import type { HomeLink } from "../introduction/introduce.ts";
+import type { LeaseOptions } from "../introduction/leases.ts";
 import type { RpcTarget } from "../rpc/stub.ts";
 import { expectNoLeaks } from "./leaks.ts";
 import { makeTestLink, type TestLink } from "./test-link.ts";
@@ -10,6 +11,8 @@ import { makeVirtualClock, type VirtualClock } from "./virtual-clock.ts";
 export interface TrioOptions {
   /** One way, of each link. */
   readonly delayMs?: number;
+  /** Of the home. Default: it leases nothing. */
+  readonly leases?: LeaseOptions;
   /** The home's main object for one of its peers. */
   homeMain(home: Home, peer: ServicePeer, clock: VirtualClock): RpcTarget;
   /** The recipient's main object for the gifter, given the recipient's own link to the home. */
@@ -33,9 +36,9 @@ export const trioNames = { home: "home", recipient: "recipient", gifter: "gifter
  * Three services in this process on one virtual clock, for tests of an introduction: `await using trio = makeTrio(…)`.
  * Disposing it asserts that nothing leaked: tables at their start, no deposit, nothing parked.
  */
-export function makeTrio({ delayMs = 0, homeMain, recipientMain }: TrioOptions): Trio {
+export function makeTrio({ delayMs = 0, leases, homeMain, recipientMain }: TrioOptions): Trio {
   const clock = makeVirtualClock();
-  const home = makeHome({ name: trioNames.home, clock });
+  const home = makeHome({ name: trioNames.home, clock, ...(leases && { leases }) });
   const recipient = makeHome({ name: trioNames.recipient, clock });
   const gifterPeer = servicePeer(trioNames.gifter);
   const recipientPeer: ServicePeer = { kind: "service", name: recipient.name, instance: recipient.instance };

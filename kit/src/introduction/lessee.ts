@@ -1,0 +1,109 @@
+import type { Clock } from "../base/clock.ts";
+import { withOwnDeadline } from "../base/context.ts";
+import { anonymous } from "../base/peer.ts";
+import { expose } from "../capability/boundary.ts";
+import type { LeasedAnswer } from "../capability/leased.ts";
+import type { RpcPromise, RpcStub, RpcTarget } from "../rpc/stub.ts";
+import type { HomeMain } from "./home.ts";
+import type { HomeLink } from "./introduce.ts";
+import { LeaseHolderContract, leaseMsMax } from "./leases.ts";
+
+/** A standing answer that is kept, and until when. */
+interface Kept {
+  readonly answer: unknown;
+  /** How often the home had taken everything back when it was asked for. */
+  readonly recalls: number;
+  readonly forMs: number;
+  /** When it was asked for, by both clocks. */
+  readonly askedMonotonicMs: number;
+  readonly askedAtMs: number;
+}
+
+/** The standing answers of one loan, by the question. */
+export type KeptAnswers = Map<string, Kept>;
+
+/** Questions of which a loan keeps the answers. Each takes about 200 B. */
+const answersMax = 64;
+
+/** The recipient's side of leases, for one session with a home. Disposing it lets go of everything that was kept. */
+export interface Lessee extends Disposable {
+  readonly from: HomeLink;
+  readonly sessionNumber: number;
+  /** The answer of a standing method of `loan`: what is kept, while that counts, or else what the home says now. */
+  ask(loan: RpcStub<RpcTarget>, kept: KeptAnswers, method: string, args: readonly unknown[]): Promise<unknown>;
+}
+
+/** Takes leases from the home at `from`. Where the home gives none, every question is asked. */
+export function makeLessee(from: HomeLink, clock: Clock): Lessee {
+  const { sessionNumber, instance } = from;
+  let recalls = 0;
+  let isTaken = false;
+  const holder = expose(
+    LeaseHolderContract,
+    {
+      recall() {
+        recalls += 1;
+      },
+    },
+    { peer: anonymous, clock },
+  );
+  const home = from.main as unknown as RpcStub<HomeMain>;
+  const taking = withOwnDeadline(() => home.takeLeases(holder as never), clock) as RpcPromise<RpcTarget>;
+  taking.then(
+    () => {
+      isTaken = true;
+    },
+    () => {},
+  );
+
+  return {
+    from,
+    sessionNumber,
+    async ask(loan, kept, method, args) {
+      const key = args.every(isExact) ? JSON.stringify([method, ...args]) : undefined;
+      const found = key === undefined ? undefined : kept.get(key);
+      if (found && counts(found)) return found.answer;
+      if (!isTaken || key === undefined) return await call(loan, method)(...args);
+      const asked = { recalls, askedMonotonicMs: clock.monotonicMs(), askedAtMs: clock.now() };
+      const { answer, forMs } = (await call(loan, "askLeased")(method, args)) as LeasedAnswer;
+      // Whoever gets an object may change it.
+      if (forMs > 0 && !isObject(answer)) keep(kept, key, { ...asked, answer, forMs: Math.min(forMs, leaseMsMax) });
+      return answer;
+    },
+    [Symbol.dispose]() {
+      isTaken = false;
+      recalls += 1;
+      taking[Symbol.dispose]();
+    },
+  };
+
+  /**
+   * SECURITY: in doubt it does not. Nothing counts when the session is over, since nobody could take it back; and the wall
+   * clock is asked too, because the other one stands still while a machine sleeps.
+   */
+  function counts(kept: Kept): boolean {
+    if (kept.recalls !== recalls) return false;
+    if (from.instance !== instance || from.sessionNumber !== sessionNumber) return false;
+    const passedMs = clock.now() - kept.askedAtMs;
+    return clock.monotonicMs() - kept.askedMonotonicMs < kept.forMs && passedMs >= 0 && passedMs < kept.forMs;
+  }
+}
+
+/** Two that are written the same are the same. */
+function isExact(arg: unknown): boolean {
+  return typeof arg === "string" || typeof arg === "boolean" || (Number.isSafeInteger(arg) && !Object.is(arg, -0));
+}
+
+function isObject(value: unknown): boolean {
+  return typeof value === "object" && value !== null;
+}
+
+function keep(kept: KeptAnswers, key: string, answer: Kept): void {
+  if (kept.size >= answersMax) kept.clear();
+  kept.set(key, answer);
+}
+
+function call(loan: RpcStub<RpcTarget>, method: string): (...args: unknown[]) => PromiseLike<unknown> {
+  return (...args) =>
+    (loan as unknown as Record<string, (...args: unknown[]) => PromiseLike<unknown>>)[method]!(...args);
+}

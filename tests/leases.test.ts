@@ -1,0 +1,116 @@
+import type { RpcStub } from "@flotilla/kit";
+import { describe, expect, test } from "vitest";
+import type { Administration } from "../shop/contracts/administration.ts";
+import type { Account, Login } from "../shop/contracts/users.ts";
+import { loginsPerAccountMax } from "../shop/users/login.ts";
+import { demoPassword, makeShop, type Shop, someItems } from "./shop-harness.ts";
+
+const denied = { code: "permission_denied", message: "You don't have permission to create orders" };
+const revoked = { code: "permission_denied", reason: "revoked" };
+const longMs = 60_000;
+
+type Act = (shop: Shop, login: Login) => Promise<unknown>;
+
+const asAlice =
+  (act: (office: RpcStub<Administration>) => PromiseLike<unknown>): Act =>
+  async (shop) => {
+    const { token } = await shop.login("alice");
+    using account = shop.usersMain.account(token);
+    using office = account.administration();
+    await shop.clock.run(act(office as unknown as RpcStub<Administration>));
+  };
+
+const asHimself =
+  (act: (account: RpcStub<Account>) => PromiseLike<unknown>): Act =>
+  async (shop, { token }) => {
+    using account = shop.usersMain.account(token);
+    await shop.clock.run(act(account as unknown as RpcStub<Account>));
+  };
+
+/** What takes from bob, user2, the right to order: at the User Service alone, so that nobody else ends his introduction. */
+const changes: Record<string, readonly [refusal: object, Act]> = {
+  setRole: [
+    denied,
+    async (shop, login) => {
+      await asAlice((office) => office.createRole("reader", ["order.view"]))(shop, login);
+      await asAlice((office) => office.setRole("user2", "reader"))(shop, login);
+    },
+  ],
+  setRolePermissions: [denied, asAlice((office) => office.setRolePermissions("user", ["order.view"]))],
+  disableUser: [revoked, asAlice((office) => office.disableUser("user2"))],
+  deleteUser: [revoked, asAlice((office) => office.deleteUser("user2"))],
+  logout: [revoked, asHimself((account) => account.logout())],
+  logoutEverywhere: [revoked, asHimself((account) => account.logoutEverywhere())],
+  changePassword: [revoked, asHimself((account) => account.changePassword(demoPassword, "a horse in the rain"))],
+  endSession: [
+    revoked,
+    asHimself(async (account) => {
+      const [session] = await account.listSessions();
+      await account.endSession(session!.sessionId);
+    }),
+  ],
+  "a login too many": [
+    revoked,
+    async (shop) => {
+      const logIn = () => shop.usersMain.authenticate("bob", demoPassword);
+      // At once: one after the other, they take longer than a lease.
+      await shop.clock.run(Promise.all(Array.from({ length: loginsPerAccountMax }, logIn)));
+    },
+  ],
+  "the reuse of a refresh token": [
+    revoked,
+    async (shop, login) => {
+      await shop.clock.run(shop.usersMain.refresh(login.refreshToken));
+      await shop.clock.advance(10_000);
+      await warmUp(shop, login);
+      await shop.clock.run(shop.usersMain.refresh(login.refreshToken)).catch(() => {});
+    },
+  ],
+};
+
+/** Orders until the Order Service asks nobody any more. */
+async function warmUp(shop: Shop, { token }: { readonly token: string }): Promise<void> {
+  for (const _ of [1, 2]) await shop.clock.run(shop.client.createOrder(token, someItems));
+  const before = shop.links.ordersUsers.messages.length;
+  await shop.clock.run(shop.client.createOrder(token, someItems));
+  expect(shop.links.ordersUsers.messages.slice(before).filter((line) => line.includes("push"))).toEqual([]);
+}
+
+describe("while the Order Service goes by what it was told of bob", () => {
+  test.each(Object.entries(changes))("%s counts from his next order on", async (_, [refusal, act]) => {
+    await using shop = await makeShop({ delayMs: 10, rates: { userPoints: 1_000 } });
+    await shop.clock.advance(1_000);
+    const bob = await shop.login("bob");
+    await warmUp(shop, bob);
+    await act(shop, bob);
+    const before = await shop.orderStore.count();
+    await expect(shop.clock.run(shop.client.createOrder(bob.token, someItems))).rejects.toMatchObject(refusal);
+    expect(await shop.orderStore.count()).toBe(before);
+  });
+
+  test("what he is given counts as soon", async () => {
+    await using shop = await makeShop({ delayMs: 10 });
+    const bob = await shop.login("bob");
+    const cancel = () => shop.clock.run(shop.client.cancelOrder(bob.token, "order1"));
+    await shop.clock.advance(1_000);
+    await warmUp(shop, bob);
+    for (const _ of [1, 2, 3]) await expect(cancel()).rejects.toMatchObject({ code: "permission_denied" });
+    await asAlice((office) => office.setRole("user2", "moderator"))(shop, bob);
+    expect(await cancel()).toMatchObject({ status: "cancelled" });
+  });
+});
+
+test("what changes nobody's rights takes nothing back, and waits for nobody", async () => {
+  await using shop = await makeShop({ delayMs: 10 });
+  const bob = await shop.login("bob");
+  await shop.clock.advance(longMs);
+  await warmUp(shop, bob);
+  const before = shop.links.ordersUsers.messages.length;
+  await asHimself((account) => account.editProfile({ email: "bob@example.org" }))(shop, bob);
+  await shop.login("charlie");
+  await shop.clock.run(shop.usersMain.refresh(bob.refreshToken));
+  await asAlice((office) =>
+    office.createUser({ username: "dora", password: "a horse in the rain", email: "dora@example.org" }),
+  )(shop, bob);
+  expect(shop.links.ordersUsers.messages.slice(before).filter((line) => line.includes("recall"))).toEqual([]);
+});
