@@ -189,8 +189,8 @@ export const mutantsOfInvariants: readonly Mutant[] = [
   {
     promise: "I5 a loan ends with its introduction",
     file: "kit/src/introduction/deposits.ts",
-    cut: "asLoan ? whileDeposited : undefined",
-    put: "asLoan && !whileDeposited ? whileDeposited : undefined",
+    cut: "asLoan ? { whileHolds: whileDeposited, leases } : undefined",
+    put: "asLoan && !whileDeposited ? { whileHolds: whileDeposited, leases } : undefined",
     test: "kit/src/introduction/loans.test.ts",
   },
   {

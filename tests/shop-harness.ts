@@ -95,11 +95,8 @@ export async function makeShop(options: ShopOptions = {}) {
   const clock = makeVirtualClock();
   let linksMade = 0;
   let users = makeHome({ name: "users", clock, leases: { lifetimeMs: 1_000 } });
-  const recall = () => users.recall();
-  const userStore = recalled(
-    hearing<UserStore>(makeMemoryUserStore(), () => onWork?.("users")),
-    { recall },
-  );
+  const heardStore = hearing<UserStore>(makeMemoryUserStore(), () => onWork?.("users"));
+  const userStore = recalled(heardStore, { recall: () => users.recall() });
   const orderStore = hearing(makeMemoryOrderStore(), () => onWork?.("orders"));
   await seedUsers({ mode: "development", clock, store: userStore, passwords: instantPasswords });
   const tokens = makeInstantTokens(clock, options.tokenLifetimeMs);

@@ -62,6 +62,7 @@ test("the kit exports these values", () => {
       "serve",
       "serveOps",
       "srvDirectory",
+      "standsUntil",
       "stoppingReason",
       "systemClock",
       "withContext",

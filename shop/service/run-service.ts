@@ -37,17 +37,14 @@ import {
 import { type Build, readBuild } from "./build.ts";
 import { openDataDirectory } from "./data-directory.ts";
 import { watchFigures } from "./figures.ts";
+import { leasesOf } from "./leases.ts";
 import { type Log, type LogSink, makeLog, openLogSink } from "./log.ts";
-import { PostgresPlace } from "./postgres-place.ts";
 import { userLimits } from "./rate-settings.ts";
 import { readSettings, type Settings } from "./settings.ts";
 import { makeSparseLog } from "./sparse-log.ts";
 import { outliveReaders, reportLostOutput } from "./standard-output.ts";
 import { exitFailure, exitUsage, StartError } from "./start-error.ts";
 import type { Environment } from "./variables.ts";
-
-/** A change of what somebody may do waits so long at most for a service that does not answer. Milliseconds. */
-const leaseMs = 1_000;
 
 /** What a service finds when it starts: the same for each of them. */
 export interface ServiceHost {
@@ -157,9 +154,7 @@ function openHost(name: ServiceName, settings: Settings): ServiceHost {
   const onClosed = (file: string) => log.warn({ file }, "this file was open to its group, and is closed now");
   const identity = openIdentity(join(dataDir, "keys"), name, { onClosed });
   const onFault = (fault: unknown) => log.error({ err: fault }, "a fault in the service");
-  // Not where other instances write too, whose changes this one would not hear of.
-  const leases = settings.store instanceof PostgresPlace ? undefined : { lifetimeMs: leaseMs };
-  const home = makeHome({ name, onFault, ...(leases && { leases }) });
+  const home = makeHome({ name, onFault, leases: leasesOf(settings) });
   const metrics = makeMetrics(name);
   const onAnswered = opsPort === undefined ? undefined : metrics.answered;
   const destinations: Instances<RpcTarget>[] = [];

@@ -284,8 +284,8 @@ export const defencesOfAccounts: readonly Defence[] = [
     edits: [
       edit(
         "shop/users/user.ts",
-        "    return allows(await standing(this.#ask), permission);\n",
-        "    this.#first ??= await standing(this.#ask);\n    return allows(this.#first, permission);\n",
+        "    const now = await standing(this.#ask);\n",
+        "    this.#first ??= await standing(this.#ask);\n    const now = this.#first;\n",
       ),
       edit(
         "shop/users/user.ts",

@@ -66,7 +66,7 @@ export interface HomeOptions {
    * Lets recipients keep the answers of `standing` methods of what they borrowed. Default: none does. Whatever changes such an
    * answer must `await recall()` before it answers its own caller.
    */
-  readonly leases?: LeaseOptions;
+  readonly leases?: LeaseOptions | undefined;
   readonly onFault?: (fault: unknown) => void;
 }
 

@@ -12,7 +12,7 @@ export interface TrioOptions {
   /** One way, of each link. */
   readonly delayMs?: number;
   /** Of the home. Default: it leases nothing. */
-  readonly leases?: LeaseOptions;
+  readonly leases?: LeaseOptions | undefined;
   /** The home's main object for one of its peers. */
   homeMain(home: Home, peer: ServicePeer, clock: VirtualClock): RpcTarget;
   /** The recipient's main object for the gifter, given the recipient's own link to the home. */
@@ -38,7 +38,7 @@ export const trioNames = { home: "home", recipient: "recipient", gifter: "gifter
  */
 export function makeTrio({ delayMs = 0, leases, homeMain, recipientMain }: TrioOptions): Trio {
   const clock = makeVirtualClock();
-  const home = makeHome({ name: trioNames.home, clock, ...(leases && { leases }) });
+  const home = makeHome({ name: trioNames.home, clock, leases });
   const recipient = makeHome({ name: trioNames.recipient, clock });
   const gifterPeer = servicePeer(trioNames.gifter);
   const recipientPeer: ServicePeer = { kind: "service", name: recipient.name, instance: recipient.instance };
