@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import {
-  anonymous,
   type AnonymousPeer,
+  anonymous,
   type Clock,
   type Connection,
   expose,
@@ -36,6 +36,7 @@ import { seedUsers } from "../shop/users/seed.ts";
 import { userServiceFor } from "../shop/users/service.ts";
 import type { UserStore } from "../shop/users/store.ts";
 import { makeMemoryUserStore } from "../shop/users/store-memory.ts";
+import { hearing } from "./hearing.ts";
 import { quietStatus } from "./quiet-status.ts";
 
 export interface ShopOptions {
@@ -96,7 +97,12 @@ export async function makeShop(options: ShopOptions = {}) {
   let linksMade = 0;
   let users = makeHome({ name: "users", clock, leases: { lifetimeMs: 1_000 } });
   const heardStore = hearing<UserStore>(makeMemoryUserStore(), () => onWork?.("users"));
-  const userStore = recalled(heardStore, { recall: () => users.recall() });
+  let recalls = 0;
+  const recall = async () => {
+    await users.recall();
+    recalls += 1;
+  };
+  const userStore = recalled(heardStore, { recall });
   const orderStore = hearing(makeMemoryOrderStore(), () => onWork?.("orders"));
   await seedUsers({ mode: "development", clock, store: userStore, passwords: instantPasswords });
   const tokens = makeInstantTokens(clock, options.tokenLifetimeMs);
@@ -176,6 +182,8 @@ export async function makeShop(options: ShopOptions = {}) {
     get users() {
       return users;
     },
+    /** How often the store has waited for the home to take back what it had vouched for. */
+    recalls: () => recalls,
     get links() {
       return { gatewayUsers, gatewayOrders, ordersUsers, client: front };
     },
@@ -283,16 +291,4 @@ function instancesOver<T extends RpcTarget>(
     opened: () => connection.opened(),
     isOpen: true,
   };
-}
-
-/** `store`, telling `onUse` of each call, in the caller's context. */
-function hearing<S extends object>(store: S, onUse: () => void): S {
-  const wrapped: Record<string, unknown> = {};
-  for (const [name, method] of Object.entries(store) as [string, (...args: unknown[]) => unknown][]) {
-    wrapped[name] = (...args: unknown[]) => {
-      onUse();
-      return method(...args);
-    };
-  }
-  return wrapped as S;
 }

@@ -9,6 +9,7 @@ export { type AnonymousPeer, anonymous, type Peer, type ServicePeer } from "./ba
 export { decodeText } from "./base/text.ts";
 export { type Attenuation, attenuate } from "./capability/attenuate.ts";
 export { type ExposeOptions, expose } from "./capability/boundary.ts";
+export type { Revocation } from "./capability/conditions.ts";
 export {
   arg,
   type Contract,
@@ -21,7 +22,7 @@ export {
 // For those who build on the kit's own layers: transports, harnesses, other stores of keys.
 export type { Env } from "./capability/env.ts";
 export { expiring } from "./capability/expiry.ts";
-export { makeRevoker, type Revocation, type Revoker, revocable } from "./capability/revoker.ts";
+export { makeRevoker, type Revoker, revocable } from "./capability/revoker.ts";
 export { type DnsOptions, dnsDirectory, srvDirectory } from "./discovery/dns-directory.ts";
 export type { EtcdPlace } from "./discovery/etcd.ts";
 export { etcdDirectory } from "./discovery/etcd-directory.ts";

@@ -1,9 +1,10 @@
-import type { Home } from "@flotilla/kit";
-import type { Rotated, UserStore } from "./store.ts";
+import { FlotillaError, type Home } from "@flotilla/kit";
+import type { Actor } from "../service/audit.ts";
+import type { Opened, Rotated, UserStore } from "./store.ts";
 
-type Changes = boolean | ((result: never) => boolean);
+type Changes = boolean | ((result: never, ...args: never[]) => boolean);
 
-/** Whether somebody may have another permission after a method of the store, or none: always, never, or by what it returned. */
+/** Whether a method of the store changes or ends what somebody may do: always, never, or depending on its result. */
 const changes: Readonly<Record<keyof UserStore, Changes>> = {
   setEnabled: true,
   setRole: true,
@@ -12,7 +13,9 @@ const changes: Readonly<Record<keyof UserStore, Changes>> = {
   changePassword: true,
   endLogin: true,
   endLogins: true,
-  openLogin: (opened: Awaited<ReturnType<UserStore["openLogin"]>>) => (opened?.ended.length ?? 0) > 0,
+  // Of what ended by itself, no answer counted any more.
+  openLogin: (opened: Opened | undefined, _login: unknown, { nowMs }: Actor) =>
+    opened?.ended.some(({ idleEndsAtMs, endsAtMs }) => Math.min(idleEndsAtMs, endsAtMs) > nowMs) ?? false,
   rotate: (rotated: Rotated) => rotated.kind === "reused",
   // Nobody has what is new, and what somebody has cannot be deleted.
   addAccount: false,
@@ -44,7 +47,7 @@ type Method = (...args: unknown[]) => Promise<unknown>;
 
 /**
  * `store`, whose changes of what somebody may do are answered once nobody goes by an earlier `hasPermission`: `home` has
- * taken it back. Also when the change failed, since nobody can tell what came of a store that broke down.
+ * taken it back. Also when the store broke down in the change, since nobody can tell what came of it.
  */
 export function recalled(store: UserStore, home: Pick<Home, "recall">): UserStore {
   const methods = Object.entries(store) as [keyof UserStore, Method][];
@@ -56,11 +59,19 @@ export function recalled(store: UserStore, home: Pick<Home, "recall">): UserStor
       let isNeeded = true;
       try {
         const result = await method(...args);
-        isNeeded = changed === true || changed(result as never);
+        isNeeded = changed === true || changed(result as never, ...(args as never[]));
         return result;
+      } catch (error) {
+        isNeeded = !isRefusal(error);
+        throw error;
       } finally {
         if (isNeeded) await home.recall();
       }
     };
   }
+}
+
+/** Nothing was changed. */
+function isRefusal(error: unknown): boolean {
+  return error instanceof FlotillaError && error.code !== "unavailable" && error.code !== "internal";
 }

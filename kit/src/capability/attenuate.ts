@@ -2,10 +2,19 @@ import { type Cancel, type Clock, systemClock } from "../base/clock.ts";
 import { FlotillaError } from "../base/errors.ts";
 import { makeTokenBucket } from "../base/token-bucket.ts";
 import { RpcPromise, RpcStub, type RpcTarget } from "../rpc/stub.ts";
-import { admit, type Condition, caretakerOf, denied, notAfter, register, unchecked } from "./conditions.ts";
+import {
+  admit,
+  type Condition,
+  caretakerOf,
+  denied,
+  notAfter,
+  register,
+  type Revocation,
+  unchecked,
+} from "./conditions.ts";
 import type { Contract, Implementation, MethodName } from "./contract.ts";
 import { hold, letGo } from "./holders.ts";
-import { notRevoked, type Revocation } from "./revoker.ts";
+import { notRevoked } from "./revoker.ts";
 
 /** What is left of a capability. Whatever is absent is as it was. */
 export interface Attenuation<I> {

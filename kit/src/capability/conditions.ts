@@ -1,6 +1,13 @@
-import type { Clock } from "../base/clock.ts";
+import type { Cancel, Clock } from "../base/clock.ts";
 import { FlotillaError } from "../base/errors.ts";
 import { RpcStub } from "../rpc/stub.ts";
+
+/** Whether something is revoked: the half of a revoker that may be shown to those who must not revoke. */
+export interface Revocation {
+  readonly isRevoked: boolean;
+  /** Calls `listener` once: when it is revoked, or at once when it is already. Cancelling twice does nothing. */
+  onRevoked(listener: () => void): Cancel;
+}
 
 /** What must hold for a call on an implementation to begin. */
 export interface Condition {
@@ -14,6 +21,8 @@ export interface Condition {
   began?(clock: Clock): void;
   /** When it refuses everything from, in milliseconds since the epoch, if that is known. */
   readonly endsAtMs?: number;
+  /** It refuses everything once this is revoked. */
+  readonly revocation?: Revocation;
 }
 
 /** What stands before an implementation. */
@@ -85,13 +94,11 @@ export function began(implementation: object, clock: Clock): void {
   forEachCondition(implementation, (condition) => condition.began?.(clock));
 }
 
-/** Whether a condition counts calls, so that every call has to be made. */
-export function isCounted(implementation: object): boolean {
-  let isCounting = false;
-  forEachCondition(implementation, (condition) => {
-    isCounting ||= condition.began !== undefined;
-  });
-  return isCounting;
+/** All that binds an implementation now, outermost first. */
+export function conditionsOf(implementation: object): Condition[] {
+  const conditions: Condition[] = [];
+  forEachCondition(implementation, (condition) => conditions.push(condition));
+  return conditions;
 }
 
 /** When the first condition that ends by itself does, in milliseconds since the epoch. */

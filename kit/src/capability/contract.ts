@@ -22,7 +22,7 @@ export interface Method {
   readonly params: readonly Param<unknown>[];
   /** Set when the method returns a capability, which then leaves wrapped by this contract; otherwise it returns data. */
   readonly returns: Contract<RpcTarget> | undefined;
-  /** Its answers may be leased: they count until the home takes them back (introduction/leases.ts). */
+  /** Its answers may be leased: they count until the home takes them back, or their time is over (introduction/leases.ts). */
   readonly isStanding: boolean;
   /** Set for the methods that the kit itself adds; otherwise the implementation's method of that name runs. */
   readonly builtIn: BuiltIn | undefined;
@@ -121,13 +121,15 @@ type Returned<R> = [R] extends [RpcTarget] ? Implementation<R> : R;
  * (`makeHome`, `leases`). Mark only what answers the same until `home.recall()` was called.
  *
  * @param name for error messages and logs.
- * @throws TypeError for a method name that is reserved, or an object schema that would let unknown keys through.
+ * @throws TypeError for a method name that is reserved, a standing method that returns a capability, or an object schema that would let unknown keys through.
  */
 export function contract<I extends RpcTarget>(name: string, methods: Methods<I>): Contract<I> {
   const specs = Object.entries(methods) as [string, AnySpec][];
   const table = new Map<string, Method>();
   for (const [method, { params, returns, standing = false }] of specs) {
     if (reservedNames.has(method) || method in Object.prototype) throw new TypeError(`${name}: ${method} is reserved`);
+    if (standing && returns)
+      throw new TypeError(`${name}: ${method} returns a capability, whose answers are no standing ones`);
     table.set(method, { params, returns, isStanding: standing, builtIn: undefined });
   }
   return { name, methods: table };

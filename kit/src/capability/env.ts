@@ -17,8 +17,11 @@ export interface Env {
 
 /** What one session was promised of standing answers. Implemented by introduction/leases.ts. */
 export interface LeasePort {
-  /** A standing answer will be given now; whoever changes what it says has to wait for the session from now on. */
-  begin(): void;
+  /**
+   * A standing answer will be given now. Whoever changes what it says has to wait for the session from now on.
+   * @returns whether the session takes leases.
+   */
+  begin(): boolean;
   /** For how many milliseconds from when it was asked for an answer of `implementation` counts; 0 for not at all. */
   lifetimeMs(implementation: object): number;
 }

@@ -31,23 +31,24 @@ export interface Asked {
   readonly reply: Call;
 }
 
-/** The call of a standing method that `askLeased(name, args)` stands for; undefined if it is none. */
+/** The call of a method that answers data, standing or not, that `askLeased(name, args)` stands for; undefined if it is none. */
 export function leasedCall(lessor: Lessor, [name, args]: readonly unknown[], reply: Call): Asked | undefined {
   const method = typeof name === "string" ? lessor.contract.methods.get(name) : undefined;
-  if (!method?.isStanding || !Array.isArray(args)) return undefined;
-  return { name: name as string, method, args, reply: new LeasedReply(reply, lessor) };
+  if (!method || method.builtIn || method.returns || !Array.isArray(args)) return undefined;
+  return { name: name as string, method, args, reply: new LeasedReply(reply, lessor, method) };
 }
 
-/** Answers `reply` with the answer of a standing method, and how long that counts. */
+/** Answers `reply` with what a method answers, and how long that counts. */
 class LeasedReply implements Call {
   readonly #reply: Call;
   readonly #lessor: Lessor;
+  readonly #isPromised: boolean;
 
   /** The promise is counted from now, before anything is asked: whoever changes the answer meanwhile knows of it. */
-  constructor(reply: Call, lessor: Lessor) {
+  constructor(reply: Call, lessor: Lessor, { isStanding }: Method) {
     this.#reply = reply;
     this.#lessor = lessor;
-    lessor.leases.begin();
+    this.#isPromised = isStanding && lessor.leases.begin();
   }
 
   get context(): CallContext {
@@ -72,7 +73,7 @@ class LeasedReply implements Call {
 
   returnedData(answer: unknown): void {
     const { leases, implementation } = this.#lessor;
-    const forMs = leases.lifetimeMs(implementation);
+    const forMs = this.#isPromised ? leases.lifetimeMs(implementation) : 0;
     this.#reply.returnedData({ answer, forMs } satisfies LeasedAnswer);
   }
 

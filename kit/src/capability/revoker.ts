@@ -1,17 +1,11 @@
 import type { Cancel } from "../base/clock.ts";
-import { addCondition, type Condition, denied } from "./conditions.ts";
-
-/** Whether something is revoked: the half of a revoker that may be shown to those who must not revoke. */
-export interface Revocation {
-  readonly isRevoked: boolean;
-  /** Calls `listener` once: when it is revoked, or at once when it is already. Cancelling twice does nothing. */
-  onRevoked(listener: () => void): Cancel;
-}
+import { addCondition, type Condition, denied, type Revocation } from "./conditions.ts";
 
 /** Ends the authority of whatever hangs on it. After E's caretaker and its gate. */
 export interface Revoker extends Revocation {
   /**
-   * Once it returned, no call begins on what hangs on it; calls in flight complete or fail. Revoking twice does nothing.
+   * Once it returned, no call begins on what hangs on it; calls in flight complete or fail. Revoking twice does nothing. A
+   * standing answer that was leased counts until `recall()` of its home has resolved.
    *
    * @throws AggregateError what listeners threw, after all of them heard.
    */
@@ -81,5 +75,8 @@ export function revocable<T extends object>(implementation: T, revoker: Revocati
 }
 
 export function notRevoked(revoker: Revocation): Condition {
-  return { refusal: () => (revoker.isRevoked ? denied("The capability was revoked", "revoked") : undefined) };
+  return {
+    revocation: revoker,
+    refusal: () => (revoker.isRevoked ? denied("The capability was revoked", "revoked") : undefined),
+  };
 }

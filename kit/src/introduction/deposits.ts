@@ -16,6 +16,8 @@ interface Deposit {
   readonly cancelExpiry: Cancel;
   /** Refuses once the deposit has ended: what is lent ends with it. */
   readonly whileDeposited: Condition;
+  /** It was lent to a session that may keep answers. */
+  isLeased: boolean;
 }
 
 /** A withdrawal that overtook its deposit: it travels over another link. */
@@ -46,7 +48,7 @@ export interface DepositLimits {
 
 const depositLimits: DepositLimits = { depositsPerPeerMax, parkedPerPeerMax };
 
-/** The table of one home, which hears `onEnd` when one ends. A deposit serves any number of withdrawals of its recipient until it ends. */
+/** The table of one home, which hears `onEnd` when one ends that was lent. A deposit serves any number of withdrawals of its recipient until it ends. */
 export function makeDeposits(clock: Clock, limits = depositLimits, onEnd: () => void = () => {}): Deposits {
   const deposits = new Map<string, Deposit>();
   const expected = new Map<string, Pick<Deposit, "offer" | "hold">>();
@@ -84,6 +86,7 @@ export function makeDeposits(clock: Clock, limits = depositLimits, onEnd: () => 
       offer,
       hold: isExpected ? announced.hold : offer.exposeFor(gifter),
       cancelExpiry: clock.after(lifetimeMs, () => end(nonce, deposit)),
+      isLeased: false,
       whileDeposited: {
         endsAtMs: clock.now() + lifetimeMs,
         refusal: () => (deposits.get(nonce) === deposit ? undefined : refused()),
@@ -105,7 +108,7 @@ export function makeDeposits(clock: Clock, limits = depositLimits, onEnd: () => 
     depositsOf.remove(deposit.gifter);
     deposit.cancelExpiry();
     deposit.hold[Symbol.dispose]();
-    onEnd();
+    if (deposit.isLeased) onEnd();
   }
 
   async function take(claim: WithdrawClaim): Promise<RpcTarget> {
@@ -117,7 +120,9 @@ export function makeDeposits(clock: Clock, limits = depositLimits, onEnd: () => 
     return give(deposit, claim);
   }
 
-  function give({ offer, whileDeposited }: Deposit, { peer, asLoan, leases }: WithdrawClaim): RpcTarget {
+  function give(deposit: Deposit, { peer, asLoan, leases }: WithdrawClaim): RpcTarget {
+    const { offer, whileDeposited } = deposit;
+    if (asLoan && leases) deposit.isLeased = true;
     return offer.exposeFor(peer, asLoan ? { whileHolds: whileDeposited, leases } : undefined);
   }
 

@@ -1,8 +1,8 @@
 import { Type } from "typebox";
 import { type Clock, systemClock } from "../base/clock.ts";
 import { currentContext, deadlineExceeded, inTime } from "../base/context.ts";
-import { newInstanceId } from "../base/ids.ts";
 import { FlotillaError } from "../base/errors.ts";
+import { newInstanceId } from "../base/ids.ts";
 import { introductionMsMax } from "../base/limits.ts";
 import type { Peer, ServicePeer } from "../base/peer.ts";
 import { onlyWhile } from "../capability/attenuate.ts";
@@ -11,8 +11,8 @@ import { assertHolds, caretakerOf, endsAt } from "../capability/conditions.ts";
 import {
   arg,
   type BuiltInCall,
-  callback,
   type Contract,
+  callback,
   type Implementation,
   optional,
   withBuiltIns,
@@ -64,7 +64,7 @@ export interface HomeOptions {
   readonly limits?: DepositLimits;
   /**
    * Lets recipients keep the answers of `standing` methods of what they borrowed. Default: none does. Whatever changes such an
-   * answer must `await recall()` before it answers its own caller.
+   * answer, a revocation among them, must `await recall()` before it answers its own caller.
    */
   readonly leases?: LeaseOptions | undefined;
   readonly onFault?: (fault: unknown) => void;

@@ -38,6 +38,7 @@ export function makeLessee(from: HomeLink, clock: Clock): Lessee {
   const { sessionNumber, instance } = from;
   let recalls = 0;
   let isTaken = false;
+  let isOver = false;
   const holder = expose(
     LeaseHolderContract,
     {
@@ -51,7 +52,7 @@ export function makeLessee(from: HomeLink, clock: Clock): Lessee {
   const taking = withOwnDeadline(() => home.takeLeases(holder as never), clock) as RpcPromise<RpcTarget>;
   taking.then(
     () => {
-      isTaken = true;
+      isTaken = !isOver;
     },
     () => {},
   );
@@ -71,6 +72,7 @@ export function makeLessee(from: HomeLink, clock: Clock): Lessee {
       return answer;
     },
     [Symbol.dispose]() {
+      isOver = true;
       isTaken = false;
       recalls += 1;
       taking[Symbol.dispose]();

@@ -31,8 +31,8 @@ export interface Loan<T extends RpcTarget> {
    */
   constant<M extends ConstantMethod<T>>(method: M): Promise<Answer<T, M>>;
   /**
-   * The answer of a method that its contract marks as `standing`. With leases, the one that was had before, unless what it says
-   * was changed: by a change that has been answered, it is never told wrongly.
+   * The answer of a method that its contract marks as `standing`. With leases, the one that was had before, for as long as the
+   * home vouches for it: a change that has been answered is never overlooked. Any other method is asked each time.
    */
   standing<M extends MethodName<T>>(method: M, ...args: ArgsOf<T, M>): Promise<Answer<T, M>>;
 }
@@ -91,8 +91,6 @@ export function makeLoans(options: LoansOptions): Loans {
     [Symbol.dispose]() {
       cancelSweep?.();
       for (const key of [...kept.keys()]) drop(key);
-      for (const lessee of lessees.values()) lessee[Symbol.dispose]();
-      lessees.clear();
     },
   };
 
@@ -186,6 +184,12 @@ export function makeLoans(options: LoansOptions): Loans {
     const entry = kept.get(key);
     kept.delete(key);
     if (entry) giveBackUnused(key, entry);
+    if (kept.size === 0) endLeases();
+  }
+
+  function endLeases(): void {
+    for (const lessee of lessees.values()) lessee[Symbol.dispose]();
+    lessees.clear();
   }
 
   /** What is kept, or still in use, stays. */
