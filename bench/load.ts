@@ -49,7 +49,8 @@ async function run({ load, pids }: RunRequest): Promise<RunAnswer> {
         throw new Error(`not what was ordered: ${JSON.stringify(order)}`);
       }
     };
-    await offer(place, { ...load, seconds: load.seconds * rampShare });
+    const isCold = load.kind === "closed" && load.isCold === true;
+    if (!isCold) await offer(place, { ...load, seconds: load.seconds * rampShare });
     const before = read(pids);
     const outcome = await offer(place, load);
     return { type: "result", result: resultOf(outcome, before, read(pids)), acknowledged };

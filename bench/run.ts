@@ -8,6 +8,8 @@ export interface ClosedLoad {
   readonly kind: "closed";
   readonly clients: number;
   readonly seconds: number;
+  /** Measured from the first order on. Default: after as many as come in a quarter of the time. */
+  readonly isCold?: boolean;
 }
 
 /** Orders begin when they are due, however late the answers to those before are. */

@@ -14,6 +14,13 @@ export interface Variant {
 export const variants: readonly Variant[] = [
   { name: "flotilla", folder: "ours", kind: "ours" },
   { name: "flotilla-unix", folder: "ours", kind: "ours", env: { BENCH_SOCKETS: "unix" }, isExtra: true },
+  {
+    name: "flotilla-unix-asking",
+    folder: "ours",
+    kind: "ours",
+    env: { BENCH_SOCKETS: "unix", BENCH_LEASES: "off" },
+    isExtra: true,
+  },
   { name: "flotilla-stock-client", folder: "ours", kind: "ours", env: { BENCH_CLIENT: "stock" }, isExtra: true },
   { name: "flotilla-batch", folder: "ours", kind: "ours", env: { BENCH_CLIENT: "batch" }, isExtra: true },
   { name: "fastify", folder: "peers/fastify", kind: "peer" },

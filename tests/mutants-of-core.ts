@@ -149,4 +149,11 @@ export const mutantsOfCore: readonly Mutant[] = [
     put: "this.#outbox.add(`",
     test: "kit/src/rpc/session.test.ts",
   },
+  {
+    promise: "core: a date is no object whose fields are all optional",
+    file: "kit/src/capability/schema.ts",
+    cut: "forms.some((form) => isOfWireType(value, form[wireType]))",
+    put: 'isOfWireType(value, "bytes") || isOfWireType(value, "instant")',
+    test: "kit/src/capability/wire-types.test.ts",
+  },
 ];

@@ -31,7 +31,7 @@ const checks: Record<string, readonly string[]> = {
   rolling: ["--rounds", "no-such-thing"],
   soak: ["--minutes", "no-such-thing"],
   bench: ["--peers", "no-such-thing"],
-  "bench:guard": ["no-such-thing"],
+  "bench:cold": ["no-such-thing"],
   "bench:scale": ["no-such-thing"],
   "bench:micro": ["no-such-thing"],
   "bench:stores": ["no-such-thing"],

@@ -19,6 +19,7 @@ export {
   optional,
   type Param,
 } from "./capability/contract.ts";
+export { anyNumber, bytes, instant } from "./capability/wire-types.ts";
 // For those who build on the kit's own layers: transports, harnesses, other stores of keys.
 export type { Env } from "./capability/env.ts";
 export { expiring } from "./capability/expiry.ts";

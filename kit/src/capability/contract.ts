@@ -72,7 +72,9 @@ type ReturnSpec<R> = [R] extends [RpcTarget]
   ? { readonly returns: Contract<R> }
   : true extends HasCapability<R>
     ? { readonly returns: CapabilityWithinData }
-    : { readonly returns?: never } & ([R] extends [Primitive] ? { readonly standing?: true } : unknown);
+    : true extends HasForeign<R>
+      ? { readonly returns: NoData }
+      : { readonly returns?: never } & ([R] extends [Primitive] ? { readonly standing?: true } : unknown);
 type Primitive = string | number | boolean | null | undefined;
 
 declare const unsupported: unique symbol;
@@ -81,10 +83,38 @@ interface CapabilityWithinData {
   readonly [unsupported]: "return the capability itself, or data that holds none";
 }
 
+/** Nothing is one: of functions, maps, sets, promises, patterns, symbols and what `fetch` gives none can be sent. */
+interface NoData {
+  readonly [unsupported]: "return what can be sent: see docs/protocol.md, section 3";
+}
+type Foreign =
+  | Callable
+  | symbol
+  | ReadonlyMap<never, unknown>
+  | ReadonlySet<never>
+  | WeakMap<never, unknown>
+  | RegExp
+  | PromiseLike<unknown>
+  | { arrayBuffer(): Promise<ArrayBuffer> };
+/** Whether a value of type `T` holds what cannot be sent, as deep as `Levels` goes. `any` and `unknown` are for the sender to check. */
+type HasForeign<T, Levels extends unknown[] = [1, 2, 3, 4, 5, 6]> = 0 extends 1 & T
+  ? false
+  : Levels extends [unknown, ...infer Deeper]
+    ? T extends Foreign
+      ? true
+      : T extends Date | URL | ArrayBuffer | ArrayBufferView
+        ? false
+        : T extends readonly (infer Item)[]
+          ? HasForeign<Item, Deeper>
+          : T extends object
+            ? { [K in keyof T]-?: HasForeign<T[K], Deeper> }[keyof T]
+            : false
+    : false;
+
 interface Stub extends Disposable {
   dup(): unknown;
 }
-type Leaf = Date | Uint8Array | Callable;
+type Leaf = Date | URL | ArrayBuffer | ArrayBufferView | Callable;
 /** Whether data of type `T` holds a capability, as deep as `Levels` goes: types may contain themselves. */
 type HasCapability<T, Levels extends unknown[] = [1, 2, 3, 4, 5, 6]> = Levels extends [unknown, ...infer Deeper]
   ? T extends RpcTarget | Stub

@@ -5,6 +5,7 @@ import { type Introducible, introducible } from "../introduction/home.ts";
 import type { RpcStub, RpcTarget } from "../rpc/stub.ts";
 import { expose } from "./boundary.ts";
 import { arg, callback, contract, optional } from "./contract.ts";
+import { anyNumber, bytes, instant } from "./wire-types.ts";
 
 // What must not compile. `tsc --noEmit` proves it: each `@ts-expect-error` is an error itself where there is none below.
 
@@ -94,6 +95,8 @@ export function resultsThatDoNotCompile(): void {
     readonly parts: readonly Leaf[];
     readonly next?: Leaf | null;
     readonly bytes: Uint8Array;
+    readonly at: URL;
+    readonly count: bigint;
   }
   interface Tree extends RpcTarget {
     get(): Promise<Leaf[]>;
@@ -116,8 +119,43 @@ export function resultsThatDoNotCompile(): void {
   contract<Giving<Cup | null>>("Giving", { give });
   // @ts-expect-error somebody else's capability in an object
   contract<Giving<{ cup: RpcStub<Cup> }>>("Giving", { give });
+  // @ts-expect-error a function
+  contract<Giving<() => number>>("Giving", { give });
+  // @ts-expect-error a Map
+  contract<Giving<Map<string, number>>>("Giving", { give });
+  // @ts-expect-error a Set in an object
+  contract<Giving<{ names: Set<string> }>>("Giving", { give });
+  // @ts-expect-error a Blob, perhaps
+  contract<Giving<Promise<Blob | null>>>("Giving", { give });
+  // @ts-expect-error a pattern in an array
+  contract<Giving<RegExp[]>>("Giving", { give });
+  // @ts-expect-error a promise within data
+  contract<Giving<{ later: Promise<number> }>>("Giving", { give });
+  // @ts-expect-error a symbol
+  contract<Giving<symbol>>("Giving", { give });
   // @ts-expect-error nor by a contract
   contract<Giving<Cup[]>>("Giving", { give: { params: [], returns: CupContract } });
+}
+
+/** Never run. */
+export function argumentsThatDoNotCompile(): void {
+  type Taking<A> = RpcTarget & { take(value: A): void };
+  contract<Taking<Uint8Array>>("Taking", { take: { params: [arg("value", bytes(10))] } });
+  contract<Taking<{ at: Date; n?: number }>>("Taking", {
+    take: {
+      params: [
+        arg("value", Type.Object({ at: instant(), n: Type.Optional(anyNumber()) }, { additionalProperties: false })),
+      ],
+    },
+  });
+  // @ts-expect-error text where bytes are taken
+  contract<Taking<Uint8Array>>("Taking", { take: { params: [arg("value", Type.String())] } });
+  // @ts-expect-error bytes where text is taken
+  contract<Taking<string>>("Taking", { take: { params: [arg("value", bytes(10))] } });
+  // @ts-expect-error a capability that is no standing answer
+  contract<{ cup(): Cup } & RpcTarget>("Giving", { cup: { params: [], returns: CupContract, standing: true } });
+  // @ts-expect-error an object that its user could change
+  contract<{ give(): { a: number } } & RpcTarget>("Giving", { give: { params: [], standing: true } });
 }
 
 /** Never run. */

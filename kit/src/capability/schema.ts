@@ -1,6 +1,7 @@
 import type { TSchema } from "typebox";
 import { Compile } from "typebox/compile";
 import { FlotillaError } from "../base/errors.ts";
+import { isOfWireType, wireType } from "./wire-types.ts";
 
 /** Shapes that are data. Of typebox's others (`function`, `promise`, …) a stub would be one. */
 const dataTypes: ReadonlySet<unknown> = new Set([
@@ -9,8 +10,8 @@ const dataTypes: ReadonlySet<unknown> = new Set([
 
 /**
  * A check of values that came from a peer against `schema`: `invalid_argument`, naming the field, for whatever does not
- * fit; `isPlain` says that it is known to hold nothing but what JSON has. Its result is data: plain objects, arrays and
- * primitives, and no key that the schema does not name.
+ * fit; `isPlain` says that it is known to hold nothing but what JSON has. Its result is data: plain objects, arrays,
+ * primitives, bytes and dates where the schema says so, and no key that it does not name.
  *
  * @throws TypeError when `schema` is none that keeps this promise.
  */
@@ -19,7 +20,7 @@ export function makeDataCheck(name: string, schema: TSchema): (value: unknown, i
   const validator = Compile(schema);
   return (value, isPlain) => {
     if (!validator.Check(value)) throw malformed(name, validator.Errors(value));
-    const path = isPlain ? undefined : findExotic(value);
+    const path = isPlain ? undefined : findExotic(value, [schema as Part]);
     if (path !== undefined) throw invalid(`${fieldName(name, path)} must be plain data`);
   };
 }
@@ -79,21 +80,44 @@ function fieldName(name: string, instancePath: string): string {
  * SECURITY: to a schema an `Error` or a `Date` is an object like any other, and passes where every field is optional.
  * Nothing is asked of what is not plain, so a stub in it hears nothing.
  *
- * @returns where in `value` something is that is not plain, as a JSON pointer; undefined when all is.
+ * @param parts what may say what `value` is.
+ * @returns where in `value` something is that is not plain, nor of a type that its schema names, as a JSON pointer;
+ *   undefined when all is.
  */
-function findExotic(value: unknown): string | undefined {
+function findExotic(value: unknown, parts: readonly Part[]): string | undefined {
   if (typeof value === "function") return "";
   if (value === null || typeof value !== "object") return undefined;
-  if (!Array.isArray(value) && Object.getPrototypeOf(value) !== Object.prototype) return "";
+  const forms = parts.flatMap(formsOf);
+  if (!Array.isArray(value) && Object.getPrototypeOf(value) !== Object.prototype) {
+    return forms.some((form) => isOfWireType(value, form[wireType])) ? undefined : "";
+  }
   for (const key of Object.keys(value)) {
-    const found = findExotic((value as Record<string, unknown>)[key]);
+    const found = findExotic(
+      (value as Record<string, unknown>)[key],
+      forms.flatMap((form) => partsAt(form, key)),
+    );
     if (found !== undefined) return `/${key}${found}`;
   }
   return undefined;
 }
 
+/** The part itself, and those that it is made of. */
+function formsOf(part: Part): Part[] {
+  return [part, ...["anyOf", "oneOf", "allOf"].flatMap((key) => ((part[key] ?? []) as Part[]).flatMap(formsOf))];
+}
+
+/** What a part says of what stands in it under `key`. */
+function partsAt(part: Part, key: string): Part[] {
+  const { properties, patternProperties, prefixItems, items, additionalProperties, additionalItems } = part;
+  const named = [properties, prefixItems, Array.isArray(items) ? items : undefined].map(
+    (list) => list && Object.hasOwn(list, key) && (list as Record<string, unknown>)[key],
+  );
+  const others = [...Object.values(patternProperties ?? {}), items, additionalProperties, additionalItems];
+  return [...named, ...others].filter((it): it is Part => typeof it === "object" && it !== null && !Array.isArray(it));
+}
+
 /** A part of a schema: JSON Schema's keywords, of which only some hold further schemas. */
-type Part = Readonly<Record<string, unknown>>;
+type Part = Readonly<Record<string, unknown>> & { readonly [wireType]?: unknown };
 
 const maps = ["properties", "patternProperties"] as const;
 const lists = ["anyOf", "oneOf", "allOf", "prefixItems"] as const;
@@ -116,7 +140,7 @@ function assertStrict(name: string, schema: unknown): void {
 function isConcrete(part: Part): boolean {
   if ("const" in part || "enum" in part) return true;
   if (part.type === "array") return "items" in part || "prefixItems" in part;
-  return dataTypes.has(part.type) || lists.some((key) => key in part) || isNever(part);
+  return dataTypes.has(part.type) || wireType in part || lists.some((key) => key in part) || isNever(part);
 }
 
 /** typebox's `Never`: it takes nothing at all. */
