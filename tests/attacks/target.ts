@@ -127,7 +127,10 @@ function isAlive(pid: number | undefined): boolean {
 
 type Tables = Readonly<Record<ServiceName, Stats>>;
 
-/** Without the loans: those come and go with who orders, honest customers too, and each is an entry at either end. */
+/**
+ * Without the loans: those come and go with who orders, honest customers too, and each is an entry at either end. With the
+ * first comes whom the User Service tells of its changes, and a hold of that.
+ */
 async function tablesOf(shop: Processes): Promise<Tables> {
   const [users, orders, gateway] = await Promise.all([
     shop.stats("users"),
@@ -135,13 +138,15 @@ async function tablesOf(shop: Processes): Promise<Tables> {
     shop.stats("gateway"),
   ]);
   const { loans = 0, ...rest } = orders;
-  const without = (tables: Stats["server"], side: "imports" | "exports") => ({
-    ...tables,
-    [side]: tables[side] - loans,
-  });
+  const toUsers = rest.users!;
+  const leases = toUsers.exports - 1;
+  const { server } = users;
   return {
-    users: { ...users, server: without(users.server, "exports") },
-    orders: { ...rest, users: without(rest.users!, "imports") },
+    users: {
+      ...users,
+      server: { ...server, imports: server.imports - leases, exports: server.exports - loans - leases },
+    },
+    orders: { ...rest, users: { ...toUsers, imports: toUsers.imports - loans - leases, exports: 1 } },
     gateway,
   };
 }
