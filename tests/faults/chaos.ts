@@ -15,7 +15,7 @@ const usage = `npm run chaos -- [options]
   --kills N        instead: kill -9 of each service so often, and how long customers noticed
   --stalls N       instead: SIGSTOP of users and orders so often, and who noticed
   --steps          instead: a kill at every step of an order
-  --overload       instead: offers up to ten times the orders that can be placed, and says what becomes of them
+  --overload       instead: offers up to four times the orders that can be placed, and says what becomes of them
   --services a,b   which are killed (with --kills; default: ${serviceNames.join(",")})
   --customers N    who order meanwhile (default: 8)
   --seed N         of all that chance decides`;
@@ -162,7 +162,7 @@ async function stalls({ customers }: Run, count: number): Promise<readonly strin
 
 async function overload(seed: number): Promise<void> {
   const onMeasured = (what: string) => process.stderr.write(`${what}\n`);
-  const options = { customers: 64, rounds: 3, seconds: 5, seed, factors: [1, 2, 10], onMeasured };
+  const options = { customers: 144, rounds: 3, seconds: 5, seed, factors: [1, 2, 4], onMeasured };
   say(overloadTable(await measureOverload(options)));
 }
 

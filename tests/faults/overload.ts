@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { type Connection, connect, reasonOf, withContext } from "@flotilla/kit";
+import { FlotillaError, linkLimits, openSession, type RpcStub, reasonOf, withContext } from "@flotilla/kit";
 import { runArrivals } from "../../bench/arrivals.ts";
+import { openChannel } from "../../bench/ours/channel.ts";
 import type { Gateway } from "../../shop/contracts/gateway.ts";
 import { startProcesses } from "../process-harness.ts";
 import { type Noticed, startBystander } from "./bystander.ts";
@@ -8,7 +9,7 @@ import { quantile } from "./history.ts";
 import { ratesMax } from "./kills.ts";
 
 export interface OverloadOptions {
-  /** People, each with a connection of their own. */
+  /** People, each with a session of their own: so many that what is offered is no more than each may send and wait for. */
   readonly customers: number;
   /** How often the peak and each of the factors are measured, in turns. */
   readonly rounds: number;
@@ -49,8 +50,21 @@ const patienceMs = 1_000;
 const refusedMs = 50;
 const items = [{ name: "Lamp", quantity: 1, price: 29.99 }];
 
+interface Customer {
+  readonly main: RpcStub<Gateway>;
+  close(): void;
+}
+
+/** From an address of their own: of one address the gateway reads no more than it can do. */
+async function openCustomer(url: string, number: number): Promise<Customer> {
+  const address = process.platform === "linux" ? `127.0.0.${2 + number}` : "127.0.0.1";
+  const session = openSession(await openChannel(url, address), { limits: linkLimits });
+  const close = () => session.close(new FlotillaError("unavailable", "The load is over"));
+  return { main: session.remoteMain as unknown as RpcStub<Gateway>, close };
+}
+
 interface Crowd {
-  readonly customers: readonly Connection<Gateway>[];
+  readonly customers: readonly Customer[];
   /** Of several users: one may have so many sessions. */
   readonly tokens: readonly string[];
 }
@@ -62,9 +76,8 @@ interface Crowd {
 export async function measureOverload(options: OverloadOptions): Promise<OverloadReport> {
   const { rounds, seconds, seed, factors, onMeasured } = options;
   await using shop = await startProcesses({ env: ratesMax });
-  const customers = Array.from({ length: options.customers }, () =>
-    connect<Gateway>({ name: "gateway", url: shop.urls.gateway }),
-  );
+  const numbers = Array.from({ length: options.customers }, (_, number) => number);
+  const customers = await Promise.all(numbers.map((number) => openCustomer(shop.urls.gateway, number)));
   try {
     const logins = ["alice", "bob", "charlie"].map((name) => customers[0]!.main.login(name, "password"));
     const crowd: Crowd = { customers, tokens: (await Promise.all(logins)).map(({ token }) => token) };
@@ -93,7 +106,7 @@ export async function measureOverload(options: OverloadOptions): Promise<Overloa
 async function placeAtOnce({ customers, tokens }: Crowd, seconds: number): Promise<number> {
   let placed = 0;
   const startMs = performance.now();
-  const caller = async (customer: Connection<Gateway>, number: number) => {
+  const caller = async (customer: Customer, number: number) => {
     while (performance.now() < startMs + seconds * 1_000) {
       try {
         await customer.main.createOrder(tokens[number % tokens.length]!, items, crypto.randomUUID());

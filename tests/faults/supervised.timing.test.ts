@@ -1,12 +1,12 @@
 import { execFileSync, spawnSync } from "node:child_process";
-import { readdirSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { type Connection, connect } from "@flotilla/kit";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Gateway } from "../../shop/contracts/gateway.ts";
 import { isReady } from "../../shop/supervisor/readiness.ts";
 import { type ServiceName, serviceNames } from "../../shop/topology.ts";
 import { patiently } from "../gateway-clients.ts";
-import { blockMs } from "../process/harm.ts";
+import { blockMs, chatterBytes } from "../process/harm.ts";
 import { until } from "../process-harness.ts";
 import { type Customers, sendCustomers } from "./customers.ts";
 import { violations } from "./history.ts";
@@ -34,6 +34,10 @@ afterAll(async () => {
   alice.close();
   await shop[Symbol.asyncDispose]();
 });
+
+function writtenBytes(pid: number): number {
+  return Number(/^wchar: (\d+)$/m.exec(readFileSync(`/proc/${pid}/io`, "utf8"))?.[1]);
+}
 
 /** Orders are placed that were begun from now on. */
 async function ordersGoOn(count = 20): Promise<void> {
@@ -79,6 +83,8 @@ test("an event loop that is held up for three seconds says so afterwards, and ke
 test("a log that nobody reads holds up neither the supervisor nor a service", async () => {
   shop.read(false);
   const pid = await shop.harm("users", "chatter");
+  // Orders may go on without it for a moment, and what it has not written yet is lost with it.
+  await until(() => writtenBytes(pid) >= chatterBytes, "it has said everything");
   await ordersGoOn();
   // A supervisor that waits for its reader would start nothing.
   process.kill(pid, "SIGKILL");

@@ -11,7 +11,7 @@ export const doorsVariable = "TEST_DOORS";
 /** How long `block` holds the event loop. Milliseconds. */
 export const blockMs = 3_000;
 /** What `chatter` writes: more than pipes and buffers hold. Bytes. */
-const chatterBytes = 8 * 2 ** 20;
+export const chatterBytes = 8 * 2 ** 20;
 
 const harms = {
   pid: () => {},
