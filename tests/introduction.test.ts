@@ -6,7 +6,7 @@ const delayMs = 10;
 
 /** Of each link what was said in the meantime, without arguments. */
 async function messagesOf(shop: Shop, run: () => Promise<unknown>): Promise<Record<string, string[]>> {
-  // What was called before is released by then.
+  // Earlier calls are released by then.
   await shop.clock.advance(100);
   const before = Object.entries(shop.links).map(([name, link]) => [name, link.messages.length] as const);
   await run();
@@ -49,7 +49,7 @@ describe("the first order of a login, with 10 ms per link one way", () => {
   test("needs 22 messages between the services, none of which waits for another's answer but the order itself", async () => {
     await using shop = await makeShop({ delayMs });
     const { token } = await shop.login("bob");
-    // Of all orders, the first one asks the User Service for leases too.
+    // The first of all orders asks the User Service for leases too.
     const charlie = await shop.login("charlie");
     await shop.clock.run(shop.client.createOrder(charlie.token, someItems));
     const said = await messagesOf(shop, () => shop.clock.run(shop.client.createOrder(token, someItems)));

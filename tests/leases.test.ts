@@ -26,7 +26,7 @@ const asHimself =
     await shop.clock.run(act(account as unknown as RpcStub<Account>));
   };
 
-/** What takes from bob, user2, the right to order: at the User Service alone, so that nobody else ends his introduction. */
+/** Changes that take from bob, user2, the right to order: at the User Service alone, so that nobody else ends his introduction. */
 const changes: Record<string, readonly [refusal: object, Act]> = {
   setRole: [
     denied,

@@ -1,6 +1,6 @@
 import type { Mutant } from "./mutant.ts";
 
-/** What is kept of what a home said, and when it no longer counts. */
+/** Leases: answers that are kept, and when they no longer count. */
 export const mutantsOfLeases: readonly Mutant[] = [
   {
     promise: "leases: what was taken back no longer counts",

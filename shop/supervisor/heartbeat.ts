@@ -33,17 +33,21 @@ export function watchHeartbeat(
     hasAnswered = true;
   };
   child.on("message", onMessage);
+  // At once, so that one that has been loaded is watched from then on.
+  ask();
   const timer = setInterval(() => {
     if (hasAnswered) missed += 1;
     if (missed > missedMax) {
       end();
       onSilent(missed * everyMs);
-    } else if (child.connected) {
-      // A child that has just gone is told of by its end.
-      child.send({ type: "ping" }, () => undefined);
-    }
+    } else ask();
   }, everyMs);
   return end;
+
+  /** A child that has just gone is told of by its end. */
+  function ask(): void {
+    if (child.connected) child.send({ type: "ping" }, () => undefined);
+  }
 
   function end(): void {
     clearInterval(timer);

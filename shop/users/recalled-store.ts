@@ -13,7 +13,7 @@ const changes: Readonly<Record<keyof UserStore, Changes>> = {
   changePassword: true,
   endLogin: true,
   endLogins: true,
-  // Of what ended by itself, no answer counted any more.
+  // A login that ended by itself had no answers any more that counted.
   openLogin: (opened: Opened | undefined, _login: unknown, { nowMs }: Actor) =>
     opened?.ended.some(({ idleEndsAtMs, endsAtMs }) => Math.min(idleEndsAtMs, endsAtMs) > nowMs) ?? false,
   rotate: (rotated: Rotated) => rotated.kind === "reused",

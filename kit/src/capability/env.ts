@@ -15,7 +15,7 @@ export interface Env {
   readonly onFault?: ((fault: unknown) => void) | undefined;
 }
 
-/** What one session was promised of standing answers. Implemented by introduction/leases.ts. */
+/** The promises that a home has made to one session about its standing answers. Implemented by introduction/leases.ts. */
 export interface LeasePort {
   /**
    * A standing answer will be given now. Whoever changes what it says has to wait for the session from now on.
@@ -27,7 +27,7 @@ export interface LeasePort {
 }
 
 export interface HomePort {
-  /** Of one session; both absent where nothing is leased. */
+  /** For one session; this and `takeLeases` are absent where nothing is leased. */
   readonly leases?: LeasePort;
   takeLeases?(holder: RpcStub<RpcTarget>): RpcTarget;
   /** Announces a deposit that is still to come; disposed without it, it comes no more. */
@@ -64,7 +64,7 @@ export interface WithdrawClaim {
   readonly peer: Peer;
   /** Whether what is withdrawn ends with the introduction. */
   readonly asLoan: boolean;
-  /** Of the session that asks. */
+  /** Those of the session that asks. */
   readonly leases?: LeasePort | undefined;
 }
 

@@ -9,14 +9,14 @@ import type { LeasePort } from "./env.ts";
 /** A method of every loan whose recipient takes leases: asks a standing method, and for how long its answer counts. */
 export const askLeased = "askLeased";
 
-/** What it answers. */
+/** The answer of `askLeased`. */
 export interface LeasedAnswer {
   readonly answer: unknown;
   /** Milliseconds from when it was asked; 0 for not at all. */
   readonly forMs: number;
 }
 
-/** Who is asked for a lease. */
+/** A capability that is asked for a lease. */
 interface Lessor {
   readonly contract: Contract<RpcTarget>;
   readonly implementation: object;

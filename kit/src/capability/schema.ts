@@ -106,7 +106,7 @@ function formsOf(part: Part): Part[] {
   return [part, ...["anyOf", "oneOf", "allOf"].flatMap((key) => ((part[key] ?? []) as Part[]).flatMap(formsOf))];
 }
 
-/** What a part says of what stands in it under `key`. */
+/** The parts that stand in `part` for the value under `key`. */
 function partsAt(part: Part, key: string): Part[] {
   const { properties, patternProperties, prefixItems, items, additionalProperties, additionalItems } = part;
   const named = [properties, prefixItems, Array.isArray(items) ? items : undefined].map(

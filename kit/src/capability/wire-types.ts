@@ -3,7 +3,7 @@ import { Type } from "typebox";
 /** Marks a schema of a value that JSON has no word for, and that travels all the same. */
 export const wireType: unique symbol = Symbol("flotilla.wireType");
 
-/** What a marked schema takes. */
+/** The values that a marked schema takes. */
 export type WireType = "bytes" | "instant" | "number";
 
 /** A schema for a `Uint8Array` of at most `max` bytes: `arg("picture", bytes(64 * 1024))`. */

@@ -122,7 +122,7 @@ test("of two who keep loans of one session, each hears of a change", async () =>
   expect(badges.asked()).toBe(4);
   await clock.run(badges.change());
   expect(await levels()).toEqual([1, 1]);
-  // What one of them lets go of ends nothing of the other's.
+  // The end of one ends nothing of the other's.
   second[Symbol.dispose]();
   await levels();
   await clock.run(badges.change());

@@ -20,7 +20,7 @@ export interface LeaseOptions {
   readonly isShared?: boolean;
 }
 
-/** What a recipient passes to its home to hear that what it keeps no longer counts. */
+/** A recipient passes one to its home, to hear when the answers that it keeps no longer count. */
 export interface LeaseHolder extends RpcTarget {
   /** Answered when nothing that was kept before is used any more. */
   recall(): void;

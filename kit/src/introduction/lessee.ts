@@ -67,7 +67,7 @@ export function makeLessee(from: HomeLink, clock: Clock): Lessee {
       if (!isTaken || key === undefined) return await call(loan, method)(...args);
       const asked = { recalls, askedMonotonicMs: clock.monotonicMs(), askedAtMs: clock.now() };
       const { answer, forMs } = (await call(loan, "askLeased")(method, args)) as LeasedAnswer;
-      // Whoever gets an object may change it.
+      // An object could be changed by its user.
       if (forMs > 0 && !isObject(answer)) keep(kept, key, { ...asked, answer, forMs: Math.min(forMs, leaseMsMax) });
       return answer;
     },

@@ -74,7 +74,7 @@ export class Outbox {
     this.#cancelTimer = this.#clock.after(releaseDelayMs, () => {
       this.#cancelTimer = undefined;
       if (this.#lines.length === 0) return;
-      // What is there may have come just now, and in a busy session others will take it along.
+      // The messages may have come just now, and in a busy session the next frame takes them along.
       if (this.#hasSent) this.#setTimer();
       else this.flush();
     });

@@ -11,7 +11,7 @@ import { makeVirtualClock, type VirtualClock } from "./virtual-clock.ts";
 export interface TrioOptions {
   /** One way, of each link. */
   readonly delayMs?: number;
-  /** Of the home. Default: it leases nothing. */
+  /** How the home leases. Default: it leases nothing. */
   readonly leases?: LeaseOptions | undefined;
   /** The home's main object for one of its peers. */
   homeMain(home: Home, peer: ServicePeer, clock: VirtualClock): RpcTarget;
