@@ -1,8 +1,8 @@
 // `npm run bench:cold`: what orders cost in the first seconds of new processes, before their code is compiled, beside what
 // one would use instead.
-
 import { numberFrom, readCommandLine, UsageError } from "../tests/options.ts";
 import { makeRandom } from "../tests/random.ts";
+import { shuffled } from "./measure.ts";
 import { median } from "./results.ts";
 import { startSystem } from "./system.ts";
 import { type Variant, variants } from "./variants.ts";
@@ -29,8 +29,7 @@ const measured = variants.filter(({ kind, name }) => kind === "peer" || name ===
 const results = new Map<string, Cold[]>(measured.map(({ name }) => [name, []]));
 const random = makeRandom(1);
 for (let round = 0; round < rounds; round += 1) {
-  const order = measured.map((variant) => ({ variant, at: random() })).sort((a, b) => a.at - b.at);
-  for (const { variant } of order) {
+  for (const variant of shuffled(measured, random)) {
     const cold = await measure(variant);
     results.get(variant.name)!.push(cold);
     process.stderr.write(`round ${round + 1}, ${variant.name}: ${cold.microseconds.toFixed(0)} µs an order\n`);

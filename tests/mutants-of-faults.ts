@@ -324,4 +324,11 @@ export const mutantsOfFaults: readonly Mutant[] = [
     put: "",
     test: "shop/service/postgres-failures.test.ts",
   },
+  {
+    promise: "supervisor: a service that is held up before the first question is noticed too",
+    file: "shop/supervisor/heartbeat.ts",
+    cut: "  ask();\n  const timer",
+    put: "  const timer",
+    test: "shop/supervisor/system.test.ts",
+  },
 ];

@@ -26,6 +26,7 @@ import { makeIntroductions } from "../shop/gateway/introductions.ts";
 import { GatewayTarget } from "../shop/gateway/service.ts";
 import { orderServiceFor } from "../shop/orders/service.ts";
 import { makeMemoryOrderStore } from "../shop/orders/store-memory.ts";
+import { leasesOf } from "../shop/service/leases.ts";
 import { type RateSettings, rateDefaults } from "../shop/service/rate-settings.ts";
 import type { ServiceName } from "../shop/topology.ts";
 import { type AccessClaims, type AccessTokens, tokenLifetimeMsDefault } from "../shop/users/access-token.ts";
@@ -95,7 +96,8 @@ export async function makeShop(options: ShopOptions = {}) {
   const { delayMs = 1, onWork, entriesMax } = options;
   const clock = makeVirtualClock();
   let linksMade = 0;
-  let users = makeHome({ name: "users", clock, leases: { lifetimeMs: 1_000 } });
+  const makeUsersHome = () => makeHome({ name: "users", clock, leases: leasesOf({ store: undefined }) });
+  let users = makeUsersHome();
   const heardStore = hearing<UserStore>(makeMemoryUserStore(), () => onWork?.("users"));
   let recalls = 0;
   const recall = async () => {
@@ -208,7 +210,7 @@ export async function makeShop(options: ShopOptions = {}) {
 
   /** Another run of the User Service on the same store, to which the others have connected. */
   async function restartUsers(): Promise<void> {
-    users = makeHome({ name: "users", clock, leases: { lifetimeMs: 1_000 } });
+    users = makeUsersHome();
     await reconnectUsers();
   }
 

@@ -61,7 +61,7 @@ export async function open(url: string, clients = 1): Promise<Client> {
 }
 
 /** What a client that has the kit uses. */
-async function openKitLine(url: string, localAddress: string): Promise<Line> {
+export async function openKitLine(url: string, localAddress: string): Promise<Line> {
   const session = openSession(await openChannel(url, localAddress), { limits: linkLimits });
   const gateway = session.remoteMain as RpcStub<RpcTarget> as RpcStub<Gateway>;
   const close = () => session.close(new FlotillaError("unavailable", "The run is over"));

@@ -31,6 +31,7 @@ describe("when a change fails", () => {
   test.each([
     ["nobody knows what came of it", new FlotillaError("unavailable", "The disk is full"), true],
     ["of a fault", new TypeError("a fault"), true],
+    ["its time was over", new FlotillaError("deadline_exceeded", "The call took longer than its deadline"), true],
     ["it was refused", new FlotillaError("not_found", "User not found"), false],
   ])("because %s", async (_, error, isRecalled) => {
     const { store, done } = makeStore("setRole", () => {

@@ -1,4 +1,4 @@
-import { FlotillaError, type Home } from "@flotilla/kit";
+import { type ErrorCode, FlotillaError, type Home } from "@flotilla/kit";
 import type { Actor } from "../service/audit.ts";
 import type { Opened, Rotated, UserStore } from "./store.ts";
 
@@ -71,7 +71,11 @@ export function recalled(store: UserStore, home: Pick<Home, "recall">): UserStor
   }
 }
 
-/** Nothing was changed. */
+/** By these codes a store says that it has changed nothing. */
+const refusalCodes: ReadonlySet<ErrorCode> = new Set([
+  ...(["invalid_argument", "already_exists", "not_found", "failed_precondition", "resource_exhausted"] as const),
+]);
+
 function isRefusal(error: unknown): boolean {
-  return error instanceof FlotillaError && error.code !== "unavailable" && error.code !== "internal";
+  return error instanceof FlotillaError && refusalCodes.has(error.code);
 }

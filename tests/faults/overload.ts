@@ -1,8 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { FlotillaError, linkLimits, openSession, type RpcStub, reasonOf, withContext } from "@flotilla/kit";
+import { reasonOf, withContext } from "@flotilla/kit";
 import { runArrivals } from "../../bench/arrivals.ts";
-import { openChannel } from "../../bench/ours/channel.ts";
-import type { Gateway } from "../../shop/contracts/gateway.ts";
+import { openKitLine } from "../../bench/ours/client.ts";
 import { startProcesses } from "../process-harness.ts";
 import { type Noticed, startBystander } from "./bystander.ts";
 import { quantile } from "./history.ts";
@@ -50,17 +49,11 @@ const patienceMs = 1_000;
 const refusedMs = 50;
 const items = [{ name: "Lamp", quantity: 1, price: 29.99 }];
 
-interface Customer {
-  readonly main: RpcStub<Gateway>;
-  close(): void;
-}
+type Customer = Awaited<ReturnType<typeof openKitLine>>;
 
 /** From an address of their own: of one address the gateway reads no more than it can do. */
-async function openCustomer(url: string, number: number): Promise<Customer> {
-  const address = process.platform === "linux" ? `127.0.0.${2 + number}` : "127.0.0.1";
-  const session = openSession(await openChannel(url, address), { limits: linkLimits });
-  const close = () => session.close(new FlotillaError("unavailable", "The load is over"));
-  return { main: session.remoteMain as unknown as RpcStub<Gateway>, close };
+function openCustomer(url: string, number: number): Promise<Customer> {
+  return openKitLine(url, process.platform === "linux" ? `127.0.0.${2 + number}` : "127.0.0.1");
 }
 
 interface Crowd {
@@ -79,7 +72,7 @@ export async function measureOverload(options: OverloadOptions): Promise<Overloa
   const numbers = Array.from({ length: options.customers }, (_, number) => number);
   const customers = await Promise.all(numbers.map((number) => openCustomer(shop.urls.gateway, number)));
   try {
-    const logins = ["alice", "bob", "charlie"].map((name) => customers[0]!.main.login(name, "password"));
+    const logins = ["alice", "bob", "charlie"].map((name) => customers[0]!.gateway.login(name, "password"));
     const crowd: Crowd = { customers, tokens: (await Promise.all(logins)).map(({ token }) => token) };
     // Not counted: the code is still being compiled.
     await placeAtOnce(crowd, seconds);
@@ -109,7 +102,7 @@ async function placeAtOnce({ customers, tokens }: Crowd, seconds: number): Promi
   const caller = async (customer: Customer, number: number) => {
     while (performance.now() < startMs + seconds * 1_000) {
       try {
-        await customer.main.createOrder(tokens[number % tokens.length]!, items, crypto.randomUUID());
+        await customer.gateway.createOrder(tokens[number % tokens.length]!, items, crypto.randomUUID());
         placed += 1;
       } catch (error) {
         // What is left of the overload of the round before.
@@ -155,7 +148,9 @@ async function offerOrders({ customers, tokens }: Crowd, arrivals: Arrivals) {
     const token = tokens[(number % customers.length) % tokens.length]!;
     const tookMs = () => performance.now() - dueMs;
     try {
-      await withContext({ timeoutMs: patienceMs }, () => customer.main.createOrder(token, items, crypto.randomUUID()));
+      await withContext({ timeoutMs: patienceMs }, () =>
+        customer.gateway.createOrder(token, items, crypto.randomUUID()),
+      );
       if (tookMs() <= patienceMs) placedMs.push(tookMs());
       else failed += 1;
     } catch (error) {

@@ -66,13 +66,16 @@ describe("a role that was changed", () => {
     using client = await open(shop);
     await client.warmUp();
     signal(shop, "orders", "SIGSTOP");
+    let order: Promise<string>;
     try {
       await shop.kill("users");
       await shop.start("users");
-      await expect.poll(() => outcome(client.mayOrder(false).then(() => {})), { timeout: 20_000 }).toBe("ordered");
+      await expect.poll(() => outcome(client.mayOrder(false)), { timeout: 20_000 }).toBe("ordered");
+      order = outcome(client.order());
     } finally {
       signal(shop, "orders", "SIGCONT");
     }
+    expect(await order).not.toBe("ordered");
     await expect.poll(() => outcome(client.order()), { timeout: 20_000 }).toBe(denied.message);
     for (let count = 0; count < 20; count += 1) expect(await outcome(client.order())).not.toBe("ordered");
   });

@@ -8,8 +8,8 @@ import {
   caretakerOf,
   denied,
   notAfter,
-  register,
   type Revocation,
+  register,
   unchecked,
 } from "./conditions.ts";
 import type { Contract, Implementation, MethodName } from "./contract.ts";

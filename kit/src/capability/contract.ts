@@ -70,9 +70,9 @@ type MethodSpec<F> = F extends (...args: infer P) => infer R
 type ParamsOf<P> = { readonly [K in keyof P]: Param<P[K]> };
 type ReturnSpec<R> = [R] extends [RpcTarget]
   ? { readonly returns: Contract<R> }
-  : true extends HasCapability<R>
+  : "capability" extends Flaw<R>
     ? { readonly returns: CapabilityWithinData }
-    : true extends HasForeign<R>
+    : "foreign" extends Flaw<R>
       ? { readonly returns: NoData }
       : { readonly returns?: never } & ([R] extends [Primitive] ? { readonly standing?: true } : unknown);
 type Primitive = string | number | boolean | null | undefined;
@@ -96,37 +96,24 @@ type Foreign =
   | RegExp
   | PromiseLike<unknown>
   | { arrayBuffer(): Promise<ArrayBuffer> };
-/** Whether a value of type `T` holds what cannot be sent, as deep as `Levels` goes. `any` and `unknown` are for the sender to check. */
-type HasForeign<T, Levels extends unknown[] = [1, 2, 3, 4, 5, 6]> = 0 extends 1 & T
-  ? false
-  : Levels extends [unknown, ...infer Deeper]
-    ? T extends Foreign
-      ? true
-      : T extends Date | URL | ArrayBuffer | ArrayBufferView
-        ? false
-        : T extends readonly (infer Item)[]
-          ? HasForeign<Item, Deeper>
-          : T extends object
-            ? { [K in keyof T]-?: HasForeign<T[K], Deeper> }[keyof T]
-            : false
-    : false;
-
 interface Stub extends Disposable {
   dup(): unknown;
 }
-type Leaf = Date | URL | ArrayBuffer | ArrayBufferView | Callable;
-/** Whether data of type `T` holds a capability, as deep as `Levels` goes: types may contain themselves. */
-type HasCapability<T, Levels extends unknown[] = [1, 2, 3, 4, 5, 6]> = Levels extends [unknown, ...infer Deeper]
+type Leaf = Date | URL | ArrayBuffer | ArrayBufferView;
+/** What is wrong with data of type `T`, as deep as `Levels` goes: types may contain themselves. */
+type Flaw<T, Levels extends unknown[] = [1, 2, 3, 4, 5, 6]> = Levels extends [unknown, ...infer Deeper]
   ? T extends RpcTarget | Stub
-    ? true
-    : T extends Leaf
-      ? false
-      : T extends readonly (infer Item)[]
-        ? HasCapability<Item, Deeper>
-        : T extends object
-          ? { [K in keyof T]-?: HasCapability<T[K], Deeper> }[keyof T]
-          : false
-  : false;
+    ? "capability"
+    : T extends Foreign
+      ? "foreign"
+      : T extends Leaf
+        ? never
+        : T extends readonly (infer Item)[]
+          ? Flaw<Item, Deeper>
+          : T extends object
+            ? { [K in keyof T]-?: Flaw<T[K], Deeper> }[keyof T]
+            : never
+  : never;
 type Methods<I> = { readonly [K in MethodName<I>]: MethodSpec<I[K]> };
 
 /**
@@ -147,11 +134,12 @@ type Returned<R> = [R] extends [RpcTarget] ? Implementation<R> : R;
  * parameter whose schema lets more through than `I` takes, or a capability without its contract do not compile.
  * `contract<Shelf>("Shelf", { count: { params: [] }, book: { params: [arg("title", Title)], returns: BookContract } })`.
  *
- * `standing: true` says of a method that returns a string, a number or a boolean that whoever borrowed the capability may keep its answer for a moment
- * (`makeHome`, `leases`). Mark only what answers the same until `home.recall()` was called.
+ * `standing: true` says of a method that returns a string, a number or a boolean that a borrower of the capability may keep
+ * its answer for a moment (`makeHome`, `leases`). Mark only a method that answers the same until `home.recall()` was called.
  *
  * @param name for error messages and logs.
- * @throws TypeError for a method name that is reserved, a standing method that returns a capability, or an object schema that would let unknown keys through.
+ * @throws TypeError for a method name that is reserved, a standing method that returns a capability, or an object schema that
+ *   would let unknown keys through.
  */
 export function contract<I extends RpcTarget>(name: string, methods: Methods<I>): Contract<I> {
   const specs = Object.entries(methods) as [string, AnySpec][];

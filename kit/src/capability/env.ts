@@ -18,7 +18,7 @@ export interface Env {
 /** The promises that a home has made to one session about its standing answers. Implemented by introduction/leases.ts. */
 export interface LeasePort {
   /**
-   * A standing answer will be given now. Whoever changes what it says has to wait for the session from now on.
+   * A standing answer will be given now. A change of what it says has to wait for the session from now on.
    * @returns whether the session takes leases.
    */
   begin(): boolean;

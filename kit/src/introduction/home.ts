@@ -18,8 +18,9 @@ import {
   withBuiltIns,
 } from "../capability/contract.ts";
 import type { DepositOffer, Env, HomePort } from "../capability/env.ts";
-import { type RpcStub, RpcTarget } from "../rpc/stub.ts";
+import type { RpcStub, RpcTarget } from "../rpc/stub.ts";
 import { asService, type DepositLimits, makeDeposits } from "./deposits.ts";
+import { Handle } from "./handle.ts";
 import { refused } from "./introduction.ts";
 import { type LeaseHolder, type LeaseOptions, makeLeases } from "./leases.ts";
 
@@ -93,7 +94,7 @@ export function makeHome({ name, clock = systemClock, limits, leases: leasing, o
     expect: (offer) => deposits.expect(offer),
     deposit(offer) {
       const { end, lifetimeMs } = deposits.put(offer);
-      return { deposit: new DepositHandle(end), lifetimeMs };
+      return { deposit: new Handle(end), lifetimeMs };
     },
     withdraw: (claim) => deposits.take(claim) as Promise<RpcStub<RpcTarget>>,
     cancel: (claim) => deposits.cancel(claim),
@@ -108,20 +109,6 @@ export function makeHome({ name, clock = systemClock, limits, leases: leasing, o
     counts: () => deposits.counts(),
     recall: () => leases?.recall() ?? Promise.resolve(),
   };
-}
-
-/** The gifter's hold on its deposit: released, or its session gone, the deposit ends. */
-class DepositHandle extends RpcTarget {
-  readonly #end: () => void;
-
-  constructor(end: () => void) {
-    super();
-    this.#end = end;
-  }
-
-  [Symbol.dispose](): void {
-    this.#end();
-  }
 }
 
 const nonce = arg("nonce", Type.String({ pattern: "^[A-Za-z0-9_-]{24}$" }));

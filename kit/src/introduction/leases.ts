@@ -4,7 +4,8 @@ import { afterTurn } from "../base/platform.ts";
 import { caretakerOf, conditionsOf, endsAt, type Revocation } from "../capability/conditions.ts";
 import { contract } from "../capability/contract.ts";
 import type { LeasePort } from "../capability/env.ts";
-import { type RpcStub, RpcTarget } from "../rpc/stub.ts";
+import type { RpcStub, RpcTarget } from "../rpc/stub.ts";
+import { Handle } from "./handle.ts";
 
 /** How a home leases its standing answers. */
 export interface LeaseOptions {
@@ -84,7 +85,7 @@ export function makeLeases(clock: Clock, { lifetimeMs, isShared = false }: Lease
         takeLeases(stub) {
           const holder = new Holder(stub.dup() as RpcStub<LeaseHolder>, clock);
           holders.add(holder);
-          return new Taking(() => {
+          return new Handle(() => {
             holders.delete(holder);
             holder[Symbol.dispose]();
             void passed(holder.untilMs).then(() => promised.delete(holder));
@@ -208,19 +209,5 @@ class Holder implements Disposable {
 
   [Symbol.dispose](): void {
     this.#stub[Symbol.dispose]();
-  }
-}
-
-/** The session's hold on its leases: released, nothing more is promised to it. */
-class Taking extends RpcTarget {
-  readonly #end: () => void;
-
-  constructor(end: () => void) {
-    super();
-    this.#end = end;
-  }
-
-  [Symbol.dispose](): void {
-    this.#end();
   }
 }

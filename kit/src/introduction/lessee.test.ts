@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import type { RpcStub, RpcTarget } from "../rpc/stub.ts";
 import { makeVirtualClock } from "../testing/virtual-clock.ts";
 import type { HomeLink } from "./introduce.ts";
-import { type KeptAnswers, makeLessee } from "./lessee.ts";
+import { makeLessee } from "./lessee.ts";
 
 /** A lessee whose home answers each question with another number, for `forMs`. */
 async function makeAsking({ forMs = 1_000, answer = (asked: number): unknown => asked } = {}) {
@@ -13,18 +13,13 @@ async function makeAsking({ forMs = 1_000, answer = (asked: number): unknown => 
   const link = { main, instance: "i", sessionNumber: 1 } as unknown as HomeLink;
   const lessee = makeLessee(link, clock);
   await clock.settle();
-  const kept: KeptAnswers = new Map();
   const count = async () => {
     asked += 1;
     return answer(asked);
   };
   const loan = { is: count, askLeased: async () => ({ answer: await count(), forMs }) };
-  return {
-    clock,
-    lessee,
-    kept,
-    ask: (...args: unknown[]) => lessee.ask(loan as unknown as RpcStub<RpcTarget>, kept, "is", args),
-  };
+  const answers = lessee.open(loan as unknown as RpcStub<RpcTarget>);
+  return { clock, answers, asked: () => asked, ask: (...args: unknown[]) => answers.ask("is", args) };
 }
 
 describe("two questions are one", () => {
@@ -68,16 +63,19 @@ test("no home vouches for longer than 2,000 ms", async () => {
 });
 
 test("a loan keeps 64 answers at most", async () => {
-  const { ask, kept } = await makeAsking();
-  for (let count = 0; count < 1_000; count += 1) {
-    await ask(count);
-    expect(kept.size).toBeLessThanOrEqual(64);
-  }
+  const { ask, asked } = await makeAsking();
+  for (let count = 0; count <= 64; count += 1) await ask(count);
+  expect(asked()).toBe(65);
+  // The last one is kept, and those before it had to go.
+  await ask(64);
+  expect(asked()).toBe(65);
+  await ask(0);
+  expect(asked()).toBe(66);
 });
 
 test("once it is over, nothing that was kept counts, and every question is asked", async () => {
-  const { ask, lessee } = await makeAsking();
+  const { ask, answers } = await makeAsking();
   await ask("a");
-  lessee[Symbol.dispose]();
+  answers[Symbol.dispose]();
   expect([await ask("a"), await ask("a")]).toEqual([2, 3]);
 });

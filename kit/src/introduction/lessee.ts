@@ -19,26 +19,28 @@ interface Kept {
   readonly askedAtMs: number;
 }
 
-/** The standing answers of one loan, by the question. */
-export type KeptAnswers = Map<string, Kept>;
-
 /** Questions of which a loan keeps the answers. Each takes about 200 B. */
 const answersMax = 64;
 
-/** The recipient's side of leases, for one session with a home. Disposing it lets go of everything that was kept. */
-export interface Lessee extends Disposable {
-  readonly from: HomeLink;
+/** The answers of one loan. Disposing it lets go of them. */
+export interface LoanAnswers extends Disposable {
+  /** The answer of a standing method: the one that is kept, while that counts, or else what the home says now. */
+  ask(method: string, args: readonly unknown[]): Promise<unknown>;
+}
+
+/** The recipient's side of leases, for one session with a home. It ends with the last loan that it was opened for. */
+export interface Lessee {
   readonly sessionNumber: number;
-  /** The answer of a standing method of `loan`: what is kept, while that counts, or else what the home says now. */
-  ask(loan: RpcStub<RpcTarget>, kept: KeptAnswers, method: string, args: readonly unknown[]): Promise<unknown>;
+  /** Borrows `loan`. */
+  open(loan: RpcStub<RpcTarget>): LoanAnswers;
 }
 
 /** Takes leases from the home at `from`. Where the home gives none, every question is asked. */
-export function makeLessee(from: HomeLink, clock: Clock): Lessee {
+export function makeLessee(from: HomeLink, clock: Clock, onEnd: () => void = () => {}): Lessee {
   const { sessionNumber, instance } = from;
+  const opened = new Set<Map<string, Kept>>();
   let recalls = 0;
-  let isTaken = false;
-  let isOver = false;
+  let state: "asking" | "taken" | "over" = "asking";
   const holder = expose(
     LeaseHolderContract,
     {
@@ -52,39 +54,55 @@ export function makeLessee(from: HomeLink, clock: Clock): Lessee {
   const taking = withOwnDeadline(() => home.takeLeases(holder as never), clock) as RpcPromise<RpcTarget>;
   taking.then(
     () => {
-      isTaken = !isOver;
+      if (state === "asking") state = "taken";
     },
     () => {},
   );
 
   return {
-    from,
     sessionNumber,
-    async ask(loan, kept, method, args) {
-      const key = args.every(isExact) ? JSON.stringify([method, ...args]) : undefined;
-      const found = key === undefined ? undefined : kept.get(key);
-      if (found && counts(found)) return found.answer;
-      if (!isTaken || key === undefined) return await call(loan, method)(...args);
-      const asked = { recalls, askedMonotonicMs: clock.monotonicMs(), askedAtMs: clock.now() };
-      const { answer, forMs } = (await call(loan, "askLeased")(method, args)) as LeasedAnswer;
-      // An object could be changed by its user.
-      if (forMs > 0 && !isObject(answer)) keep(kept, key, { ...asked, answer, forMs: Math.min(forMs, leaseMsMax) });
-      return answer;
-    },
-    [Symbol.dispose]() {
-      isOver = true;
-      isTaken = false;
-      recalls += 1;
-      taking[Symbol.dispose]();
+    open(loan) {
+      const kept = new Map<string, Kept>();
+      opened.add(kept);
+      return {
+        ask: (method, args) => answer(loan, kept, method, args),
+        [Symbol.dispose]() {
+          kept.clear();
+          if (opened.delete(kept) && opened.size === 0) end();
+        },
+      };
     },
   };
+
+  async function answer(
+    loan: RpcStub<RpcTarget>,
+    kept: Map<string, Kept>,
+    method: string,
+    args: readonly unknown[],
+  ): Promise<unknown> {
+    const key = args.every(isExact) ? JSON.stringify([method, ...args]) : undefined;
+    const found = key === undefined ? undefined : kept.get(key);
+    if (found && counts(found)) return found.answer;
+    if (state !== "taken" || key === undefined) return await askOf(loan, method, args);
+    const asked = { recalls, askedMonotonicMs: clock.monotonicMs(), askedAtMs: clock.now() };
+    const { answer, forMs } = (await askOf(loan, "askLeased", [method, args])) as LeasedAnswer;
+    // An object could be changed by its user.
+    if (forMs > 0 && !isObject(answer)) keep(kept, key, { ...asked, answer, forMs: Math.min(forMs, leaseMsMax) });
+    return answer;
+  }
+
+  function end(): void {
+    state = "over";
+    taking[Symbol.dispose]();
+    onEnd();
+  }
 
   /**
    * SECURITY: in doubt it does not. Nothing counts when the session is over, since nobody could take it back; and the wall
    * clock is asked too, because the other one stands still while a machine sleeps.
    */
   function counts(kept: Kept): boolean {
-    if (kept.recalls !== recalls) return false;
+    if (state === "over" || kept.recalls !== recalls) return false;
     if (from.instance !== instance || from.sessionNumber !== sessionNumber) return false;
     const passedMs = clock.now() - kept.askedAtMs;
     return clock.monotonicMs() - kept.askedMonotonicMs < kept.forMs && passedMs >= 0 && passedMs < kept.forMs;
@@ -100,12 +118,12 @@ function isObject(value: unknown): boolean {
   return typeof value === "object" && value !== null;
 }
 
-function keep(kept: KeptAnswers, key: string, answer: Kept): void {
+function keep(kept: Map<string, Kept>, key: string, answer: Kept): void {
   if (kept.size >= answersMax) kept.clear();
   kept.set(key, answer);
 }
 
-function call(loan: RpcStub<RpcTarget>, method: string): (...args: unknown[]) => PromiseLike<unknown> {
-  return (...args) =>
-    (loan as unknown as Record<string, (...args: unknown[]) => PromiseLike<unknown>>)[method]!(...args);
+/** Calls `method` of a capability whose interface is not known here. */
+export function askOf(loan: RpcStub<RpcTarget>, method: string, args: readonly unknown[]): PromiseLike<unknown> {
+  return (loan as unknown as Record<string, (...args: unknown[]) => PromiseLike<unknown>>)[method]!(...args);
 }

@@ -6,7 +6,7 @@ import { stoppingReason } from "../rpc/stopping.ts";
 import type { RpcPromise, RpcStub, RpcTarget } from "../rpc/stub.ts";
 import { gifterAt, type HomeLink, type Homes, homeOf, type Withdrawal, withdraw } from "./introduce.ts";
 import type { Introduction } from "./introduction.ts";
-import { type KeptAnswers, type Lessee, makeLessee } from "./lessee.ts";
+import { askOf, type Lessee, type LoanAnswers, makeLessee } from "./lessee.ts";
 
 /** What `makeLoans` takes. */
 export interface LoansOptions {
@@ -63,6 +63,7 @@ export interface Loans extends Disposable {
 
 interface Entry {
   readonly promise: RpcPromise<RpcTarget>;
+  readonly answers: LoanAnswers | undefined;
   readonly loan: Loan<RpcTarget>;
   /** The session it hangs on. */
   readonly from: HomeLink;
@@ -80,7 +81,7 @@ export function makeLoans(options: LoansOptions): Loans {
   /** By gifter and nonce, the most recently used last. */
   const kept = new Map<string, Entry>();
   let cancelSweep: Cancel | undefined;
-  /** By the link to a run of the home. */
+  /** By the link to a run of the home. Each ends with the last of its loans. */
   const lessees = new Map<HomeLink, Lessee>();
 
   return {
@@ -94,18 +95,17 @@ export function makeLoans(options: LoansOptions): Loans {
     },
   };
 
-  function lesseeOf(home: HomeLink): Lessee | undefined {
+  function answersOf(loan: RpcStub<RpcTarget>, home: HomeLink): LoanAnswers | undefined {
     if (!options.leases) return undefined;
-    const known = lessees.get(home);
-    if (known?.sessionNumber === home.sessionNumber) return known;
-    for (const [link, lessee] of lessees) {
-      if (link.instance !== undefined && link.sessionNumber === lessee.sessionNumber) continue;
-      lessees.delete(link);
-      lessee[Symbol.dispose]();
+    let lessee = lessees.get(home);
+    if (lessee?.sessionNumber !== home.sessionNumber) {
+      const made = makeLessee(home, clock, () => {
+        if (lessees.get(home) === made) lessees.delete(home);
+      });
+      lessees.set(home, made);
+      lessee = made;
     }
-    const lessee = makeLessee(home, clock);
-    lessees.set(home, lessee);
-    return lessee;
+    return lessee.open(loan);
   }
 
   async function useOf<R>(
@@ -145,11 +145,12 @@ export function makeLoans(options: LoansOptions): Loans {
 
   function borrow(key: string, introduction: Introduction<RpcTarget>, withdrawal: Withdrawal): Entry {
     const { from } = withdrawal;
-    const lessee = lesseeOf(from);
     const promise = withOwnDeadline(() => withdraw(introduction, withdrawal), clock);
+    const answers = answersOf(promise as unknown as RpcStub<RpcTarget>, from);
     const entry: Entry = {
       promise,
-      loan: makeLoan(promise, lessee, clock),
+      answers,
+      loan: makeLoan(promise, answers, clock),
       from,
       sessionNumber: from.sessionNumber,
       usedAtMs: clock.monotonicMs(),
@@ -184,17 +185,13 @@ export function makeLoans(options: LoansOptions): Loans {
     const entry = kept.get(key);
     kept.delete(key);
     if (entry) giveBackUnused(key, entry);
-    if (kept.size === 0) endLeases();
-  }
-
-  function endLeases(): void {
-    for (const lessee of lessees.values()) lessee[Symbol.dispose]();
-    lessees.clear();
   }
 
   /** What is kept, or still in use, stays. */
   function giveBackUnused(key: string, entry: Entry): void {
-    if (entry.uses === 0 && kept.get(key) !== entry) entry.promise[Symbol.dispose]();
+    if (entry.uses > 0 || kept.get(key) === entry) return;
+    entry.promise[Symbol.dispose]();
+    entry.answers?.[Symbol.dispose]();
   }
 }
 
@@ -211,17 +208,15 @@ function homeLost(name: string, cause: unknown): FlotillaError {
 }
 
 /** Others will use it and its answers too, so both have time of their own, and not what the first caller has left. */
-function makeLoan(promise: RpcPromise<RpcTarget>, lessee: Lessee | undefined, clock: Clock): Loan<RpcTarget> {
+function makeLoan(promise: RpcPromise<RpcTarget>, kept: LoanAnswers | undefined, clock: Clock): Loan<RpcTarget> {
   const capability = promise as unknown as RpcStub<RpcTarget>;
   const answers = new Map<string, Promise<unknown>>();
-  const kept: KeptAnswers = new Map();
   return {
     capability,
     constant(method: string) {
       let answer = answers.get(method);
       if (!answer) {
-        const asked = capability as unknown as Record<string, () => PromiseLike<unknown>>;
-        answer = withOwnDeadline(async () => await asked[method]!(), clock);
+        answer = withOwnDeadline(async () => await askOf(capability, method, []), clock);
         // A failed answer is not kept: whoever hears of it gives the loan back.
         answer.catch(() => {});
         answers.set(method, answer);
@@ -229,9 +224,7 @@ function makeLoan(promise: RpcPromise<RpcTarget>, lessee: Lessee | undefined, cl
       return answer as Promise<never>;
     },
     async standing(method: string, ...args: unknown[]) {
-      if (lessee) return (await lessee.ask(capability, kept, method, args)) as never;
-      const asked = capability as unknown as Record<string, (...args: unknown[]) => PromiseLike<unknown>>;
-      return (await asked[method]!(...args)) as never;
+      return (await (kept ? kept.ask(method, args) : askOf(capability, method, args))) as never;
     },
   };
 }
