@@ -19,8 +19,9 @@ async function messagesOf(shop: Shop, run: () => Promise<unknown>): Promise<Reco
 /** `>["push",["pipeline",2,["deposit"],[...]]]` is `> push 2.deposit`, `<["resolve",3,...]` is `< resolve 3`. */
 function outline(message: string): string {
   const [operation, subject] = JSON.parse(message.slice(1)) as [string, unknown];
-  const [, target, path] = Array.isArray(subject) ? (subject as [string, number, string[]]) : [];
-  return `${message[0]} ${operation} ${Array.isArray(subject) ? `${target}.${path}` : subject}`;
+  const isCall = operation === "push" || operation === "call";
+  const [, target, path] = isCall ? (subject as [string, number, string[]]) : [];
+  return `${message[0]} ${operation} ${isCall ? `${target}.${path}` : subject}`;
 }
 
 async function elapsedMs(shop: Shop, run: () => Promise<unknown>): Promise<number> {
@@ -46,7 +47,7 @@ describe("the first order of a login, with 10 ms per link one way", () => {
     expect(tookMs).toBe(60);
   });
 
-  test("needs 22 messages between the services, none of which waits for another's answer but the order itself", async () => {
+  test("needs 15 messages between the services, none of which waits for another's answer but the order itself", async () => {
     await using shop = await makeShop({ delayMs });
     const { token } = await shop.login("bob");
     // The first of all orders asks the User Service for leases too.
@@ -55,32 +56,20 @@ describe("the first order of a login, with 10 ms per link one way", () => {
     const said = await messagesOf(shop, () => shop.clock.run(shop.client.createOrder(token, someItems)));
     expect(said).toEqual({
       // The user of the token, and its deposit for orders, pipelined on it. The user itself is not held: the deposit is.
-      gatewayUsers: [
-        "> push 0.getUserByToken",
-        "> push 5.deposit",
-        "> pull 6",
-        "> release 5",
-        "< resolve 6",
-        "> release 6",
-      ],
+      gatewayUsers: ["> push 0.getUserByToken", "> call 5.deposit", "> release 5", "< resolve 6", "> release 6"],
       // One call, which carries the introduction as data.
-      gatewayOrders: ["> push 0.createOrder", "> pull 2", "< resolve 2", "> release 2"],
+      gatewayOrders: ["> call 0.createOrder", "< resolve 2", "> release 2"],
       // The withdrawal is not waited for: both questions are pipelined on it. What it yields is kept for further orders.
       ordersUsers: [
-        "> push 0.withdraw",
-        "> pull 5",
-        "> push 5.getId",
-        "> push 5.askLeased",
-        "> pull 6",
-        "> pull 7",
+        "> call 0.withdraw",
+        "> call 5.getId",
+        "> call 5.askLeased",
         "< resolve 5",
         "< resolve 6",
         "< resolve 7",
-        "> release 5",
-        "> release 6",
-        "> release 7",
+        "> release 5,6,7",
       ],
-      client: ["> push 0.createOrder", "> pull 4", "< resolve 4", "> release 4"],
+      client: ["> call 0.createOrder", "< resolve 4", "> release 4"],
     });
   });
 });
@@ -97,16 +86,16 @@ describe("with a reused introduction", () => {
       await shop.clock.run(shop.client.cancelOrder(token, "order1").catch(() => {}));
     });
     expect(said.gatewayUsers).toEqual([]);
-    expect(said.ordersUsers?.filter((line) => line.includes("push"))).toEqual([
-      "> push -2.askLeased",
-      "> push -2.askLeased",
-      "> push -2.askLeased",
+    expect(said.ordersUsers?.filter((line) => line.includes("call"))).toEqual([
+      "> call -2.askLeased",
+      "> call -2.askLeased",
+      "> call -2.askLeased",
     ]);
     expect(shop.introductions.size).toBe(1);
     expect(shop.users.counts()).toEqual({ deposits: 1, parked: 0 });
   });
 
-  test("an order is one question and one call when it asks anew: 8 messages between the services", async () => {
+  test("an order is one question and one call when it asks anew: 6 messages between the services", async () => {
     await using shop = await makeShop({ delayMs });
     const { token } = await shop.login("bob");
     await shop.clock.run(shop.client.createOrder(token, someItems));
@@ -114,12 +103,12 @@ describe("with a reused introduction", () => {
     const said = await messagesOf(shop, () => shop.clock.run(shop.client.createOrder(token, someItems)));
     expect(said).toMatchObject({
       gatewayUsers: [],
-      gatewayOrders: ["> push 0.createOrder", "> pull 2", "< resolve 2", "> release 2"],
-      ordersUsers: ["> push -2.askLeased", "> pull 5", "< resolve 5", "> release 5"],
+      gatewayOrders: ["> call 0.createOrder", "< resolve 2", "> release 2"],
+      ordersUsers: ["> call -2.askLeased", "< resolve 5", "> release 5"],
     });
   });
 
-  test("an order while the answer counts is one call: 4 messages and 2 hops, and the first that asks takes 4", async () => {
+  test("an order while the answer counts is one call: 3 messages and 2 hops, and the first that asks takes 4", async () => {
     await using shop = await makeShop({ delayMs });
     const { token } = await shop.login("bob");
     const order = () => elapsedMs(shop, () => shop.clock.run(shop.gateway.createOrder(token, someItems)));
@@ -129,7 +118,7 @@ describe("with a reused introduction", () => {
     const said = await messagesOf(shop, () => shop.clock.run(shop.client.createOrder(token, someItems)));
     expect(said).toMatchObject({
       gatewayUsers: [],
-      gatewayOrders: ["> push 0.createOrder", "> pull 4", "< resolve 4", "> release 4"],
+      gatewayOrders: ["> call 0.createOrder", "< resolve 4", "> release 4"],
       ordersUsers: [],
     });
   });

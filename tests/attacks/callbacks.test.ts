@@ -30,7 +30,7 @@ function answering(peer: HostilePeer, answer: (id: number) => readonly Message[]
   let calls = 0;
   peer.socket.on("message", (data) => {
     for (const line of data.toString().split("\n")) {
-      if (!line.startsWith('["push"')) continue;
+      if (!/^\["(push|call)"/.test(line)) continue;
       calls += 1;
       const messages = answer(calls);
       if (messages.length > 0) peer.send(...messages);

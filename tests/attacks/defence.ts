@@ -46,9 +46,13 @@ export const nothingRefused = [
   edit(messages, 'throw notOffered("a value in place of a call");', "answer.ok(undefined);\n      return;"),
 ];
 export const anyRelease = [
-  edit(messages, "if (!Number.isSafeInteger(id) || id === 0) throw", 'if (id === "never") throw'),
+  edit(messages, "if (!Number.isSafeInteger(subject) || subject === 0)", 'if (subject === "never")'),
   edit(messages, "if (count !== 1) throw", "if (count === undefined) throw"),
-  edit(inbox, "else session.release(this.#answerOf(", "else if (subject !== 0) session.release(this.#answerOf("),
+  edit(
+    inbox,
+    'if (typeof subject === "number")',
+    'if (subject === 0) return;\n        if (typeof subject === "number")',
+  ),
 ];
 export const noDeadlines = [
   edit("kit/src/rpc/answer.ts", "    else this.fail(error);\n"),

@@ -130,10 +130,11 @@ function idsIn(
   let calls = 0;
   for (const line of lines) {
     const [operation, id] = messageOf(line);
-    if (operation === "push") calls += 1;
+    if (operation === "push" || operation === "call") calls += 1;
+    if (operation === "call") awaited.add(calls);
     else if (operation === "pull") awaited.add(id as number);
     // What was let go of need not be answered.
-    else if (operation === "release") awaited.delete(id as number);
+    else if (operation === "release") for (const one of [id].flat()) awaited.delete(one as number);
   }
   return { calls, awaited };
 }

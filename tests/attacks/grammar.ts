@@ -1,13 +1,28 @@
 import fc, { type Arbitrary } from "fast-check";
 import { id, leaf, path, politeValue, wildValue } from "./grammar-values.ts";
 
-const operations = ["push", "pull", "resolve", "reject", "release", "abort", "stream", "pipe", "hello", "", 0, null];
+const operations = [
+  "push",
+  "call",
+  "pull",
+  "resolve",
+  "reject",
+  "release",
+  "abort",
+  "stream",
+  "pipe",
+  "hello",
+  "",
+  0,
+  null,
+];
 
 const wildMessage: Arbitrary<unknown> = fc.oneof(
-  fc.tuple(fc.constantFrom("push", "stream"), wildValue),
+  fc.tuple(fc.constantFrom("push", "call", "stream"), wildValue),
   fc.tuple(fc.constant("pull"), id),
   fc.tuple(fc.constantFrom("resolve", "reject"), id, wildValue),
   fc.tuple(fc.constant("release"), id, id),
+  fc.tuple(fc.constant("release"), fc.array(id, { maxLength: 4 })),
   fc.tuple(fc.constant("abort"), wildValue),
   fc.constant(["pipe"]),
   fc

@@ -20,7 +20,7 @@ export function resultOf(outcome: Outcome, id = 1): unknown {
 }
 
 /** What a service says when it makes something of the peer's work for it. */
-const operations: ReadonlySet<unknown> = new Set(["push", "pull", "stream", "pipe"]);
+const operations: ReadonlySet<unknown> = new Set(["push", "call", "pull", "stream", "pipe"]);
 
 /** Nothing that the peer sent was called, read, or sent on: whoever is refused is not asked anything. */
 export function expectNothingAsked({ heard }: Pick<Outcome, "heard">, where: string): void {

@@ -89,7 +89,7 @@ describe("a page's connection", () => {
     const before = frames.length;
     const calls = withContext({ timeoutMs: 1_000 }, () => [connection.main.add(1, 1), connection.main.add(2, 2)]);
     expect(await Promise.all(calls)).toEqual([2, 4]);
-    expect(frames[before]?.split("\n").filter((line) => line.startsWith('["push"'))).toHaveLength(2);
+    expect(frames[before]?.split("\n").filter((line) => line.startsWith('["call"'))).toHaveLength(2);
     expect(frames[before]).toMatch(/^\{"tp":"00-[0-9a-f]{32}-[0-9a-f]{16}-01","ms":(1000|[89]\d\d),"via":\[\]\}\n/);
   });
 

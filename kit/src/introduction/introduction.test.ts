@@ -112,9 +112,9 @@ describe("an introduction", () => {
     expect(await trio.clock.run(enter(trio))).toBe("welcome bob");
     expect(trio.clock.monotonicMs() - startMs).toBe(40);
     await trio.clock.advance(100);
-    expect(trio.gifterToHome.messages).toHaveLength(7);
-    expect(trio.gifterToRecipient.messages).toHaveLength(4);
-    expect(trio.recipientToHome.messages).toHaveLength(10);
+    expect(trio.gifterToHome.messages).toHaveLength(6);
+    expect(trio.gifterToRecipient.messages).toHaveLength(3);
+    expect(trio.recipientToHome.messages).toHaveLength(7);
     expect(liveBadges).toBe(0);
   });
 

@@ -35,6 +35,8 @@ export class Answer extends ResultRef implements Call, Alarm {
   isPulled: boolean;
   /** The peer was told. */
   isAnswered = false;
+  /** A message was read by which the peer lets go of it. */
+  isReleasing = false;
   /** The peer has let go of it. */
   isGone = false;
   /** The name of the method, for errors. */
@@ -50,12 +52,13 @@ export class Answer extends ResultRef implements Call, Alarm {
   #stubs: readonly Raw[] | undefined;
   #call: Asked | undefined;
 
-  constructor(session: AnswerSession, { id, context, isStream }: NewAnswer) {
+  constructor(session: AnswerSession, { id, context, isStream, isPulled }: NewAnswer) {
     super();
     this.#session = session;
     this.id = id;
     this.context = context;
-    this.isStream = this.isPulled = isStream;
+    this.isStream = isStream;
+    this.isPulled = isPulled;
     this.atMs = context.deadlineAtMs;
   }
 
@@ -186,6 +189,7 @@ interface NewAnswer {
   readonly id: number;
   readonly context: CallScope;
   readonly isStream: boolean;
+  readonly isPulled: boolean;
 }
 
 /** A call as it was read; `value` are its arguments. */

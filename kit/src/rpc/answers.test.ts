@@ -175,7 +175,7 @@ describe("a result as an argument", () => {
     await peer.say(["reject", 1, ["error", "not_found", "No", null, { code: "not_found", retryable: false }]]);
     await failed;
     expect(await errorOf(mainOf(peer).take(failing))).toMatchObject({ code: "not_found" });
-    expect(peer.heard.filter(([operation]) => operation === "push")).toHaveLength(1);
+    expect(peer.heard.filter(([operation]) => operation === "call")).toHaveLength(1);
   });
 
   test("that cannot be passed has a code before there is anybody to call, and in this process", async () => {

@@ -5,7 +5,7 @@ import type { Pace } from "../transport/pace.ts";
 import { exhausted, violation } from "../transport/refusals.ts";
 import type { Answer } from "./answer.ts";
 import { type Received, readContext, stoppingLine } from "./context-line.ts";
-import { type Message, type MessageOptions, MessageReader, type MessageSession } from "./messages.ts";
+import { type Message, type MessageOptions, MessageReader, type MessageSession, noSuchCall } from "./messages.ts";
 import type { Question } from "./question.ts";
 import { letGoOf, notOffered, type ReadValue } from "./reader.ts";
 import { fill } from "./values.ts";
@@ -55,7 +55,7 @@ export class Inbox {
     this.#rate = Number.isFinite(messagesPerSecondMax)
       ? makeTokenBucket({ calls: messagesPerSecondMax, perMs: 1_000 })
       : undefined;
-    this.#messages = new MessageReader(session, options);
+    this.#messages = new MessageReader(framing, session, options);
   }
 
   frame(text: string): void {
@@ -180,9 +180,9 @@ export class Inbox {
 
   /** In a batch every call counts, released or not. */
   #countRelease(message: Message, change: 1 | -1): Message {
-    const [operation, id] = message;
-    if (operation === "release" && (id as number) > 0 && this.#framing !== "batch") {
-      this.#session.tables.releasing += change;
+    const [operation, subject] = message;
+    if (operation === "release" && typeof subject !== "number" && this.#framing !== "batch") {
+      this.#session.tables.releasing += change * (subject as Answer[]).length;
     }
     return message;
   }
@@ -193,6 +193,7 @@ export class Inbox {
     const session = this.#session;
     switch (operation) {
       case "push":
+      case "call":
       case "stream":
         (subject as Answer).begin();
         return;
@@ -201,8 +202,8 @@ export class Inbox {
         else session.pulled(this.#answerOf(subject as number));
         return;
       case "release":
-        if ((subject as number) < 0) session.tables.takeBack(subject as number);
-        else session.release(this.#answerOf(subject as number));
+        if (typeof subject === "number") session.tables.takeBack(subject);
+        else for (const answer of subject as Answer[]) session.release(answer);
         return;
       case "resolve":
         this.#resolved(session.answered(subject as number), message);
@@ -221,7 +222,7 @@ export class Inbox {
 
   #answerOf(id: number): Answer {
     const answer = this.#session.tables.answers.get(id);
-    if (!answer) throw violation("no such call");
+    if (!answer) throw noSuchCall();
     return answer;
   }
 

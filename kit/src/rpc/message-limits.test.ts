@@ -143,6 +143,15 @@ describe("over the life of a session", () => {
     expect(peer.session.stats().exports).toBe(1 + limits.outstandingCallsMax);
   });
 
+  test("each of several that are let go of together makes room for one", async () => {
+    const peer = makeRawPeer();
+    await peer.say(...many(limits.outstandingCallsMax, call()));
+    await peer.say(["release", [1, 2, 3]], call(), call(), call());
+    expect(peer.closes).toEqual([]);
+    await peer.say(["release", [4]], call(), call());
+    await expectEnded(peer, limited);
+  });
+
   test("a client that calls many times in a turn may do so in each", async () => {
     const { peer, ids } = await inTurns(600, 3);
     for (const id of ids) expect(peer.answerTo(id)).toEqual(["resolve", id, "done"]);

@@ -35,6 +35,9 @@ const noAnswer = {
   "a release without a count": ["release", 1],
   "a release of a fraction": ["release", 1.5, 1],
   "a release of a call that was not made": ["release", 99, 1],
+  "a release of several of which one was not made": ["release", [99]],
+  "a release of several that are capabilities": ["release", [-1]],
+  "a release of several of which one is no number": ["release", ["1"]],
   "a release of a capability that was not given": ["release", -99, 1],
   "an answer in the name of the main object": ["resolve", 0, ["import", 0]],
   "a rejection of the main object": ["reject", 0, ["error", "Error", "x"]],
@@ -101,6 +104,66 @@ describe("a message that no peer sends ends the session", () => {
     await peer.sayText(`{"tp":"00-${"a".repeat(32)}-${"b".repeat(16)}-01","ms":50,"via":[]}`);
     await expectEnded(peer, violated);
   });
+});
+
+describe("between two of ours", () => {
+  const awaited = ["call", ["pipeline", 0, ["f"], []]];
+
+  test("one message makes a call and awaits it", async () => {
+    const peer = makeRawPeer();
+    await peer.say(awaited, call(), awaited);
+    expect(peer.heard).toEqual([
+      ["resolve", 1, "done"],
+      ["resolve", 3, "done"],
+    ]);
+    await expectAlive(peer, 4);
+  });
+
+  test("one that names nothing to call ends the session", async () => {
+    const peer = makeRawPeer();
+    await peer.say(["call"]);
+    await expectEnded(peer, violated);
+  });
+
+  test("one message lets go of several calls, whose results end in its order", async () => {
+    const peer = makeRawPeer();
+    const self = ["push", ["pipeline", 0, ["self"], []]];
+    await peer.say(self, self, self, ["release", [1, 3]]);
+    expect(peer.session.stats()).toEqual({ imports: 1, exports: 2 });
+    await peer.say(["release", []], ["release", [2]]);
+    await expectAlive(peer, 4);
+  });
+
+  test.each<[string, unknown[]]>([
+    ["in one message", [["release", [1, 1]]]],
+    [
+      "in two messages of a frame",
+      [
+        ["release", [1]],
+        ["release", 1, 1],
+      ],
+    ],
+    ["with a count", [["release", [1], 1]]],
+  ])("the same call twice %s ends the session", async (_, messages) => {
+    const peer = makeRawPeer();
+    await peer.say(call(), call());
+    await peer.say(...messages);
+    await expectEnded(peer, violated);
+  });
+
+  test.each([[awaited], [["release", [1]]]])("a stock peer does not say %j", async (message) => {
+    const peer = makeRawPeer({ framing: "capnweb" });
+    await peer.say(call());
+    await peer.say(message);
+    await expectEnded(peer, violated);
+  });
+});
+
+test("a stream is let go of by its answer, and by nobody else", async () => {
+  const peer = makeRawPeer();
+  await peer.say(["stream", ["pipeline", 0, ["hang"], []]]);
+  await peer.say(["release", 1, 1]);
+  await expectEnded(peer, violated);
 });
 
 describe("a peer says about a capability that it gave", () => {

@@ -1,7 +1,9 @@
 import type { Clock } from "../base/clock.ts";
 import { type CallContext, CallScope } from "../base/context.ts";
+import type { FlotillaError } from "../base/errors.ts";
 import { newTraceId } from "../base/ids.ts";
 import { deadlineMsDefault, type Limits } from "../base/limits.ts";
+import type { Framing } from "../transport/channel.ts";
 import { exhausted, isViolation, violation } from "../transport/refusals.ts";
 import { Answer, type AnswerSession } from "./answer.ts";
 import { type CallerPolicy, type Received, received } from "./context-line.ts";
@@ -30,9 +32,12 @@ export interface MessageOptions {
 export class MessageReader {
   readonly #session: MessageSession;
   readonly #options: MessageOptions;
+  /** The peer is one of ours, which has messages that a stock one does not know (docs/protocol.md). */
+  readonly #isOurs: boolean;
   readonly #values: Reader;
 
-  constructor(session: MessageSession, options: MessageOptions) {
+  constructor(framing: Framing, session: MessageSession, options: MessageOptions) {
+    this.#isOurs = framing === "flotilla.v1";
     this.#session = session;
     this.#options = options;
     this.#values = new Reader(session.tables);
@@ -40,14 +45,12 @@ export class MessageReader {
 
   /** @throws FlotillaError a violation of the protocol, or a limit of the session's; either ends it. */
   read(message: Message, context: Received | undefined, nowMs: number): Message {
-    switch (message[0]) {
-      case "push":
-      case "stream":
-        if (message.length < 2) throw violation(`${message[0]} takes a call`);
-        message[1] = this.#readCall(message[1], this.#newAnswer(message[0] === "stream", context, nowMs));
-        return message;
+    const [operation] = message;
+    const isCall = operation === "push" || operation === "stream" || (operation === "call" && this.#isOurs);
+    if (isCall) return this.#readPush(message, context, nowMs);
+    switch (operation) {
       case "pipe": {
-        const answer = this.#newAnswer(false, context, nowMs);
+        const answer = this.#newAnswer("pipe", context, nowMs);
         this.#session.begun(answer);
         answer.fail(notOffered("readable"));
         return message;
@@ -60,7 +63,7 @@ export class MessageReader {
           throw violation("pull takes the id of a call");
         return message;
       case "release":
-        readRelease(message);
+        this.#readRelease(message);
         return message;
       case "abort":
         message[1] = this.#readError(message, 1);
@@ -70,14 +73,22 @@ export class MessageReader {
     }
   }
 
-  #newAnswer(isStream: boolean, context: Received | undefined, nowMs: number): Answer {
+  #readPush(message: Message, context: Received | undefined, nowMs: number): Message {
+    if (message.length < 2) throw violation(`${message[0]} takes a call`);
+    message[1] = this.#readCall(message[1], this.#newAnswer(message[0], context, nowMs));
+    return message;
+  }
+
+  #newAnswer(operation: string, context: Received | undefined, nowMs: number): Answer {
     const { callContext, callers } = this.#options;
     const { tables, clock } = this.#session;
     // A call without a context (a stock peer's) gets a fresh one, so that none runs without trace and deadline.
     const own = context ?? callContext ?? received(newTraceId(), deadlineMsDefault, { ...callers, via: [], nowMs });
     const arrivedAtMs = context ? nowMs : (callContext?.arrivedAtMs ?? nowMs);
     const scope = new CallScope(own, clock, arrivedAtMs);
-    return new Answer(this.#session, { id: tables.nextAnswer(), context: scope, isStream });
+    const isStream = operation === "stream";
+    const isPulled = isStream || operation === "call";
+    return new Answer(this.#session, { id: tables.nextAnswer(), context: scope, isStream, isPulled });
   }
 
   /** A refusal is the call's own error. The call enters the table last, so that it can't refer to itself. */
@@ -114,6 +125,29 @@ export class MessageReader {
     const { pipelineDepthMax } = this.#options.limits;
     if (path.length > pipelineDepthMax) throw exhausted(`a path of more than ${pipelineDepthMax} names`);
     if (answer.depth > pipelineDepthMax) throw exhausted(`more than ${pipelineDepthMax} calls pipelined on each other`);
+  }
+
+  /** Leaves the calls that it lets go of, or the number of a capability. */
+  #readRelease(message: Message): void {
+    const [, subject, count] = message;
+    if (this.#isOurs && Array.isArray(subject) && message.length === 2) {
+      message[1] = subject.map((id) => this.#released(id));
+      return;
+    }
+    // The main object lives as long as its session; no peer releases it (a stock one aborts instead).
+    if (!Number.isSafeInteger(subject) || subject === 0)
+      throw violation("release takes the id of a call or of a capability");
+    // Each is given once, under a number of its own.
+    if (count !== 1) throw violation("release takes a count, which is 1");
+    if ((subject as number) > 0) message[1] = [this.#released(subject)];
+  }
+
+  /** SECURITY: each once, or a peer could make the calls that it has let go of as many as it likes before one of them is. */
+  #released(id: unknown): Answer {
+    const answer = this.#session.tables.answers.get(id as number);
+    if (!answer || answer.isReleasing || answer.isStream) throw noSuchCall();
+    answer.isReleasing = true;
+    return answer;
   }
 
   #readAnswer(message: Message): Message {
@@ -159,9 +193,6 @@ export class MessageReader {
 const none: readonly never[] = [];
 const nothingRead: ReadValue = { value: none, stubs: none, holes: none, isPlain: true };
 
-function readRelease([, id, count]: Message): void {
-  // The main object lives as long as its session; no peer releases it (a stock one aborts instead).
-  if (!Number.isSafeInteger(id) || id === 0) throw violation("release takes the id of a call or of a capability");
-  // Each is given once, under a number of its own.
-  if (count !== 1) throw violation("release takes a count, which is 1");
+export function noSuchCall(): FlotillaError {
+  return violation("no such call");
 }

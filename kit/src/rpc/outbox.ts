@@ -13,6 +13,35 @@ const frameCharsTarget = 64 * 1024;
 /** For how long at most the release of an answered call waits for another message to leave with. Milliseconds. */
 const releaseDelayMs = 5;
 
+/** A message that gets its text when it leaves. */
+export interface Unwritten {
+  /** At most so many characters. */
+  readonly charsMax: number;
+  write(): string;
+}
+
+/** A number has 16 digits at most, and a comma. */
+const releaseCharsMax = 17;
+/** What stands around them in a message. */
+const releasesChars = 20;
+
+/** Answered calls that are let go of by one message. */
+class Releases implements Unwritten {
+  readonly ids: number[] = [];
+
+  get charsMax(): number {
+    return releasesChars + this.ids.length * releaseCharsMax;
+  }
+
+  write(): string {
+    return this.ids.length === 1 ? releaseOf(this.ids[0]!) : `["release",[${this.ids.join()}]]`;
+  }
+}
+
+function releaseOf(id: number): string {
+  return `["release",${id},1]`;
+}
+
 /**
  * Puts the messages of one turn of the event loop into one frame, when the peer is one of ours (measured: 2.2 to 2.8 times
  * the calls of a frame for each message). A stock peer gets each message by itself.
@@ -21,7 +50,9 @@ export class Outbox {
   readonly #framing: Framing;
   readonly #clock: Clock;
   readonly #send: (frame: string) => void;
-  #lines: string[] = [];
+  #lines: (string | Unwritten)[] = [];
+  /** The last line, if it is this. */
+  #releases: Releases | undefined;
   #chars = 0;
   #context: CallContext | undefined;
   #isFlushing = false;
@@ -37,17 +68,19 @@ export class Outbox {
   }
 
   /** `context` of a call. */
-  add(message: string, context?: CallContext): void {
+  add(message: string | Unwritten, context?: CallContext): void {
     if (this.#framing !== "flotilla.v1") {
-      this.#send(message);
+      this.#send(textOf(message));
       return;
     }
-    if (this.#chars + message.length > frameCharsTarget) this.flush();
+    const chars = typeof message === "string" ? message.length : message.charsMax;
+    this.#makeRoom(chars);
     if (context && context !== this.#context) {
-      this.#append(writeContext(context, this.#clock));
+      const line = writeContext(context, this.#clock);
+      this.#append(line, line.length);
       this.#context = context;
     }
-    this.#append(message);
+    this.#append(message, chars);
     if (this.#isFlushing) return;
     this.#isFlushing = true;
     afterTurn(() => {
@@ -57,16 +90,23 @@ export class Outbox {
   }
 
   /**
-   * A message that nobody waits for leaves with the next one, in its order, or by itself a little later: at one caller a
-   * frame for each release would be a third of all frames.
+   * Lets go of an answered call of ours. Nobody waits for that, so it leaves with the next message, in its order, or by
+   * itself a little later: at one caller a frame for each release would be a third of all frames.
    */
-  addUnhurried(message: string): void {
-    if (this.#framing !== "flotilla.v1") this.#send(message);
-    else {
-      if (this.#chars + message.length > frameCharsTarget) this.flush();
-      this.#append(message);
-      if (!this.#isFlushing && !this.#cancelTimer) this.#setTimer();
+  release(id: number): void {
+    if (this.#framing !== "flotilla.v1") {
+      this.#send(releaseOf(id));
+      return;
     }
+    this.#makeRoom(releasesChars + releaseCharsMax);
+    if (this.#releases) this.#chars += releaseCharsMax;
+    else {
+      const releases = new Releases();
+      this.#append(releases, releasesChars + releaseCharsMax);
+      this.#releases = releases;
+    }
+    this.#releases.ids.push(id);
+    if (!this.#isFlushing && !this.#cancelTimer) this.#setTimer();
   }
 
   #setTimer(): void {
@@ -80,18 +120,28 @@ export class Outbox {
     });
   }
 
-  #append(line: string): void {
+  #makeRoom(chars: number): void {
+    if (this.#chars + chars > frameCharsTarget) this.flush();
+  }
+
+  #append(line: string | Unwritten, chars: number): void {
     this.#lines.push(line);
-    this.#chars += line.length + 1;
+    this.#releases = undefined;
+    this.#chars += chars + 1;
   }
 
   flush(): void {
     if (this.#lines.length === 0) return;
-    const frame = this.#lines.join("\n");
+    const frame = this.#lines.map(textOf).join("\n");
     this.#lines = [];
+    this.#releases = undefined;
     this.#chars = 0;
     this.#hasSent = true;
     this.#context = undefined;
     this.#send(frame);
   }
+}
+
+function textOf(line: string | Unwritten): string {
+  return typeof line === "string" ? line : line.write();
 }

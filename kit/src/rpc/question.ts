@@ -1,6 +1,7 @@
 import type { Alarm, Alarms } from "../base/alarms.ts";
 import { type CallContext, deadlineExceeded } from "../base/context.ts";
 import type { Call } from "./call.ts";
+import type { Unwritten } from "./outbox.ts";
 import { type Outcome, type Path, passOn, type Ref } from "./ref.ts";
 import { disposedEarly, ResultRef } from "./result.ts";
 
@@ -15,7 +16,7 @@ export interface QuestionSession {
 }
 
 /** A call of ours that the peer has not answered, and then its result. */
-export class Question extends ResultRef implements Alarm {
+export class Question extends ResultRef implements Alarm, Unwritten {
   readonly id: number;
   readonly context: CallContext;
   readonly atMs: number;
@@ -23,16 +24,34 @@ export class Question extends ResultRef implements Alarm {
   after: Alarm | undefined = undefined;
   isPulled = false;
   readonly #session: QuestionSession;
+  /** The call as an expression, until it has left. */
+  #expression: string | undefined;
   /** Besides the first holder. */
   #copies: Set<Copy> | undefined;
   #holds = 1;
 
-  constructor(session: QuestionSession, id: number, context: CallContext) {
+  constructor(session: QuestionSession, { id, context, expression }: NewQuestion) {
     super();
     this.#session = session;
     this.id = id;
     this.context = context;
     this.atMs = context.deadlineAtMs;
+    this.#expression = expression;
+  }
+
+  get isSent(): boolean {
+    return this.#expression === undefined;
+  }
+
+  get charsMax(): number {
+    return envelopeChars + this.#expression!.length;
+  }
+
+  /** The message that makes the call, once. One that is awaited by the time it leaves needs no message more. */
+  write(): string {
+    const expression = this.#expression!;
+    this.#expression = undefined;
+    return `["${this.isPulled ? "call" : "push"}",${expression}]`;
   }
 
   override call(path: Path, args: readonly unknown[]): Ref {
@@ -99,6 +118,15 @@ export class Question extends ResultRef implements Alarm {
     super.settled();
   }
 }
+
+interface NewQuestion {
+  readonly id: number;
+  readonly context: CallContext;
+  readonly expression: string;
+}
+
+/** What stands around the expression of a call. */
+const envelopeChars = 9;
 
 /** One more hold of a question. Once that is answered it has what came for itself. */
 class Copy extends ResultRef {

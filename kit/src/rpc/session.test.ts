@@ -107,8 +107,8 @@ describe.each(wires.filter(({ framing }) => framing === "flotilla.v1"))("$name, 
     await Promise.all([rig.main.note(1), rig.main.note(2), withContext({}, () => rig.main.note(3))]);
     const [first = []] = sent(rig.frames);
     // A call outside any context gets one of its own.
-    const call = ["context", "push"];
-    expect(words(first)).toEqual([...call, ...call, ...call, "pull", "pull", "pull"]);
+    const call = ["context", "call"];
+    expect(words(first)).toEqual([...call, ...call, ...call]);
   });
 
   test("a call that was answered is released together with the next one", async () => {
@@ -118,10 +118,10 @@ describe.each(wires.filter(({ framing }) => framing === "flotilla.v1"))("$name, 
     await peer.clock.settle();
     await peer.say(["resolve", 1, null]);
     await first;
-    expect(peer.heard.map(([word]) => word)).toEqual(["push", "pull"]);
+    expect(peer.heard.map(([word]) => word)).toEqual(["call"]);
     main.note(2).then(undefined, () => {});
     await peer.clock.settle();
-    expect(peer.heard.map(([word]) => word)).toEqual(["push", "pull", "release", "push", "pull"]);
+    expect(peer.heard.map(([word]) => word)).toEqual(["call", "release", "call"]);
   });
 
   test("a context is said once for each change of it in a frame, and again in the next frame", async () => {
@@ -142,8 +142,9 @@ describe.each(wires.filter(({ framing }) => framing === "flotilla.v1"))("$name, 
     await using rig = await makeRig(wire);
     const text = "x".repeat(10_000);
     await withContext({}, () => Promise.all(Array.from({ length: 20 }, () => rig.main.echo(text))));
-    const calling = sent(rig.frames).filter((lines) => lines.some((line) => line.startsWith('["push"')));
-    expect(calling.map((lines) => words(lines).filter((word) => word === "push").length)).toEqual([6, 6, 6, 2]);
+    const isCall = (word: string | undefined) => word === "push" || word === "call";
+    const calling = sent(rig.frames).filter((lines) => words(lines).some(isCall));
+    expect(calling.map((lines) => words(lines).filter(isCall).length)).toEqual([6, 6, 6, 2]);
     expect(calling.every((lines) => isContext(lines[0] ?? ""))).toBe(true);
     expect(calling.every((lines) => lines.join("\n").length <= 64 * 1024)).toBe(true);
   });

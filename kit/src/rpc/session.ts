@@ -75,21 +75,22 @@ export class RpcSession implements InboxSession, ImportSession, QuestionSession,
     if (this.failure) return new BrokenRef(this.failure).call(path, args ?? []);
     const context = contextToSend(this.clock);
     this.#requestId = context.traceId;
-    let text = `["push",["pipeline",${id},${JSON.stringify(path)}`;
+    let expression = `["pipeline",${id},${JSON.stringify(path)}`;
     try {
-      if (args) text += `,${this.#writer.writeArguments(args)}`;
+      if (args) expression += `,${this.#writer.writeArguments(args)}`;
     } catch (error) {
       return new BrokenRef(asRefusal(error, "arguments", nameOf(path)));
     }
-    const question = new Question(this, this.tables.nextQuestion(), context);
+    expression += "]";
+    const question = new Question(this, { id: this.tables.nextQuestion(), context, expression });
     this.tables.questions.add(question);
-    this.#outbox.add(`${text}]]`, context);
+    this.#outbox.add(question, context);
     return question;
   }
 
   pull(question: Question): void {
     this.#options.answers?.onAsked();
-    this.#say(`["pull",${question.id}]`);
+    if (question.isSent) this.#say(`["pull",${question.id}]`);
   }
 
   letGoOf(question: Question): void {
@@ -104,7 +105,7 @@ export class RpcSession implements InboxSession, ImportSession, QuestionSession,
     const question = this.tables.questions.get(id);
     if (!question) return undefined;
     this.tables.questions.delete(id);
-    if (!this.failure) this.#outbox.addUnhurried(`["release",${id},1]`);
+    if (!this.failure) this.#outbox.release(id);
     return question;
   }
 

@@ -18,7 +18,7 @@ const tight: Limits = {
   messageReferencesMax: 8,
   pipelineDepthMax: 4,
 };
-const operations = ["push", "pull", "resolve", "reject", "release", "abort", "stream", "pipe"];
+const operations = ["push", "call", "pull", "resolve", "reject", "release", "abort", "stream", "pipe"];
 const tags = [
   ...["pipeline", "import", "export", "promise", "remap", "error", "bigint", "date", "bytes", "url", "undefined"],
   ...["nan", "readable", "writable", "blob", "request"],
@@ -44,9 +44,10 @@ const { message } = fc.letrec<{ value: unknown; expression: unknown; call: unkno
       .tuple(fc.integer({ min: -3, max: 9 }), method(), fc.array(tie("value"), { maxLength: 3 }))
       .map(([id, path, args]) => ["pipeline", id, path, args]),
     good: fc.oneof(
-      { weight: 5, arbitrary: fc.tuple(fc.constantFrom("push", "push", "stream"), tie("call")) },
+      { weight: 5, arbitrary: fc.tuple(fc.constantFrom("push", "call", "stream"), tie("call")) },
       { weight: 2, arbitrary: fc.tuple(fc.constant("pull"), fc.integer({ min: 0, max: 9 })) },
       { weight: 3, arbitrary: fc.tuple(fc.constant("release"), fc.integer({ min: -4, max: 9 }), fc.constant(1)) },
+      fc.tuple(fc.constant("release"), fc.array(fc.integer({ min: 0, max: 9 }), { maxLength: 4 })),
       fc.tuple(fc.constantFrom("resolve", "reject"), fc.integer({ min: -4, max: 9 }), tie("value")),
       fc.constant(["pipe"]),
     ),

@@ -335,7 +335,7 @@ describe("capabilities", () => {
     void Promise.resolve(far.take({ a: held, main: far })).catch(() => {});
     await peer.clock.settle();
     expect(peer.heard).toContainEqual([
-      "push",
+      "call",
       ["pipeline", 0, ["take"], [{ a: ["import", -7], main: ["import", 0] }]],
     ]);
   });
@@ -350,7 +350,7 @@ describe("capabilities", () => {
     void Promise.resolve(far.take(given, given.part)).catch(() => {});
     await peer.clock.settle();
     expect(peer.heard).toContainEqual([
-      "push",
+      "call",
       [
         "pipeline",
         0,
