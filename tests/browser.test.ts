@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import type { Connection } from "@flotilla/kit/browser";
 import { type Desk, makeDesk, makeRig } from "@flotilla/kit/testing";
 import type { Browser, Page } from "playwright-core";
@@ -10,6 +11,8 @@ import { openChromium, type Site, startSite, whyNoChromium } from "./chromium.ts
 import { makeConsumer } from "./consumer.ts";
 import { isShed, patiently } from "./gateway-clients.ts";
 import { type Processes, startProcesses, until, untilEqual } from "./process-harness.ts";
+import { choices, type Shelf, startStockServer } from "./stock-server.ts";
+import { type StockVersion, stockVersions } from "./stock-versions.ts";
 
 type Kit = typeof import("@flotilla/kit/browser");
 
@@ -23,6 +26,8 @@ interface Kept {
 declare global {
   interface Window {
     readonly kit: Kit;
+    /** capnweb by its version. */
+    readonly stock: Readonly<Record<string, StockVersion["stock"]>>;
     readonly patiently: typeof patiently;
     readonly kept: Kept;
   }
@@ -30,7 +35,12 @@ declare global {
 
 const html = `<!doctype html><title>A page</title>
   <script>${isShed} ${patiently}</script>
-  <script type="module">import * as kit from "/kit.js"; window.kit = kit;</script>`;
+  <script type="module">
+    import * as kit from "/kit.js";
+    ${stockVersions.map(({ folder }, at) => `import * as stock${at} from "/${folder}.js";`).join(" ")}
+    window.kit = kit;
+    window.stock = { ${stockVersions.map(({ version }, at) => `"${version}": stock${at}`).join(", ")} };
+  </script>`;
 
 const worker = `
   import { connect } from "/kit.js";
@@ -42,6 +52,9 @@ const worker = `
     connection.close();
     postMessage([username, code]);
   };`;
+
+const stockPath = (folder: string) =>
+  fileURLToPath(new URL(`../node_modules/${folder}/dist/index.js`, import.meta.url));
 
 const why = whyNoChromium();
 
@@ -55,7 +68,9 @@ describe.skipIf(why !== undefined)(`a page in Chromium${why ? ` (skipped: ${why}
     using consumer = makeConsumer();
     await consumer.install(await packKit());
     const path = join(consumer.dir, "node_modules", "@flotilla", "kit", "dist", "browser.js");
-    const files = { "/": html, "/kit.js": readFileSync(path, "utf8"), "/worker.js": worker };
+    const stock = stockVersions.map(({ folder }) => [`/${folder}.js`, readFileSync(stockPath(folder), "utf8")]);
+    const kit = readFileSync(path, "utf8");
+    const files = { "/": html, "/kit.js": kit, "/worker.js": worker, ...Object.fromEntries(stock) };
     [listed, unlisted, browser] = await Promise.all([startSite(files), startSite(files), openChromium()]);
     processes = await startProcesses({ env: { FLOTILLA_ORIGINS: listed.origin } });
   }, 240_000);
@@ -124,6 +139,58 @@ describe.skipIf(why !== undefined)(`a page in Chromium${why ? ` (skipped: ${why}
     expect(errors.wrongPassword).toMatchObject({ code: "unauthenticated", isTold: true, requestId });
     expect(errors.tooLittle).toMatchObject({ code: "invalid_argument", isTold: true, requestId });
     expect(errors.tooLate).toMatchObject({ code: "deadline_exceeded", isTold: true });
+    expect(complaints).toEqual([]);
+    await page.close();
+  });
+
+  test.each(stockVersions)("places an order by stock $version, over WebSocket and by batch", async ({ version }) => {
+    const { page, complaints } = await open(listed);
+    const done = await page.evaluate(
+      async ([version, url]) => {
+        const { newHttpBatchRpcSession, newWebSocketRpcSession } = window.stock[version]!;
+        const gateway = newWebSocketRpcSession<Gateway>(`${url.replace("http", "ws")}/rpc`);
+        const byBatch = () => newHttpBatchRpcSession<Gateway>(`${url}/rpc/batch`);
+        const { token } = await window.patiently(() => gateway.login("bob", "password"));
+        const items = [{ name: "Laptop", quantity: 1, price: 999.99 }];
+        const key = window.kept.key;
+        const first = await window.patiently(() => gateway.createOrder(token, items, key));
+        const again = await window.patiently(() => byBatch().createOrder(token, items, key));
+        const code = await window.patiently(() => byBatch().listOrders("forged")).catch((error) => error.code);
+        const account = gateway.account(token);
+        const { username } = await window.patiently(() => account.profile());
+        account[Symbol.dispose]();
+        gateway[Symbol.dispose]();
+        return { total: first.total, isOne: first.orderId === again.orderId, code, username };
+      },
+      [version, processes.urls.gateway] as const,
+    );
+    expect(done).toEqual({ total: 999.99, isOne: true, code: "unauthenticated", username: "bob" });
+    expect(complaints).toEqual([]);
+    await page.close();
+  });
+
+  test("calls stock servers of every version, whether or not they choose a subprotocol", async () => {
+    await using servers = new AsyncDisposableStack();
+    const { page, complaints } = await open(listed);
+    for (const stock of stockVersions) {
+      for (const [what, options, subprotocol] of choices) {
+        const server = servers.use(await startStockServer(stock, options));
+        const sums = await page.evaluate(async (url) => {
+          const connection = window.kit.connect<Shelf>({ name: "shelf", url });
+          // The first attempt fails at a server that chooses no subprotocol.
+          connection.opened().catch(() => {});
+          while (!connection.isOpen) await new Promise((resolve) => setTimeout(resolve, 10));
+          const { main } = connection;
+          const drawer = main.open();
+          const all = await Promise.all([main.add(1, 1), main.add(2, 2), drawer.count()]);
+          drawer[Symbol.dispose]();
+          connection.close();
+          return all;
+        }, server.url);
+        expect(sums, `${stock.version} ${what}`).toEqual([2, 4, 3]);
+        expect(new Set(server.chosen)).toEqual(new Set([subprotocol]));
+      }
+    }
     expect(complaints).toEqual([]);
     await page.close();
   });

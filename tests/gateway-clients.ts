@@ -1,7 +1,8 @@
-import { newHttpBatchRpcSession, newWebSocketRpcSession, type RpcStub } from "capnweb";
+import type { RpcStub } from "capnweb";
 import type { GatewayClient } from "../shop/cli/gateway-client.ts";
 import type { Gateway } from "../shop/contracts/gateway.ts";
 import type { CreatedOrder, Item } from "../shop/contracts/orders.ts";
+import { newestStock } from "./stock-versions.ts";
 
 /** The gateway as its clients see it, with the optional key. */
 export interface TestClient extends GatewayClient, Disposable {
@@ -31,16 +32,16 @@ export async function patiently<R>(call: () => PromiseLike<R>): Promise<R> {
 }
 
 /** Stock capnweb, one HTTP batch per call; with `connection: "close"` each on a TCP connection of its own. */
-export function batchClient(url: string, headers: Record<string, string> = {}): TestClient {
+export function batchClient(url: string, headers: Record<string, string> = {}, { stock } = newestStock): TestClient {
   return clientOf(async (call) => {
-    using gateway = newHttpBatchRpcSession<Gateway>(new Request(`${url}/rpc/batch`, { headers }));
+    using gateway = stock.newHttpBatchRpcSession<Gateway>(new Request(`${url}/rpc/batch`, { headers }));
     return await call(gateway);
   });
 }
 
 /** Stock capnweb on one WebSocket, which ends with the client. */
-export function webSocketClient(url: string): TestClient {
-  const gateway = newWebSocketRpcSession<Gateway>(`${url.replace("http", "ws")}/rpc`);
+export function webSocketClient(url: string, { stock } = newestStock): TestClient {
+  const gateway = stock.newWebSocketRpcSession<Gateway>(`${url.replace("http", "ws")}/rpc`);
   return clientOf(
     async (call) => await call(gateway),
     () => gateway[Symbol.dispose](),

@@ -12,6 +12,7 @@ import {
   webSocketClient,
 } from "../gateway-clients.ts";
 import { type Processes, startProcesses } from "../process-harness.ts";
+import { stockVersions } from "../stock-versions.ts";
 
 let shop: Processes;
 beforeAll(async () => {
@@ -24,8 +25,10 @@ const laptop: Item = { name: "Laptop", quantity: 1, price: 999.99 };
 const ndjson = { "content-type": "application/x-ndjson" };
 
 const clients: readonly [string, (url: string) => TestClient][] = [
-  ["stock capnweb over HTTP batch", (url) => patient(batchClient(url))],
-  ["stock capnweb over WebSocket", (url) => patient(webSocketClient(url))],
+  ...stockVersions.flatMap((stock): [string, (url: string) => TestClient][] => [
+    [`stock ${stock.version} over HTTP batch`, (url) => patient(batchClient(url, {}, stock))],
+    [`stock ${stock.version} over WebSocket`, (url) => patient(webSocketClient(url, stock))],
+  ]),
   ["newline-delimited JSON over plain HTTP", (url) => rawClient(url, ndjson)],
   ["the same without a content type", (url) => rawClient(url, {})],
 ];

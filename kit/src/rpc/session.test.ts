@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { stockVersions } from "../../../tests/stock-versions.ts";
 import { currentContext, withContext } from "../base/context.ts";
 import { edgeLimits } from "../base/limits.ts";
 import { describeSession, makeRig } from "./fixtures/conformance.ts";
@@ -11,7 +12,7 @@ const wires = [
   memoryWire("capnweb"),
   webSocketWire("flotilla.v1"),
   webSocketWire("capnweb"),
-  stockWire,
+  ...stockVersions.map(stockWire),
 ];
 for (const wire of wires) describeSession(wire);
 

@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { connect as connectSocket } from "node:net";
-import { newHttpBatchRpcSession, RpcTarget as StockTarget } from "capnweb";
 import { describe, expect, test } from "vitest";
+import { stockVersions } from "../../../tests/stock-versions.ts";
 import { type Clock, systemClock } from "../base/clock.ts";
 import { batchBytesMax, batchCallsMax, edgeLimits } from "../base/limits.ts";
 import { RpcTarget } from "../rpc/stub.ts";
@@ -48,7 +48,9 @@ const pull = (id: number) => line(["pull", id]);
 const addOnce = [call("add", [1, 2]), pull(1)].join("\n");
 const three = line(["resolve", 1, 3]);
 
-describe("a batch of the stock client", () => {
+describe.each(stockVersions)("a batch of a client of stock $version", ({ stock }) => {
+  const { newHttpBatchRpcSession } = stock;
+
   test("is answered, with calls pipelined on each other's results", async () => {
     await using bench = await setUp();
     const desk = newHttpBatchRpcSession<Desk>(bench.url);
@@ -57,23 +59,23 @@ describe("a batch of the stock client", () => {
     expect([sum, number]).toEqual([3, 7]);
   });
 
-  test("500 times over leaves no object alive at the service", async () => {
+  test("250 times over leaves no object alive at the service", async () => {
     await using bench = await setUp();
     const numbers = await Promise.all(
-      Array.from({ length: 500 }, async (_, index) => {
+      Array.from({ length: 250 }, async (_, index) => {
         const desk = newHttpBatchRpcSession<Desk>(bench.url);
         using ticket = desk.take(index);
         return await ticket.getNumber();
       }),
     );
-    expect(numbers).toEqual(Array.from({ length: 500 }, (_, index) => index));
+    expect(numbers).toEqual(Array.from({ length: 250 }, (_, index) => index));
     await until(() => bench.desk.live() === 0, "all disposed");
   });
 
   test("has its callback called in the answer", async () => {
     await using bench = await setUp();
     const called = Promise.withResolvers<void>();
-    class Visitor extends StockTarget {
+    class Visitor extends stock.RpcTarget {
       answer() {
         called.resolve();
         return "here";

@@ -1,8 +1,9 @@
 import { once } from "node:events";
 import { connect } from "node:net";
-import { newHttpBatchRpcSession, newWebSocketRpcSession, type RpcStub, RpcTarget } from "capnweb";
+import { newWebSocketRpcSession, type RpcStub, RpcTarget } from "capnweb";
 import { describe, expect, test } from "vitest";
 import { WebSocket } from "ws";
+import { stockVersions } from "../../../tests/stock-versions.ts";
 import type { FlotillaError } from "../base/errors.ts";
 import { edgeLimits } from "../base/limits.ts";
 import { type Desk, makeDesk } from "../testing/desk.ts";
@@ -133,11 +134,11 @@ describe("a server", () => {
 });
 
 describe("a WebSocket session", () => {
-  test("of a stock client gets data and capabilities", async () => {
+  test.each(stockVersions)("of a client of stock $version gets data and capabilities", async ({ stock }) => {
     await using rig = makeRig();
     const desk = makeDesk();
     const { url } = await rig.serve({ main: desk.mainFor });
-    const main = newWebSocketRpcSession<Desk>(wsUrl(url));
+    const main = stock.newWebSocketRpcSession<Desk>(wsUrl(url));
     using ticket = await main.take(4);
     expect([await main.add(1, 2), await ticket.getNumber(), await main.take(9).getNumber()]).toEqual([3, 4, 9]);
     main[Symbol.dispose]();
@@ -211,11 +212,13 @@ describe("an upgrade that is refused", () => {
     const answer = await ask(`${url}/rpc/batch`, { headers: { traceparent }, body: add });
     expect([answer.status, answer.headers["retry-after"]]).toEqual([429, "1"]);
     expect(JSON.parse(answer.text)).toMatchObject(refusal);
-    // The stock client shows the status line and nothing else.
-    const stock = newHttpBatchRpcSession<Desk>(`${url}/rpc/batch`);
-    await expect(outcome(stock.add(1, 2))).rejects.toThrow(
-      "RPC request failed: 429 resource_exhausted, session_rate, try again in 1000 ms",
-    );
+    // A stock client shows the status line and nothing else.
+    for (const { stock } of stockVersions) {
+      const desk = stock.newHttpBatchRpcSession<Desk>(`${url}/rpc/batch`);
+      await expect(outcome(desk.add(1, 2))).rejects.toThrow(
+        "RPC request failed: 429 resource_exhausted, session_rate, try again in 1000 ms",
+      );
+    }
   });
 
   test("does not keep the server from ending while its client keeps the socket", async () => {
