@@ -50,7 +50,7 @@ export const usage = `npm run bench -- [options]
   --shares a,b     open loops, of the rate that was reached (default: ${full.shares.join(",")}; none: 0)
   --seed N         of arrival times and of the order within a round
   --out FILE       for the results (default: bench/results/TIME.json)
-  --profile DIR    CPU profiles of the servers, by system and service
+  --profile DIR    CPU profiles of the servers, and what their garbage collectors did, by system and service
   --report FILE    writes docs/performance.md's tables and docs/performance.svg from results, and measures nothing`;
 
 /** @throws Error that says which option cannot be. */

@@ -12,6 +12,7 @@ import { orderFile, type StoreKind } from "./work.ts";
 /** Longer than anything here takes on a busy machine. Milliseconds. */
 const patienceMs = 20_000;
 
+const collector = new URL("collector.ts", import.meta.url).href;
 const services = ["users", "orders", "gateway"] as const;
 type Service = (typeof services)[number];
 
@@ -79,9 +80,15 @@ export async function startSystem({ variant, store, profileTo }: SystemOptions):
   async function startService(service: Service, env: NodeJS.ProcessEnv): Promise<string> {
     const profileDir = profileTo && join(profileTo, service);
     if (profileDir) mkdirSync(profileDir, { recursive: true });
-    const flags = profileDir ? ["--cpu-prof", `--cpu-prof-dir=${profileDir}`] : [];
+    const flags = profileDir ? ["--cpu-prof", `--cpu-prof-dir=${profileDir}`, "--import", collector] : [];
+    const collected = profileDir && { BENCH_COLLECTOR: join(profileDir, "collector.txt") };
     // The shop calls its address a URL.
-    const { address, url } = await start(service, join(variant.folder, `${service}.ts`), env, flags);
+    const { address, url } = await start(
+      service,
+      join(variant.folder, `${service}.ts`),
+      { ...env, ...collected },
+      flags,
+    );
     return `${address ?? url}`;
   }
 

@@ -171,10 +171,24 @@ export const mutantsOfCore: readonly Mutant[] = [
     test: "kit/src/rpc/messages.test.ts",
   },
   {
-    promise: "core: a call is let go of once",
-    file: "kit/src/rpc/messages.ts",
+    promise: "core: a call that the peer has let go of is not named again",
+    file: "kit/src/rpc/tables.ts",
     cut: "answer.isReleasing || ",
     put: "",
+    test: "kit/src/rpc/messages.test.ts",
+  },
+  {
+    promise: "core: a stream is not named by anybody",
+    file: "kit/src/rpc/tables.ts",
+    cut: " || answer.isStream",
+    put: "",
+    test: "kit/src/rpc/messages.test.ts",
+  },
+  {
+    promise: "core: a result lives as long as a call on it waits for its arguments",
+    file: "kit/src/rpc/answer.ts",
+    cut: "call.on instanceof Answer ? call.on.hold() : call.on;",
+    put: "call.on;",
     test: "kit/src/rpc/messages.test.ts",
   },
   {

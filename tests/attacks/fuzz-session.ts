@@ -5,6 +5,7 @@ import { WebSocket } from "ws";
 import type { ServiceName } from "../../shop/topology.ts";
 import type { FuzzCase } from "./fuzz-cases.ts";
 import { crowdedAddress, type FuzzShop, inTime } from "./fuzz-shop.ts";
+import { takesNumber } from "./grammar.ts";
 
 /** Beyond it nothing ever comes: calls end after 10 s by themselves, batches a little later. Milliseconds. */
 const answerMsMax = 13_000;
@@ -130,7 +131,7 @@ function idsIn(
   let calls = 0;
   for (const line of lines) {
     const [operation, id] = messageOf(line);
-    if (operation === "push" || operation === "call") calls += 1;
+    if (takesNumber(operation)) calls += 1;
     if (operation === "call") awaited.add(calls);
     else if (operation === "pull") awaited.add(id as number);
     // What was let go of need not be answered.

@@ -17,6 +17,11 @@ const operations = [
   null,
 ];
 
+/** Whether a message of that operation gets the next number of its sender's calls. */
+export function takesNumber(operation: unknown): boolean {
+  return operation === "push" || operation === "call" || operation === "stream" || operation === "pipe";
+}
+
 const wildMessage: Arbitrary<unknown> = fc.oneof(
   fc.tuple(fc.constantFrom("push", "call", "stream"), wildValue),
   fc.tuple(fc.constant("pull"), id),

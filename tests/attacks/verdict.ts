@@ -1,4 +1,5 @@
 import { expect } from "vitest";
+import { takesNumber } from "./grammar.ts";
 import { callOf, type Door, errorOf, type Message, type Outcome } from "./hostile-peer.ts";
 
 /** The code with which call `id` was refused, by its answer or with the whole session; undefined if it succeeded. */
@@ -55,7 +56,7 @@ export async function expectRefused(
   lines: readonly (string | Message)[],
   { codes, call = 1, session, says = "" }: Refusal,
 ): Promise<void> {
-  const further = lines.filter(takesNumber).length + 1;
+  const further = lines.filter((line) => takesNumber(operationOf(line))).length + 1;
   const sent = session === "lives" ? [...lines, ...callOf("listUsers", ["x"], further)] : lines;
   await Promise.all(
     doors.map(async (door) => {
@@ -73,9 +74,8 @@ export async function expectRefused(
   );
 }
 
-function takesNumber(line: string | Message): boolean {
-  const [, operation] = /^\["(\w+)"/.exec(typeof line === "string" ? line : JSON.stringify(line)) ?? [];
-  return operation === "push" || operation === "stream" || operation === "pipe";
+function operationOf(line: string | Message): string | undefined {
+  return /^\["(\w+)"/.exec(typeof line === "string" ? line : JSON.stringify(line))?.[1];
 }
 
 /** At each door a `message` that is no call changes nothing: one beside it is answered as it is without. */

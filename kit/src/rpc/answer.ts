@@ -107,7 +107,9 @@ export class Answer extends ResultRef implements Call, Alarm {
     else {
       const stubs = [...call.stubs];
       this.#stubs = stubs;
-      const filled = { ...call, stubs, holes: [] };
+      // The peer may let go of a result while the arguments of a call on it are not there.
+      const on = call.on instanceof Answer ? call.on.hold() : call.on;
+      const filled = { ...call, on, stubs, holes: [] };
       fill(call.holes, stubs, {
         ok: () => this.#deliver(filled),
         fail: (error) => {

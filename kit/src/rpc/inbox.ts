@@ -5,7 +5,7 @@ import type { Pace } from "../transport/pace.ts";
 import { exhausted, violation } from "../transport/refusals.ts";
 import type { Answer } from "./answer.ts";
 import { type Received, readContext, stoppingLine } from "./context-line.ts";
-import { type Message, type MessageOptions, MessageReader, type MessageSession, noSuchCall } from "./messages.ts";
+import { type Message, type MessageOptions, MessageReader, type MessageSession } from "./messages.ts";
 import type { Question } from "./question.ts";
 import { letGoOf, notOffered, type ReadValue } from "./reader.ts";
 import { fill } from "./values.ts";
@@ -199,7 +199,7 @@ export class Inbox {
         return;
       case "pull":
         if (subject === 0) session.rejectMain(notOffered("the value of the main object"));
-        else session.pulled(this.#answerOf(subject as number));
+        else session.pulled(subject as Answer);
         return;
       case "release":
         if (typeof subject === "number") session.tables.takeBack(subject);
@@ -218,12 +218,6 @@ export class Inbox {
       default:
       // `pipe`: its answer stands.
     }
-  }
-
-  #answerOf(id: number): Answer {
-    const answer = this.#session.tables.answers.get(id);
-    if (!answer) throw noSuchCall();
-    return answer;
   }
 
   #resolved(question: Question | undefined, message: Message): void {

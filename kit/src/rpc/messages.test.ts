@@ -159,11 +159,48 @@ describe("between two of ours", () => {
   });
 });
 
-test("a stream is let go of by its answer, and by nobody else", async () => {
-  const peer = makeRawPeer();
-  await peer.say(["stream", ["pipeline", 0, ["hang"], []]]);
-  await peer.say(["release", 1, 1]);
-  await expectEnded(peer, violated);
+const naming: Record<string, unknown> = {
+  "a pull": ["pull", 1],
+  "a release": ["release", 1, 1],
+  "a call on it": ["push", ["pipeline", 1, ["f"], []]],
+  "a call with it": call(["pipeline", 1]),
+};
+describe.each(Object.keys(naming))("%s ends the session when it names", (name) => {
+  test("a stream, whose result nobody is given", async () => {
+    const peer = makeRawPeer();
+    await peer.say(["stream", ["pipeline", 0, ["hang"], []]]);
+    await peer.say(naming[name]);
+    await expectEnded(peer, violated);
+  });
+
+  test("a call that the same frame has let go of", async () => {
+    const peer = makeRawPeer();
+    await peer.say(call(), ["release", 1, 1], naming[name]);
+    await expectEnded(peer, violated);
+  });
+});
+
+test("a result lives as long as a call on it waits for its arguments", async () => {
+  const gate = Promise.withResolvers<number>();
+  class Gated extends RpcTarget {
+    self() {
+      return new Gated();
+    }
+    late() {
+      return gate.promise;
+    }
+    echo(value: unknown) {
+      return value;
+    }
+  }
+  const peer = makeRawPeer({ makeMain: () => new Gated() });
+  await peer.say(["push", ["pipeline", 0, ["self"], []]], ["push", ["pipeline", 0, ["late"], []]]);
+  await peer.say(["push", ["pipeline", 1, ["echo"], [["pipeline", 2]]]], ["pull", 3], ["release", 1, 1]);
+  gate.resolve(5);
+  await peer.clock.settle();
+  expect(peer.heard).toEqual([["resolve", 3, 5]]);
+  await peer.say(["release", 2, 1], ["release", 3, 1]);
+  expect(peer.session.stats()).toEqual({ imports: 1, exports: 1 });
 });
 
 describe("a peer says about a capability that it gave", () => {

@@ -1,6 +1,5 @@
 import type { Clock } from "../base/clock.ts";
 import { type CallContext, CallScope } from "../base/context.ts";
-import type { FlotillaError } from "../base/errors.ts";
 import { newTraceId } from "../base/ids.ts";
 import { deadlineMsDefault, type Limits } from "../base/limits.ts";
 import type { Framing } from "../transport/channel.ts";
@@ -61,6 +60,7 @@ export class MessageReader {
       case "pull":
         if (!Number.isSafeInteger(message[1]) || (message[1] as number) < 0)
           throw violation("pull takes the id of a call");
+        if (message[1] !== 0) message[1] = this.#session.tables.answer(message[1] as number);
         return message;
       case "release":
         this.#readRelease(message);
@@ -144,8 +144,7 @@ export class MessageReader {
 
   /** SECURITY: each once, or a peer could make the calls that it has let go of as many as it likes before one of them is. */
   #released(id: unknown): Answer {
-    const answer = this.#session.tables.answers.get(id as number);
-    if (!answer || answer.isReleasing || answer.isStream) throw noSuchCall();
+    const answer = this.#session.tables.answer(id as number);
     answer.isReleasing = true;
     return answer;
   }
@@ -192,7 +191,3 @@ export class MessageReader {
 
 const none: readonly never[] = [];
 const nothingRead: ReadValue = { value: none, stubs: none, holes: none, isPlain: true };
-
-export function noSuchCall(): FlotillaError {
-  return violation("no such call");
-}

@@ -169,18 +169,6 @@ describe("an argument may refer to", () => {
   });
 });
 
-test("a call on the result of a stream that is not there begins when it is, before the stream is let go of", async () => {
-  const rig = makeRig();
-  const stream = ["stream", ["pipeline", 0, ["later"], []]];
-  await rig.say(stream, on(1, "name"), ["pull", 2]);
-  rig.watch.waiting.resolve();
-  await rig.clock.settle();
-  expect(rig.answerTo(2)).toEqual(["resolve", 2, "item"]);
-  await rig.say(["release", -1, 1], ["release", 2, 1]);
-  expect(rig.session.stats()).toEqual({ imports: 1, exports: 1 });
-  expect(rig.watch.live).toBe(1);
-});
-
 describe("a result that fails while a call whose argument it is was not delivered", () => {
   const cases: Record<string, unknown[]> = {
     "as a value, of a call on a result that is not there": on(1, "keep", ["pipeline", 2, []]),

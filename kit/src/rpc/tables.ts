@@ -114,12 +114,23 @@ export class Tables implements ReaderSession, WriterSession {
     return on instanceof Answer ? on.hold() : on.dup();
   }
 
+  /**
+   * A call of the peer's, which may still name it: nobody names a stream, and nobody what they have let go of.
+   * @throws FlotillaError a violation of the protocol.
+   */
+  answer(id: number): Answer {
+    const answer = this.answers.get(id);
+    if (!answer || answer.isReleasing || answer.isStream) throw violation("no such call");
+    return answer;
+  }
+
   /** The target of a peer's call. Borrowed. @throws FlotillaError a violation of the protocol. */
   target(id: number): Ref {
     if (id === 0) return this.#options.main;
-    const found = id > 0 ? this.answers.get(id) : this.#given.get(id)?.ref;
-    if (!found) throw violation("no such call or capability");
-    return found;
+    if (id > 0) return this.answer(id);
+    const given = this.#given.get(id);
+    if (!given) throw violation("no such capability");
+    return given.ref;
   }
 
   give(ref: Ref): number {

@@ -213,7 +213,7 @@ export function connectAll<T extends RpcTarget>(options: ConnectAllOptions): Ins
   }
 
   async function callOnce<R>(use: Use<T, R>, { except }: CallOptions, sent: Sent): Promise<R> {
-    const askedInVain = new Set<Member<T>>();
+    let askedInVain: Set<Member<T>> | undefined;
     for (;;) {
       const member = choice({ group: sent.group, askedInVain, except });
       const { isOpen, sessionNumber } = member.connection;
@@ -224,8 +224,9 @@ export function connectAll<T extends RpcTarget>(options: ConnectAllOptions): Ins
         const isUnsent = !isOpen && member.connection.sessionNumber === sessionNumber && mayHelp(error);
         const isRefused = reasonOf(error) === stoppingReason;
         if (isRefused) member.refused();
-        askedInVain.add(member);
-        const others = members.current.filter((other) => !askedInVain.has(other));
+        const asked: Set<Member<T>> = askedInVain ?? new Set();
+        askedInVain = asked.add(member);
+        const others = members.current.filter((other) => !asked.has(other));
         if (!others.some(({ connection }) => isUnsent || (isRefused && connection.isOpen))) throw error;
       }
     }
