@@ -21,19 +21,22 @@ const barHeight = 18;
 const rowHeight = 24;
 const headHeight = 34;
 const gap = 24;
-/** Ours, what one would use instead, stock Cap'n Web, the floor: apart in grey too. */
+/** Ours, what one would use instead, stock Cap'n Web: apart in grey too. */
 const colours: Readonly<Record<string, string>> = {
   ours: "#0b6bcb",
   peer: "#9aa5b1",
   stock: "#c98a2b",
-  floor: "#dfe3e8",
 };
+const floorColour = "#5b6770";
+
+/** All bars begin at 0. What bounds the race is no competitor, and is a line. */
+const isFloor = ({ kind }: Bar) => kind === "floor";
 
 /** Bars of orders per second, of latency and of processor time, a row for each store. */
 export function resultChart(results: Results): string {
   const rows = results.stores.map((store) => panelsOf(results, store));
   const columns = Math.max(...rows.map((panels) => panels.length));
-  const rowHeights = rows.map((panels) => headHeight + Math.max(...panels.map(({ bars }) => bars.length)) * rowHeight);
+  const rowHeights = rows.map((panels) => headHeight + Math.max(...panels.map(rowsOf)) * rowHeight);
   const width = gap + columns * (panelWidth + gap);
   const height = gap + rowHeights.reduce((sum, it) => sum + it + gap, 0);
   const drawn = rows.flatMap((panels, row) => {
@@ -93,12 +96,21 @@ function barsOf(results: Results, at: Pick<Summary, "store" | "offered">, { valu
   });
 }
 
+/** The bars, and a row for what the line says. */
+function rowsOf({ bars }: Panel): number {
+  const drawn = bars.filter((bar) => !isFloor(bar)).length;
+  return bars.some(isFloor) ? drawn + 1 : drawn;
+}
+
 function drawPanel({ title, bars }: Panel, x: number, y: number): string {
   const most = Math.max(...bars.map(({ value }) => value));
   const full = panelWidth - nameWidth - labelWidth;
-  const lines = bars.map(({ name, kind, value, label }, n) => {
+  const lengthOf = ({ value }: Bar) => Math.max(1, (value / most) * full).toFixed(1);
+  const competing = bars.filter((bar) => !isFloor(bar));
+  const lines = competing.map((bar, n) => {
+    const { name, kind, label } = bar;
     const top = y + headHeight + n * rowHeight;
-    const length = Math.max(1, (value / most) * full).toFixed(1);
+    const length = lengthOf(bar);
     const middle = top + barHeight / 2 + 4;
     const weight = kind === "ours" ? ` font-weight="bold"` : "";
     return [
@@ -107,7 +119,15 @@ function drawPanel({ title, bars }: Panel, x: number, y: number): string {
       `<text x="${(x + nameWidth + Number(length) + 6).toFixed(1)}" y="${middle}"${weight}>${label}</text>`,
     ].join("");
   });
-  return [`<text x="${x}" y="${y + 14}" font-size="13">${escaped(title)}</text>`, ...lines].join("\n");
+  const bottom = y + headHeight + competing.length * rowHeight;
+  const floors = bars.filter(isFloor).map((bar) => {
+    const at = (x + nameWidth + Number(lengthOf(bar))).toFixed(1);
+    return [
+      `<line x1="${at}" x2="${at}" y1="${y + headHeight - 4}" y2="${bottom}" stroke="${floorColour}" stroke-dasharray="4 3"/>`,
+      `<text x="${at}" y="${bottom + 13}" text-anchor="middle" fill="${floorColour}">${escaped(bar.name)} ${bar.label}</text>`,
+    ].join("");
+  });
+  return [`<text x="${x}" y="${y + 14}" font-size="13">${escaped(title)}</text>`, ...lines, ...floors].join("\n");
 }
 
 function escaped(text: string): string {

@@ -35,13 +35,14 @@ export interface Command {
 }
 
 const full = { rounds: 5, seconds: 3, warmSeconds: 4, clients: [1, 16, 64, 256], shares: [0.5, 0.8], retries: 2 };
-/** All of the comparison in less than two minutes; its numbers are for a first look. */
-const quick = { rounds: 1, seconds: 1, warmSeconds: 1.5, clients: [1, 64], shares: [0.8], retries: 0 };
+/** The comparison in memory in less than two minutes, each as warm as in a full run; one round is for a first look. */
+const quick = { ...full, rounds: 1, seconds: 1, clients: [1, 64], shares: [0.8], retries: 0 };
 const storesDefault: readonly StoreKind[] = ["memory", "sqlite"];
+const storesQuick: readonly StoreKind[] = ["memory"];
 
 export const usage = `npm run bench -- [options]
   --help           shows this
-  --quick          one short round: under two minutes
+  --quick          one short round in memory: under two minutes
   --peers a,b      of ${variants.map(({ name }) => name).join(", ")}
   --store a,b      of ${storeKinds.join(", ")} (default: ${storesDefault.join(",")})
   --rounds N       measurements of each (default: ${full.rounds})
@@ -76,7 +77,7 @@ export function readCommand(args: readonly string[]): Command {
   const options: Options = {
     ...base,
     variants: values.peers ? values.peers.split(",").map(variantNamed) : variants.filter(isDefault),
-    stores: values.store ? values.store.split(",").map(storeNamed) : storesDefault,
+    stores: values.store ? values.store.split(",").map(storeNamed) : values.quick ? storesQuick : storesDefault,
     ...(values.rounds && { rounds: atLeast(1, "rounds", values.rounds) }),
     ...(values.seconds && { seconds: atLeast(0.1, "seconds", values.seconds) }),
     ...(values.clients && { clients: values.clients.split(",").map((text) => atLeast(1, "clients", text)) }),
