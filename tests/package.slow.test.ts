@@ -150,6 +150,12 @@ describe("the build for browsers", () => {
     expect(length).toBeLessThan(Number(said) * 1_000);
   });
 
+  test("keeps no process alive that loads it without a page", async () => {
+    expect(
+      await consumer.node(["--input-type=module", "-e", `import ${JSON.stringify(installed("dist/browser.js"))}`]),
+    ).toBe("");
+  });
+
   test("has what a stub of an object is made by, which no bundler may drop", () => {
     expect(bundle().toString()).toContain("is neither data nor");
   });

@@ -52,6 +52,7 @@ export { type Introduction, introductionTo } from "./introduction/introduction.t
 export { type LeaseHolder, type LeaseOptions, type StandsUntil, standsUntil } from "./introduction/leases.ts";
 export { type Loan, type Loans, type LoansOptions, makeLoans } from "./introduction/loans.ts";
 export { RpcPromise, RpcStub, RpcTarget } from "./rpc/stub.ts";
+export type { SendLimits } from "./rpc/writer.ts";
 export { type OpenBatch, type OpenBatchOptions, openBatch } from "./session/batch-client.ts";
 export type { BreakerState } from "./session/breaker.ts";
 export { type ConnectOptions, connect } from "./session/connect.ts";

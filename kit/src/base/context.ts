@@ -69,6 +69,12 @@ export function currentContext(): CallContext | undefined {
   return storage.getStore();
 }
 
+/** The same, unless the call it is of was answered: then it binds nothing that begins now. */
+export function bindingContext(): CallContext | undefined {
+  const context = storage.getStore();
+  return context && !isOver(context) ? context : undefined;
+}
+
 /** Runs `run`, and every call made in it, with a context derived from the current one. */
 export function withContext<T>(request: ContextRequest, run: () => T, clock: Clock = systemClock): T {
   return storage.run(deriveContext(request, clock), run);
@@ -101,8 +107,8 @@ function isOver({ origin }: CallContext): boolean {
 
 /** The context of a call that is made now. */
 export function contextToSend(clock: Clock): CallContext {
-  const current = storage.getStore();
-  if (!current || isOver(current)) return deriveContext({}, clock);
+  const current = bindingContext();
+  if (!current) return deriveContext({}, clock);
   const own = current.clock ?? clock;
   if (own === clock) return current;
   // Time is left on one clock as on another; an instant means nothing there.
@@ -135,8 +141,8 @@ export function withOwnDeadline<T>(run: () => T, clock: Clock = systemClock): T 
  * @throws FlotillaError `deadline_exceeded`.
  */
 export function inTime<T>(awaited: Promise<T>, clock: Clock): Promise<T> {
-  const context = storage.getStore();
-  if (!context || isOver(context)) return awaited;
+  const context = bindingContext();
+  if (!context) return awaited;
   const late = Promise.withResolvers<never>();
   const cancel = clock.after(context.deadlineAtMs - clock.monotonicMs(), () => late.reject(deadlineExceeded()));
   return Promise.race([awaited, late.promise]).finally(cancel);

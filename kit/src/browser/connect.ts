@@ -2,6 +2,7 @@ import { type Clock, systemClock } from "../base/clock.ts";
 import type { FlotillaError } from "../base/errors.ts";
 import { handshakeMsMax, type Limits, linkLimits } from "../base/limits.ts";
 import type { RpcTarget } from "../rpc/stub.ts";
+import type { SendLimits } from "../rpc/writer.ts";
 import {
   type Backoff,
   type Connection,
@@ -10,7 +11,7 @@ import {
   keepConnected,
   type Link,
 } from "../session/reconnect.ts";
-import { openSession } from "../session/session.ts";
+import { openSession, sendLimitsTo } from "../session/session.ts";
 import { hasMore, sessionHref } from "../session/session-url.ts";
 import { makeThrottle } from "../session/throttle.ts";
 import { unreachable } from "../session/unreachable.ts";
@@ -29,6 +30,8 @@ export interface ConnectOptions {
   readonly onStatus?: ((status: ConnectionStatus, reason: FlotillaError | undefined) => void) | undefined;
   /** Of what the service sends. */
   readonly limits?: Limits;
+  /** Of what it takes in one message. Default: of one of ours `edgeLimits`, of a stock one 32 MiB. */
+  readonly sendLimits?: SendLimits;
   readonly clock?: Clock;
   /** 0 to 1, for the jitter of reconnection. */
   readonly random?: () => number;
@@ -102,6 +105,7 @@ export function connect<T extends RpcTarget>(options: ConnectOptions): Connectio
       end = channel.terminate;
       const session = openSession(channel, {
         limits: options.limits ?? linkLimits,
+        sendLimits: options.sendLimits ?? sendLimitsTo(channel.framing, true),
         clock,
         answers: throttle,
         onFrame: options.onFrame,

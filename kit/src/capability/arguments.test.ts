@@ -206,7 +206,22 @@ test.each([
     "of objects",
     {},
     Type.Union([Type.String(), Type.Object({ a: Type.Integer() }, closed)]),
-    "it has none of the forms allowed",
+    "it has none of the forms allowed: it must be string; or it.a is missing",
+  ],
+  [
+    "of objects that have a kind",
+    { kind: "cash", iban: 1 },
+    Type.Union([
+      Type.Object({ kind: Type.Literal("card") }, closed),
+      Type.Object({ kind: Type.Literal("bank"), iban: Type.String() }, closed),
+    ]),
+    'it has none of the forms allowed: it.kind must be "card"; or it.kind must be "bank"',
+  ],
+  [
+    "of objects alone",
+    1,
+    Type.Union([Type.Object({ a: Type.Integer() }, closed), Type.Object({ b: Type.Integer() }, closed)]),
+    "it must be object",
   ],
 ])("a value that fits no branch of a union %s hears what is allowed", (_, value, schema, message) => {
   expect(() => makeDataCheck("it", schema)(value, true)).toThrow(message);

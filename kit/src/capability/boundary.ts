@@ -9,7 +9,7 @@ import type { OnBroken } from "../rpc/ref.ts";
 import { RpcPromise, RpcTarget, rawOf } from "../rpc/stub.ts";
 import { onBroken } from "../rpc/target.ts";
 import { noSuchMember } from "../rpc/values.ts";
-import { assertHolds, began, unchecked } from "./conditions.ts";
+import { assertHolds, began, hostOf, unchecked } from "./conditions.ts";
 import type { Contract, Implementation, Method } from "./contract.ts";
 import type { Env } from "./env.ts";
 import { hold, isDisposable, isHeld, letGo } from "./holders.ts";
@@ -66,7 +66,7 @@ class Boundary extends RpcTarget implements Dispatcher, Disposable {
 
   /** The implementation may be a stub of an object hosted elsewhere. */
   [onBroken](hear: OnBroken): (() => void) | undefined {
-    return rawOf(this.#implementation)?.ref.onBroken(hear);
+    return rawOf(hostOf(this.#implementation))?.ref.onBroken(hear);
   }
 
   [Symbol.dispose](): void {

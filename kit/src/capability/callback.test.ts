@@ -111,6 +111,29 @@ describe("a callback that does not answer", () => {
     expect(await rig.finish(rig.listener.hear())).toBe("heard");
   });
 
+  test("is said to have failed, and not to be late, when the call that brought it was answered long ago", async () => {
+    const said: unknown[] = [];
+    const bench = makeBench(HostContract, {
+      keep(listener) {
+        const kept = listener.dup();
+        bench.clock.after(60_000, () => {
+          said.push(outcome(kept.hear()).catch((error: unknown) => error));
+          bench.clock.after(1, () => kept[Symbol.dispose]());
+        });
+        return "kept";
+      },
+    });
+    await using rig = bench;
+    class Failing extends RpcTarget {
+      hear(): never {
+        throw new Error("no");
+      }
+    }
+    await rig.clock.run(rig.main.keep(new Failing() as unknown as RpcStub<Listener>));
+    await rig.clock.advance(61_000);
+    expect(await said[0]).toMatchObject({ code: "failed_precondition", reason: "callback_failed" });
+  });
+
   test("leaves another callback of the same peer alone", async () => {
     await using rig = await setUp(2);
     const calls = times(callbackCallsMax, () => rig.listener.hear());

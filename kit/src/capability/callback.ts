@@ -1,5 +1,5 @@
 import type { Clock } from "../base/clock.ts";
-import { currentContext } from "../base/context.ts";
+import { bindingContext } from "../base/context.ts";
 import { FlotillaError, hasCode } from "../base/errors.ts";
 import { callbackCallsMax } from "../base/limits.ts";
 import { BrokenRef, type OnBroken, type Outcome, type Path, Ref } from "../rpc/ref.ts";
@@ -148,7 +148,7 @@ class IsolatedResult extends Isolated {
 }
 
 function makeBlame(clock: Clock): (cause: unknown) => FlotillaError {
-  const context = currentContext();
+  const context = bindingContext();
   return (cause) => {
     if (context && clock.monotonicMs() >= context.deadlineAtMs) {
       return new FlotillaError("deadline_exceeded", "The callback took longer than the call's deadline", { cause });

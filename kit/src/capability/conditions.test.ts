@@ -1,5 +1,5 @@
-import { expect, test } from "vitest";
-import type { Clock } from "../base/clock.ts";
+import { expect, test, vi } from "vitest";
+import { type Clock, systemClock } from "../base/clock.ts";
 import type { RpcTarget } from "../rpc/stub.ts";
 import { makeVirtualClock } from "../testing/virtual-clock.ts";
 import { attenuate } from "./attenuate.ts";
@@ -27,6 +27,24 @@ test("a condition is asked once for a call, and told once that it begins", async
   await using bench = makeBench(CounterContract, counter);
   expect(await bench.clock.run(bench.main.count())).toBe(1);
   expect(heard).toEqual(["asked", "began"]);
+});
+
+test("what has ended stays ended when the wall clock is set back, although nobody asked until then", () => {
+  const wall = vi.spyOn(Date, "now");
+  const monotonic = vi.spyOn(performance, "now");
+  try {
+    wall.mockReturnValue(1_000);
+    monotonic.mockReturnValue(0);
+    const end = notAfter(2_000);
+    wall.mockReturnValue(500);
+    monotonic.mockReturnValue(999);
+    expect(end.refusal("greet", systemClock)).toBeUndefined();
+    monotonic.mockReturnValue(1_000);
+    expect(end.refusal("greet", systemClock)).toMatchObject({ reason: "expired" });
+  } finally {
+    wall.mockRestore();
+    monotonic.mockRestore();
+  }
 });
 
 test("what has ended by itself stays ended when the wall clock is set back", () => {

@@ -1,4 +1,4 @@
-import type { Cancel, Clock } from "../base/clock.ts";
+import { type Cancel, type Clock, systemClock } from "../base/clock.ts";
 import { FlotillaError } from "../base/errors.ts";
 import { RpcStub } from "../rpc/stub.ts";
 
@@ -63,6 +63,12 @@ export function caretakerOf(implementation: object): Caretaker | undefined {
   return guards.get(implementation)?.caretaker;
 }
 
+/** What stands behind all caretakers: an object, or a stub of one hosted elsewhere. */
+export function hostOf(implementation: object): object {
+  const caretaker = caretakerOf(implementation);
+  return caretaker ? hostOf(caretaker.target) : implementation;
+}
+
 /** The object whose methods are called after `admit` has passed. */
 export function unchecked(implementation: object): object {
   return caretakerOf(implementation)?.unchecked ?? implementation;
@@ -119,20 +125,28 @@ function forEachCondition(implementation: object, tell: (condition: Condition) =
 
 /**
  * Ends at `atMs`, in milliseconds since the epoch; and what has ended stays so when the wall clock is set back, as it ends
- * when so much time has passed since it was first asked, whatever the wall clock says.
+ * when so much time has passed since it was made (by another clock than the system's: since that was first looked at),
+ * whatever the wall clock says.
  */
 export function notAfter(atMs: number): Condition {
   if (Number.isNaN(atMs)) throw new TypeError("The end is not a number");
+  const onSystemMs = monotonicOf(atMs, systemClock);
+  let onOtherMs: number | undefined;
   let isOver = false;
-  let endsAtMonotonicMs: number | undefined;
   return {
     endsAtMs: atMs,
     refusal(_, clock) {
-      endsAtMonotonicMs ??= clock.monotonicMs() + atMs - clock.now();
+      if (clock !== systemClock) onOtherMs ??= monotonicOf(atMs, clock);
+      const endsAtMonotonicMs = clock === systemClock ? onSystemMs : onOtherMs!;
       isOver ||= clock.now() >= atMs || clock.monotonicMs() >= endsAtMonotonicMs;
       return isOver ? denied("The capability has expired", "expired") : undefined;
     },
   };
+}
+
+/** When, on the monotonic clock, it will be `atMs` of the wall clock as that goes now. */
+function monotonicOf(atMs: number, clock: Clock): number {
+  return clock.monotonicMs() + atMs - clock.now();
 }
 
 export function denied(message: string, reason: string): FlotillaError {

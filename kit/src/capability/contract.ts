@@ -96,6 +96,8 @@ type Foreign =
   | RegExp
   | PromiseLike<unknown>
   | { arrayBuffer(): Promise<ArrayBuffer> };
+/** `T`, if it is an error: data may have a name and a message too, and no stack. */
+type AnError<T> = "stack" extends keyof T ? Error : never;
 interface Stub extends Disposable {
   dup(): unknown;
 }
@@ -104,7 +106,7 @@ type Leaf = Date | URL | ArrayBuffer | ArrayBufferView;
 type Flaw<T, Levels extends unknown[] = [1, 2, 3, 4, 5, 6]> = Levels extends [unknown, ...infer Deeper]
   ? T extends RpcTarget | Stub
     ? "capability"
-    : T extends Foreign
+    : T extends Foreign | AnError<T>
       ? "foreign"
       : T extends Leaf
         ? never

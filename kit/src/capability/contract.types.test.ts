@@ -107,6 +107,17 @@ export function resultsThatDoNotCompile(): void {
 
   type Giving<R> = RpcTarget & { give(): R };
   const give = { params: [] } as const;
+  contract<Giving<{ name: string; message: string }>>("Giving", { give });
+  // @ts-expect-error an error
+  contract<Giving<Error>>("Giving", { give });
+  // @ts-expect-error an error in data
+  contract<Giving<{ why: TypeError | undefined }>>("Giving", { give });
+  // @ts-expect-error what fetch answers
+  contract<Giving<Response>>("Giving", { give });
+  // @ts-expect-error headers
+  contract<Giving<{ sent: Headers }>>("Giving", { give });
+  // @ts-expect-error a stream
+  contract<Giving<ReadableStream>>("Giving", { give });
   // @ts-expect-error a capability in an array
   contract<Giving<Cup[]>>("Giving", { give });
   // @ts-expect-error a capability in a tuple

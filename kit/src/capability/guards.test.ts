@@ -39,7 +39,9 @@ function setUp() {
   );
   const turns = makeTurns({ ...edgeLimits, turnsPerSessionMax: 1 }, clock).join();
   const env = { peer: anonymous, turns, onAnswered: (call: AnsweredCall) => void answered.push(call) };
-  const peer: RawPeer = makeRawPeer({ makeMain: () => expose(DeskContract, desk, { peer: anonymous }), clock, env });
+  // A peer of the service's own making: nothing is found by which object it is.
+  const main = () => expose(DeskContract, desk, { peer: { ...anonymous } });
+  const peer: RawPeer = makeRawPeer({ makeMain: main, clock, env });
   const ask = (method: string, ...args: unknown[]) => ["push", ["pipeline", 0, [method], args]];
   return { ...peer, clock, revoker, done, answered, added, ask };
 }

@@ -36,28 +36,47 @@ interface SchemaError {
 function malformed(name: string, errors: readonly SchemaError[]): FlotillaError {
   const [first] = errors;
   if (!first) return invalid(`${name} is malformed`);
-  const path = first.instancePath;
-  const union = errors.find(({ keyword, instancePath }) => keyword === "anyOf" && instancePath === path);
-  if (union) return invalid(`${fieldName(name, path)} ${allowedBy(errors, union)}`);
-  if ("requiredProperties" in first.params) {
-    const [missing] = first.params.requiredProperties as string[];
-    return invalid(`${fieldName(name, `${path}/${missing}`)} is missing`);
-  }
-  if (first.keyword === "boolean") return invalid(`${fieldName(name, path)} is not a field that is known here`);
-  return invalid(`${fieldName(name, path)} ${first.message}`);
+  // The outermost: what is wrong within one of its branches is wrong with that branch alone.
+  const union = errors.findLast(({ keyword, schemaPath }) => keyword === "anyOf" && isWithin(first, schemaPath));
+  return invalid(union ? noBranch(name, errors, union) : complaint(name, first));
 }
 
-/** The branches that a union accepts, as far as its errors tell: all of them, not only the first. */
-function allowedBy(errors: readonly SchemaError[], { instancePath, schemaPath }: SchemaError): string {
-  const branches = new Map<string, string | undefined>();
-  for (const error of errors) {
-    if (!error.schemaPath.startsWith(`${schemaPath}/anyOf/`)) continue;
-    const branch = error.schemaPath.slice(`${schemaPath}/anyOf/`.length).split("/", 1)[0]!;
-    const form = error.instancePath === instancePath ? formIn(error.params) : undefined;
-    branches.set(branch, form?.startsWith('"') ? form : (branches.get(branch) ?? form));
+/** Whether it is wrong within a branch of the union at `schemaPath`. */
+function isWithin(error: SchemaError, schemaPath: string): boolean {
+  return error.schemaPath.startsWith(`${schemaPath}/anyOf/`);
+}
+
+/** What is wrong with one field. */
+function complaint(name: string, { instancePath: path, keyword, params, message }: SchemaError): string {
+  if ("requiredProperties" in params) {
+    const [missing] = params.requiredProperties as string[];
+    return `${fieldName(name, `${path}/${missing}`)} is missing`;
   }
-  const forms = [...branches.values()];
-  return forms.every((form) => form !== undefined) ? `must be ${forms.join(" or ")}` : "has none of the forms allowed";
+  if (keyword === "boolean") return `${fieldName(name, path)} is not a field that is known here`;
+  if ("allowedValue" in params) return `${fieldName(name, path)} must be ${JSON.stringify(params.allowedValue)}`;
+  return `${fieldName(name, path)} ${message}`;
+}
+
+/** What a union accepts, as far as its errors tell: of all its branches, not only of the first. */
+function noBranch(name: string, errors: readonly SchemaError[], { instancePath, schemaPath }: SchemaError): string {
+  const branches = new Map<string, SchemaError>();
+  for (const error of errors) {
+    if (!isWithin(error, schemaPath)) continue;
+    const branch = error.schemaPath.slice(`${schemaPath}/anyOf/`.length).split("/", 1)[0]!;
+    // A constant that it is not says more than a type, or a field that is missing.
+    const known = branches.get(branch);
+    if (!known || (isOfConstant(error) && !isOfConstant(known))) branches.set(branch, error);
+  }
+  const all = [...branches.values()];
+  const forms = all.map((error) => (error.instancePath === instancePath ? formIn(error.params) : undefined));
+  const field = fieldName(name, instancePath);
+  if (forms.every((form) => form !== undefined)) return `${field} must be ${[...new Set(forms)].join(" or ")}`;
+  const whys = all.map((error) => complaint(name, error));
+  return `${field} has none of the forms allowed: ${[...new Set(whys)].join("; or ")}`;
+}
+
+function isOfConstant({ params }: SchemaError): boolean {
+  return "allowedValue" in params;
 }
 
 function formIn(params: object): string | undefined {

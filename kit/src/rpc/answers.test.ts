@@ -181,8 +181,15 @@ describe("a result as an argument", () => {
   test("that cannot be passed has a code before there is anybody to call, and in this process", async () => {
     const never = new RpcPromise<Taker>(new Promise<never>(() => {}));
     using local = new RpcStub(new Main());
-    for (const call of [never.take(new Map() as never), local.keep(new Map())]) {
-      expect(await errorOf(call)).toMatchObject({ code: "invalid_argument", message: expect.stringContaining("Map") });
+    const refusals = [
+      [new Map(), "invalid_argument", "it is a Map"],
+      [new Blob(["x"]), "unimplemented", "it is a Blob"],
+    ] as const;
+    for (const [value, code, says] of refusals) {
+      for (const call of [never.take({ a: [1, value] } as never), local.keep({ a: [1, value] })]) {
+        const message = expect.stringContaining(`argument [0].a[1] cannot be sent: ${says}`);
+        expect(await errorOf(call)).toMatchObject({ code, message });
+      }
     }
   });
 });

@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import type { FlotillaError } from "../base/errors.ts";
 import { anonymous } from "../base/peer.ts";
+import { attenuate } from "../capability/attenuate.ts";
 import { expose } from "../capability/boundary.ts";
 import { contract } from "../capability/contract.ts";
 import { makeRawPeer, type RawPeer } from "./fixtures/raw-peer.ts";
@@ -68,20 +69,22 @@ test("a peer to whom it was passed on is told, behind a boundary too, and after 
     guarded() {
       return expose(ThingContract, held.dup() as never, { peer: anonymous });
     }
+    attenuated() {
+      const less = attenuate(ThingContract, attenuate(ThingContract, held, { times: 9 }), { only: ["name"] });
+      return expose(ThingContract, less, { peer: anonymous });
+    }
   }
   const peer = makeRawPeer({ makeMain: () => new Relay() });
   const ask = (name: string, id: number) => peer.say(["push", ["pipeline", 0, [name], []]], ["pull", id]);
   await ask("bare", 1);
   await ask("guarded", 2);
-  expect([peer.answerTo(1), peer.answerTo(2)]).toEqual([
-    ["resolve", 1, ["export", -1]],
-    ["resolve", 2, ["export", -2]],
-  ]);
+  await ask("attenuated", 3);
+  for (const id of [1, 2, 3]) expect(peer.answerTo(id)).toEqual(["resolve", id, ["export", -id]]);
   home.cut();
   await home.clock.settle();
   await peer.clock.settle();
-  for (const id of [-1, -2]) expect(JSON.stringify(peer.answerTo(id))).toContain("capability_lost");
-  await ask("bare", 3);
+  for (const id of [-1, -2, -3]) expect(JSON.stringify(peer.answerTo(id))).toContain("capability_lost");
+  await ask("bare", 4);
   const order = peer.heard.map(([operation, id]) => `${operation} ${id}`);
-  expect(order.slice(-2)).toEqual(["resolve 3", "reject -3"]);
+  expect(order.slice(-2)).toEqual(["resolve 4", "reject -4"]);
 });

@@ -103,6 +103,11 @@ class DisposedRef extends BrokenRef {
   override get error(): Error {
     return new Error("The stub was disposed before");
   }
+
+  /** What its own holder disposed is not broken. */
+  override onBroken(): () => void {
+    return () => {};
+  }
 }
 const disposed = new DisposedRef();
 

@@ -14,6 +14,7 @@ import { CountedRef } from "./counted.ts";
 import type { OnBroken, Path, Ref } from "./ref.ts";
 import { ResultRef } from "./result.ts";
 import { promiseOf, type Raw, RpcTarget, rawOf, setRefOf, stubOf } from "./stub.ts";
+import { asFault, Unsendable } from "./unsendable.ts";
 import { copyOf, disposeValue, fill, type Hole, noSuchMember, unpassable } from "./values.ts";
 
 type Callable = (...args: readonly unknown[]) => unknown;
@@ -176,7 +177,11 @@ class LocalCall extends ResultRef implements Call, Alarm {
 
   /** Proven to be data by being copied. */
   returnedData(value: unknown): void {
-    this.ok(copyOf(value, refuseInData));
+    try {
+      this.ok(copyOf(value, refuseInData));
+    } catch (error) {
+      throw asFault(error);
+    }
   }
 
   onSettled(run: (error?: unknown) => void): void {
@@ -192,7 +197,7 @@ class LocalCall extends ResultRef implements Call, Alarm {
 }
 
 function refuseInData(it: object): never {
-  throw new TypeError(`A ${typeof it === "object" ? it.constructor.name : typeof it} where data belongs`);
+  throw new Unsendable(`a ${typeof it === "object" ? it.constructor.name : typeof it}`);
 }
 
 /** Copies `args` for the method: capabilities in them become stubs, which end with the call. */
@@ -239,7 +244,7 @@ function returnData(call: ResultRef, value: object): void {
     disposeValue(taken);
     disposeValue(value);
     disposeTargets(value, seen);
-    call.fail(error);
+    call.fail(asFault(error));
   }
 }
 

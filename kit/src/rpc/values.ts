@@ -2,6 +2,7 @@ import { FlotillaError } from "../base/errors.ts";
 import { depthMax } from "./brand.ts";
 import type { Outcome, Path, Ref } from "./ref.ts";
 import { promiseOf, type Raw, RpcTarget, rawOf, stubOf } from "./stub.ts";
+import { assertNoForeignStub, inside, Unsendable, unsendableArgument, unsendableObject } from "./unsendable.ts";
 
 /** A place inside of a value where a result belongs that is not there yet. */
 export interface Hole {
@@ -90,37 +91,49 @@ interface Place {
 
 function copyAt(value: unknown, at: Place): unknown {
   const { replace, depth } = at;
-  if (typeof value === "function") return replace(value, at.parent, at.key);
+  if (typeof value === "function") {
+    if (!rawOf(value)) assertNoForeignStub(value);
+    return replace(value, at.parent, at.key);
+  }
   if (value === null || typeof value !== "object") return value;
-  if (depth > depthMax) throw new TypeError(`Data nested deeper than ${depthMax}`);
+  if (depth > depthMax) throw new Unsendable(`nested deeper than ${depthMax} (or within itself)`);
   const inner = (key: string | number, parent: Parent) => ({ replace, depth: depth + 1, parent, key });
   if (Array.isArray(value)) {
     const copy: unknown[] = [];
-    for (const [index, item] of value.entries()) copy.push(copyAt(item, inner(index, copy as unknown as Parent)));
+    for (const [index, item] of value.entries()) {
+      try {
+        copy.push(copyAt(item, inner(index, copy as unknown as Parent)));
+      } catch (error) {
+        throw inside(error, `[${index}]`);
+      }
+    }
     return copy;
   }
   if (isPlainObject(value)) {
     const copy: Record<string, unknown> = {};
     for (const key of Object.keys(value)) {
-      if (!(key in Object.prototype)) copy[key] = copyAt(value[key], inner(key, copy));
+      if (key in Object.prototype) continue;
+      try {
+        copy[key] = copyAt(value[key], inner(key, copy));
+      } catch (error) {
+        throw inside(error, `.${key}`);
+      }
     }
     return copy;
   }
   return value instanceof RpcTarget ? replace(value, at.parent, at.key) : leaf(value);
 }
 
-/** @returns `value` if its class is passed by value. @throws TypeError otherwise. */
+/** @returns `value` if its class is passed by value. @throws Unsendable otherwise. */
 function leaf(value: object): object {
   if (value instanceof Date || value instanceof Error || value instanceof URL) return value;
   if (ArrayBuffer.isView(value) || value instanceof ArrayBuffer) return value;
-  const what = value.constructor?.name ?? "object";
-  throw new TypeError(`A ${what} is neither data nor extends RpcTarget of this package`);
+  throw unsendableObject(value);
 }
 
 /** The error of a call whose arguments `error` kept from being copied. */
 export function unpassable(error: unknown): unknown {
-  if (!(error instanceof TypeError)) return error;
-  return new FlotillaError("invalid_argument", `The arguments cannot be passed: ${error.message}`, { cause: error });
+  return error instanceof Unsendable ? unsendableArgument(error) : error;
 }
 
 function keep(stub: object, stubs: Raw[] | undefined): object {

@@ -1,9 +1,11 @@
+import { RpcStub as StockStub, RpcTarget as StockTarget } from "capnweb";
 import { describe, expect, test } from "vitest";
 import { linkLimits } from "../base/limits.ts";
 import { expectNoLeaks } from "../testing/leaks.ts";
 import { makeTestLink } from "../testing/test-link.ts";
 import { makeVirtualClock } from "../testing/virtual-clock.ts";
 import { makeRawPeer, many, nested, rejection } from "./fixtures/raw-peer.ts";
+import { BrokenRef } from "./ref.ts";
 import { type RpcStub, RpcTarget } from "./stub.ts";
 
 class Item extends RpcTarget {
@@ -155,6 +157,8 @@ describe("data of every kind arrives as it was", () => {
 class Odd {
   readonly a = 1;
 }
+/** The same module, loaded once more. */
+const copy = (await import("./stub.ts?copy" as string)) as typeof import("./stub.ts");
 const around: Record<string, unknown> = {};
 around.self = around;
 
@@ -168,6 +172,11 @@ describe("what cannot be sent fails its call, which says where it stands", () =>
     "an object of a class": [new Odd(), "a Odd"],
     "a promise of JavaScript's": [Promise.resolve(1), "a Promise"],
     "a shared buffer": [new SharedArrayBuffer(1), "a SharedArrayBuffer"],
+    "a stub of stock 0.12": [new StockStub(new StockTarget()), "a stub of another package, or"],
+    "a stub of a second copy of this package": [
+      copy.stubOf(new BrokenRef(new Error("never asked"))),
+      "a stub of another package, or",
+    ],
   };
 
   test.each(Object.keys(unsendable))("as an argument: %s", async (name) => {
@@ -240,6 +249,17 @@ describe("what cannot be sent fails its call, which says where it stands", () =>
     expectNoLeaks({ links: [link] });
     expect(disposed).toBeGreaterThanOrEqual(2);
   });
+});
+
+test("a target of a second copy of this package is a capability", async () => {
+  const { ask, main } = makeRig();
+  class Elsewhere extends copy.RpcTarget {
+    name() {
+      return "elsewhere";
+    }
+  }
+  using given = (await ask(main.echo(new Elsewhere() as never))) as RpcStub<Item>;
+  expect(await ask(given.name())).toBe("elsewhere");
 });
 
 describe("what is too large fails its call", () => {

@@ -5,6 +5,14 @@ import { BrokenRef, type Ref } from "./ref.ts";
 import { ResultRef } from "./result.ts";
 import { type Raw, RpcTarget, rawOf } from "./stub.ts";
 import { TargetRef } from "./target.ts";
+import {
+  asFault,
+  assertNoForeignStub,
+  inside,
+  Unsendable,
+  unsendableArgument,
+  unsendableObject,
+} from "./unsendable.ts";
 import { isPlainObject } from "./values.ts";
 
 /** Limits of the peer on one message. */
@@ -145,6 +153,7 @@ export class Writer {
   #function(value: object): string {
     const raw = rawOf(value);
     if (raw) return this.#stub(raw);
+    assertNoForeignStub(value);
     return this.#byReference(new TargetRef(value));
   }
 
@@ -211,31 +220,6 @@ function quoted(key: string): string {
   return text;
 }
 
-/** Something in a value that cannot travel; `at` says where. */
-class Unsendable extends Error {
-  readonly what: string;
-  readonly at: string;
-
-  constructor(what: string, at = "") {
-    super(what);
-    this.what = what;
-    this.at = at;
-  }
-}
-
-function inside(error: unknown, key: string): unknown {
-  return error instanceof Unsendable ? new Unsendable(error.what, key + error.at) : error;
-}
-
-/** Classes that Cap'n Web carries and we don't. */
-const notOffered = new Set(["Blob", "File", "Headers", "Request", "Response", "ReadableStream", "WritableStream"]);
-
-function unsendableObject(value: object): unknown {
-  const name = value.constructor?.name ?? "object";
-  if (notOffered.has(name)) return new FlotillaError("unimplemented", `${name} is not carried here`);
-  return new Unsendable(`a ${name}, which is neither data nor extends RpcTarget of this package`);
-}
-
 function notThere(): FlotillaError {
   const message = "A promise that another session, or this process, keeps cannot be passed: await it first";
   return new FlotillaError("unimplemented", message);
@@ -252,7 +236,5 @@ export function asRefusal(error: unknown, what: "arguments" | "answer", of: stri
   }
   if (!(error instanceof Unsendable)) return error;
   // A fault of the method, not of its caller.
-  if (what === "answer")
-    return new TypeError(`${of} returned ${error.what} where data belongs (${error.at || "itself"})`);
-  return new FlotillaError("invalid_argument", `${of}: argument ${error.at} cannot be sent: it is ${error.what}`);
+  return what === "answer" ? asFault(error, of) : unsendableArgument(error, `${of}: `);
 }

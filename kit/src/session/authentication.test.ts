@@ -68,14 +68,17 @@ function setUp(): Bench {
 }
 
 describe("two services", () => {
-  test("that prove their keys open a session, and each knows who the other is", async () => {
-    await using bench = setUp();
-    const server = await bench.serveDesk({ instance: "home-instance-01" });
-    const connection = bench.connectAs(bench.identity("orders"), server);
-    expect(await connection.main.add(1, 2)).toBe(3);
-    expect(connection.instance).toBe("home-instance-01");
-    expect(bench.peers).toEqual([{ kind: "service", name: "orders", instance: "orders-instance0" }]);
-  });
+  test.each(["home-instance-01", "home-instance-0123456789"])(
+    "that prove their keys open a session, and each knows who the other is: %s",
+    async (instance) => {
+      await using bench = setUp();
+      const server = await bench.serveDesk({ instance });
+      const connection = bench.connectAs(bench.identity("orders"), server);
+      expect(await connection.main.add(1, 2)).toBe(3);
+      expect(connection.instance).toBe(instance);
+      expect(bench.peers).toEqual([{ kind: "service", name: "orders", instance: "orders-instance0" }]);
+    },
+  );
 
   test("see another instance after a restart, and none while there is none", async () => {
     await using bench = setUp();

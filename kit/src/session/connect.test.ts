@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import type { Clock } from "../base/clock.ts";
 import { withContext } from "../base/context.ts";
 import { hasCode } from "../base/errors.ts";
-import { pingIntervalMs, pongMsMax } from "../base/limits.ts";
+import { linkLimits, pingIntervalMs, pongMsMax } from "../base/limits.ts";
 import { spawnChild } from "../testing/child.ts";
 import { type Desk, makeDesk, type TestDesk } from "../testing/desk.ts";
 import { makeRelay } from "../testing/relay.ts";
@@ -46,6 +46,24 @@ async function restart(rig: Rig, server: Server, desk: TestDesk): Promise<Server
   await server.drain();
   return await rig.serve({ main: desk.mainFor, port });
 }
+
+test("more than an edge takes of an anonymous client fails its call, and no other's", async () => {
+  await using rig = makeRig();
+  const desk = makeDesk();
+  const { url } = await rig.serve({ main: desk.mainFor });
+  const connection = rig.connect<Desk>({ url });
+  const hanging = outcome(connection.main.hang());
+  await desk.hanging();
+  await expect(outcome(connection.main.add("x".repeat(300_000) as never, 1))).rejects.toMatchObject({
+    code: "resource_exhausted",
+    reason: "message_too_large",
+    message: expect.stringContaining("add would be more than 262144 bytes"),
+  });
+  desk.answerAll();
+  expect(await hanging).toBeDefined();
+  const wide = rig.connect<Desk>({ url, sendLimits: linkLimits });
+  await expect(outcome(wide.main.add("x".repeat(300_000) as never, 1))).rejects.toMatchObject({ code: "unavailable" });
+});
 
 describe("a connection", () => {
   test("opens when it is first used, and once for all who use it", async () => {

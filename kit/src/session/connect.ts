@@ -5,6 +5,7 @@ import type { FlotillaError } from "../base/errors.ts";
 import { isInstanceId, newInstanceId } from "../base/ids.ts";
 import { handshakeMsMax, type Limits, linkLimits } from "../base/limits.ts";
 import type { RpcTarget } from "../rpc/stub.ts";
+import type { SendLimits } from "../rpc/writer.ts";
 import { offeredProtocols } from "../transport/channel.ts";
 import { makeWebSocketChannel } from "../transport/websocket.ts";
 import { checkReply, helloHeader, type Proven, replyHeader, type Self, sayHello } from "./hello.ts";
@@ -12,7 +13,7 @@ import type { Identity } from "./identity.ts";
 import { endWhenRevoked } from "./key-watch.ts";
 import { type Backoff, type Connection, type Dialing, keepConnected, type Link } from "./reconnect.ts";
 import { addressOf } from "./service-url.ts";
-import { openSession } from "./session.ts";
+import { openSession, sendLimitsTo } from "./session.ts";
 import { makeThrottle } from "./throttle.ts";
 import { notAnswered, notProven, refused, unreachable } from "./unreachable.ts";
 
@@ -29,6 +30,11 @@ export interface ConnectOptions {
   readonly as?: { readonly identity: Identity; readonly instance?: string | undefined } | undefined;
   /** Of what the peer may send. Default `linkLimits`. */
   readonly limits?: Limits;
+  /**
+   * Of what it takes in one message: a call above them fails, and leaves the session to the others. Default: of one of ours
+   * with `as` `linkLimits`, else `edgeLimits`; of a stock one 32 MiB.
+   */
+  readonly sendLimits?: SendLimits;
   readonly clock?: Clock;
   /** 0 to 1, for the jitter of reconnection. */
   readonly random?: () => number;
@@ -123,8 +129,10 @@ export function connect<T extends RpcTarget>(options: ConnectOptions): Connectio
       if (socket.readyState !== socket.OPEN) return;
       // Our own services name us in the chain of callers by the key we proved; what they send us has no chain of its own.
       const callers = { keepCallers: self !== undefined, peerName: self ? name : undefined };
-      const session = openSession(makeWebSocketChannel(socket, clock), {
+      const channel = makeWebSocketChannel(socket, clock);
+      const session = openSession(channel, {
         limits: options.limits ?? linkLimits,
+        sendLimits: options.sendLimits ?? sendLimitsTo(channel.framing, !self),
         callers,
         clock,
         answers: throttle,

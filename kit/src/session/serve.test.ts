@@ -70,6 +70,16 @@ describe("a server", () => {
     );
   });
 
+  test("goes by its clock, as do the boundaries that it serves, however old it is", async () => {
+    await using rig = makeRig();
+    const clock = makeVirtualClock();
+    const { url } = await rig.serve({ clock, main: makeDesk().mainFor });
+    for (const _ of [1, 2, 3]) {
+      await clock.advance(20_000);
+      expect((await ask(`${url}/rpc/batch`, { body: add })).text).toBe('["resolve",1,3]');
+    }
+  });
+
   test("answers other paths and other methods with a code", async () => {
     await using rig = makeRig();
     const { url } = await rig.serve({ main: makeDesk().mainFor });

@@ -7,7 +7,8 @@ import { type OnHiddenError, tellHidden } from "../rpc/hidden.ts";
 import { RpcSession } from "../rpc/session.ts";
 import type { RpcSessionOptions } from "../rpc/session-options.ts";
 import type { RpcStub, RpcTarget } from "../rpc/stub.ts";
-import type { Channel } from "../transport/channel.ts";
+import type { SendLimits } from "../rpc/writer.ts";
+import type { Channel, Framing } from "../transport/channel.ts";
 
 /** One live connection between two processes, with both directions' main objects. */
 export interface Session {
@@ -46,11 +47,17 @@ export interface SessionOptions extends Partial<RpcSessionOptions> {
 const noticeMsMax = 500;
 
 /** Limits of a stock peer. */
-const stockLimits = {
+const stockLimits: SendLimits = {
   frameBytesMax: 32 * 1024 * 1024,
   messageNodesMax: Number.POSITIVE_INFINITY,
   messageDepthMax: 256,
 };
+
+/** What a peer takes in one message. @param isAnonymous whether it is a server of ours to which this side proves no name. */
+export function sendLimitsTo(framing: Framing, isAnonymous: boolean): SendLimits {
+  if (framing !== "flotilla.v1") return stockLimits;
+  return isAnonymous ? edgeLimits : linkLimits;
+}
 
 /** For a peer without turns of its own: its calls never queue. */
 const unlimited = {
@@ -76,7 +83,7 @@ export function openSession(channel: Channel, options: SessionOptions = {}): Ses
         env: options.env ?? {
           turns: makeTurns({ ...unlimited, runningCallsMax: limits.runningCallsMax }, clock).join(),
         },
-        sendLimits: options.sendLimits ?? (channel.framing === "flotilla.v1" ? linkLimits : stockLimits),
+        sendLimits: options.sendLimits ?? sendLimitsTo(channel.framing, false),
         callers: options.callers ?? { keepCallers: false, peerName: undefined },
         clock,
         onFailed: over.resolve,
