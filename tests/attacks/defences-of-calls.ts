@@ -43,8 +43,13 @@ export const defencesOfCalls: readonly Defence[] = [
     edits: [
       edit(
         tables,
-        'if (!found) throw violation("no such call or capability");',
-        "if (!found) return this.#options.main;",
+        "if (id > 0) return this.answer(id);",
+        "if (id > 0) return this.answers.get(id) ?? this.#options.main;",
+      ),
+      edit(
+        tables,
+        'if (!given) throw violation("no such capability");\n    return given.ref;',
+        "return given?.ref ?? this.#options.main;",
       ),
     ],
   },

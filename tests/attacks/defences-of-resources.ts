@@ -332,7 +332,7 @@ export const defencesOfResources: readonly Defence[] = [
       edit(
         serve,
         "    else answerUnserved(",
-        '    else if (onRefused?.(new FlotillaError("not_found", "", { reason: path })) === undefined) answerUnserved(',
+        '    else if (onRefused?.(new FlotillaError("not_found", "", { reason: path.slice(1) })) === undefined) answerUnserved(',
       ),
     ],
   },

@@ -112,14 +112,15 @@ describe("a callback that does not answer", () => {
   });
 
   test("is said to have failed, and not to be late, when the call that brought it was answered long ago", async () => {
-    const said: unknown[] = [];
+    const said: Promise<unknown>[] = [];
+    async function hearLater(listener: RpcStub<Listener>): Promise<unknown> {
+      using kept = listener;
+      await new Promise<void>((resolve) => void bench.clock.after(60_000, resolve));
+      return await outcome(kept.hear()).catch((error: unknown) => error);
+    }
     const bench = makeBench(HostContract, {
       keep(listener) {
-        const kept = listener.dup();
-        bench.clock.after(60_000, () => {
-          said.push(outcome(kept.hear()).catch((error: unknown) => error));
-          bench.clock.after(1, () => kept[Symbol.dispose]());
-        });
+        said.push(hearLater(listener.dup()));
         return "kept";
       },
     });

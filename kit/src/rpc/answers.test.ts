@@ -137,7 +137,7 @@ describe("a session that the peer's fault ends", () => {
     );
     await peer.clock.settle();
     await peer.say(["pull", -1]);
-    expect(await call).toMatchObject({ code: "unavailable", reason: "session_ended" });
+    expect(await call).toMatchObject({ code: "unavailable", reason: "session_ended", retryable: true });
     const [operation, error] = peer.heard.at(-1) as [string, unknown[]];
     expect([operation, Object.keys(error[4] as object)]).toEqual(["abort", ["code", "retryable", "reason"]]);
   });

@@ -285,6 +285,18 @@ describe("what is not offered fails its own call", () => {
     "a call": ["pipeline", 0, ["g"], []],
     "a call on a capability": ["import", 0, ["g"], []],
   };
+  /** By which the error calls it; a call in another argument is refused before what is in it. */
+  const names: Record<string, string> = {
+    "a promise": "a promise as an argument",
+    "a map": "map",
+    "a blob": "Blob",
+    "a readable": "ReadableStream",
+    "a writable": "WritableStream",
+    "a list of headers": "Headers",
+    "a request": "Request",
+    "a response": "Response",
+  };
+  const calling = "the arguments of a call in an argument";
   const places: Record<string, (value: unknown) => unknown> = {
     "an argument": (value) => call(value),
     "an array": (value) => call([[1, value]]),
@@ -293,7 +305,7 @@ describe("what is not offered fails its own call", () => {
     "the properties of an error": (value) => call(["error", "E", "x", null, { cause: value }]),
     "an error's error's properties": (value) =>
       call(["error", "E", "x", null, { cause: ["error", "E", "x", "stack", { value }] }]),
-    "the arguments of a call in an argument": (value) => call(["pipeline", 0, ["g"], [value]]),
+    [calling]: (value) => call(["pipeline", 0, ["g"], [value]]),
     "a key that is dropped": (value) => call(JSON.parse(`{"__proto__":${JSON.stringify(value)}}`)),
     "a stream": (value) => ["stream", ["pipeline", 0, ["f"], [value]]],
   };
@@ -301,10 +313,13 @@ describe("what is not offered fails its own call", () => {
 
   test.each(cases)("%s in %s", async (what, place) => {
     const peer = makeRawPeer();
-    await peer.say(places[place]?.(values[what]));
+    await peer.say(places[place]!(values[what]));
     const isStream = place === "a stream";
     if (!isStream) await peer.say(["pull", 1], ["release", 1, 1]);
     expect(peer.answerTo(1)).toEqual(rejection(1, unimplemented));
+    expect(JSON.stringify(peer.answerTo(1))).toContain(
+      `Not offered here: ${(place !== calling && names[what]) || "a call within an argument"}`,
+    );
     await expectAlive(peer, 2);
     await peer.say(["release", 2, 1]);
     expect(peer.session.stats()).toEqual({ imports: 1, exports: 1 });
