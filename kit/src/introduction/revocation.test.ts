@@ -309,7 +309,7 @@ describe("the gifter's attenuated copy, which it hosts itself for a third", () =
     const { copy } = await lend(scene, { only: ["mayEnter"] });
     scene.gifterToHome.cut();
     await expect(clock.run(copy.mayEnter("lobby"))).rejects.toMatchObject(unavailable);
-    await expect(clock.run(copy.getOwner())).rejects.toMatchObject({ reason: "attenuated" });
+    await expect(clock.run(copy.getOwner())).rejects.toMatchObject({ ...unavailable, reason: "capability_lost" });
     expect(ran).toEqual([]);
   });
 });
