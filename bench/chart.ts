@@ -29,14 +29,14 @@ const colours: Readonly<Record<string, string>> = {
 };
 const floorColour = "#5b6770";
 
-/** All bars begin at 0. What bounds the race is no competitor, and is a line. */
+/** All bars begin at 0. What bounds the race is no competitor, and is a line, with a row below the bars for its name. */
 const isFloor = ({ kind }: Bar) => kind === "floor";
 
 /** Bars of orders per second, of latency and of processor time, a row for each store. */
 export function resultChart(results: Results): string {
   const rows = results.stores.map((store) => panelsOf(results, store));
   const columns = Math.max(...rows.map((panels) => panels.length));
-  const rowHeights = rows.map((panels) => headHeight + Math.max(...panels.map(rowsOf)) * rowHeight);
+  const rowHeights = rows.map((panels) => headHeight + Math.max(...panels.map(({ bars }) => bars.length)) * rowHeight);
   const width = gap + columns * (panelWidth + gap);
   const height = gap + rowHeights.reduce((sum, it) => sum + it + gap, 0);
   const drawn = rows.flatMap((panels, row) => {
@@ -96,12 +96,6 @@ function barsOf(results: Results, at: Pick<Summary, "store" | "offered">, { valu
   });
 }
 
-/** The bars, and a row for what the line says. */
-function rowsOf({ bars }: Panel): number {
-  const drawn = bars.filter((bar) => !isFloor(bar)).length;
-  return bars.some(isFloor) ? drawn + 1 : drawn;
-}
-
 function drawPanel({ title, bars }: Panel, x: number, y: number): string {
   const most = Math.max(...bars.map(({ value }) => value));
   const full = panelWidth - nameWidth - labelWidth;
@@ -120,11 +114,12 @@ function drawPanel({ title, bars }: Panel, x: number, y: number): string {
     ].join("");
   });
   const bottom = y + headHeight + competing.length * rowHeight;
-  const floors = bars.filter(isFloor).map((bar) => {
+  const floors = bars.filter(isFloor).map((bar, n) => {
+    const nameY = bottom + n * rowHeight + 13;
     const at = (x + nameWidth + Number(lengthOf(bar))).toFixed(1);
     return [
-      `<line x1="${at}" x2="${at}" y1="${y + headHeight - 4}" y2="${bottom}" stroke="${floorColour}" stroke-dasharray="4 3"/>`,
-      `<text x="${at}" y="${bottom + 13}" text-anchor="middle" fill="${floorColour}">${escaped(bar.name)} ${bar.label}</text>`,
+      `<line x1="${at}" x2="${at}" y1="${y + headHeight - 4}" y2="${nameY - 11}" stroke="${floorColour}" stroke-dasharray="4 3"/>`,
+      `<text x="${at}" y="${nameY}" text-anchor="middle" fill="${floorColour}">${escaped(bar.name)} ${bar.label}</text>`,
     ].join("");
   });
   return [`<text x="${x}" y="${y + 14}" font-size="13">${escaped(title)}</text>`, ...lines, ...floors].join("\n");
