@@ -30,7 +30,7 @@ export interface ConnectOptions {
   readonly onStatus?: ((status: ConnectionStatus, reason: FlotillaError | undefined) => void) | undefined;
   /** Of what the service sends. */
   readonly limits?: Limits;
-  /** Of what it takes in one message. Default: of one of ours `edgeLimits`, of a stock one 32 MiB. */
+  /** Limits of what it takes in one message. Default: of one of ours `edgeLimits`, of a stock one 32 MiB. */
   readonly sendLimits?: SendLimits;
   readonly clock?: Clock;
   /** 0 to 1, for the jitter of reconnection. */

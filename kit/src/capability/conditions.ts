@@ -63,7 +63,7 @@ export function caretakerOf(implementation: object): Caretaker | undefined {
   return guards.get(implementation)?.caretaker;
 }
 
-/** What stands behind all caretakers: an object, or a stub of one hosted elsewhere. */
+/** The object behind all caretakers, or a stub of one hosted elsewhere. */
 export function hostOf(implementation: object): object {
   const caretaker = caretakerOf(implementation);
   return caretaker ? hostOf(caretaker.target) : implementation;

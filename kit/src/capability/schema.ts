@@ -46,7 +46,7 @@ function isWithin(error: SchemaError, schemaPath: string): boolean {
   return error.schemaPath.startsWith(`${schemaPath}/anyOf/`);
 }
 
-/** What is wrong with one field. */
+/** Says of one field why it is refused. */
 function complaint(name: string, { instancePath: path, keyword, params, message }: SchemaError): string {
   if ("requiredProperties" in params) {
     const [missing] = params.requiredProperties as string[];
@@ -57,7 +57,7 @@ function complaint(name: string, { instancePath: path, keyword, params, message 
   return `${fieldName(name, path)} ${message}`;
 }
 
-/** What a union accepts, as far as its errors tell: of all its branches, not only of the first. */
+/** Says which forms a union accepts, as far as its errors tell: those of all its branches. */
 function noBranch(name: string, errors: readonly SchemaError[], { instancePath, schemaPath }: SchemaError): string {
   const branches = new Map<string, SchemaError>();
   for (const error of errors) {

@@ -20,9 +20,9 @@ export interface Unwritten {
   write(): string;
 }
 
-/** A number has 16 digits at most, and a comma. */
+/** A number has 16 digits at most, and a comma. Characters. */
 const releaseCharsMax = 17;
-/** What stands around them in a message. */
+/** Characters around them in a message. */
 const releasesChars = 20;
 
 /** Answered calls that are let go of by one message. */

@@ -125,7 +125,7 @@ interface NewQuestion {
   readonly expression: string;
 }
 
-/** What stands around the expression of a call. */
+/** Characters around the expression of a call. */
 const envelopeChars = 9;
 
 /** One more hold of a question. Once that is answered it has what came for itself. */

@@ -104,7 +104,7 @@ class DisposedRef extends BrokenRef {
     return new Error("The stub was disposed before");
   }
 
-  /** What its own holder disposed is not broken. */
+  /** A stub that its own holder disposed is not broken. */
   override onBroken(): () => void {
     return () => {};
   }

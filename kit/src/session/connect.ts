@@ -31,7 +31,7 @@ export interface ConnectOptions {
   /** Of what the peer may send. Default `linkLimits`. */
   readonly limits?: Limits;
   /**
-   * Of what it takes in one message: a call above them fails, and leaves the session to the others. Default: of one of ours
+   * Limits of what it takes in one message: a call above them fails, and leaves the session to the others. Default: of one of ours
    * with `as` `linkLimits`, else `edgeLimits`; of a stock one 32 MiB.
    */
   readonly sendLimits?: SendLimits;

@@ -53,7 +53,7 @@ const stockLimits: SendLimits = {
   messageDepthMax: 256,
 };
 
-/** What a peer takes in one message. @param isAnonymous whether it is a server of ours to which this side proves no name. */
+/** Limits of a peer on one message. @param isAnonymous whether it is a server of ours to which this side proves no name. */
 export function sendLimitsTo(framing: Framing, isAnonymous: boolean): SendLimits {
   if (framing !== "flotilla.v1") return stockLimits;
   return isAnonymous ? edgeLimits : linkLimits;
