@@ -4,7 +4,7 @@ import type { RpcTarget } from "@flotilla/kit";
 import { type ServerOptions, WebSocketServer } from "ws";
 import type { StockVersion } from "./stock-versions.ts";
 
-/** What a stock server offers. */
+/** The main object of a stock server. */
 export interface Shelf extends RpcTarget {
   add(a: number, b: number): number;
   open(): Drawer;
