@@ -23,11 +23,25 @@ export interface Posted {
   readonly localAddress?: string | undefined;
 }
 
-/** One HTTP request on a connection of its own. */
-export function post(
-  url: string,
-  { method = "POST", headers = {}, body = "", localAddress }: Posted = {},
-): Promise<Answer> {
+/** A server that reads no further answers and closes; whoever is still writing then may lose the answer. */
+const cutOff: ReadonlySet<unknown> = new Set(["EPIPE", "ECONNRESET"]);
+/** Bytes that no socket takes at once. */
+const largeFrom = 64 * 1024;
+const triesMax = 5;
+
+/** One HTTP request on a connection of its own; a large one is made anew when its answer was lost. */
+export async function post(url: string, posted: Posted = {}): Promise<Answer> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await postOnce(url, posted);
+    } catch (error) {
+      const isLost = cutOff.has((error as NodeJS.ErrnoException).code) && (posted.body?.length ?? 0) >= largeFrom;
+      if (!isLost || tries === triesMax) throw error;
+    }
+  }
+}
+
+function postOnce(url: string, { method = "POST", headers = {}, body = "", localAddress }: Posted): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const asked = request(url, { method, headers, agent: false, localAddress }, (response) => {
       let text = "";
