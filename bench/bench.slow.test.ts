@@ -32,7 +32,11 @@ function resultsOf({ samples, counts }: Awaited<ReturnType<typeof measure>>): Re
 it("measures ours, keeps every acknowledged order, and writes results that the report can be made of", async () => {
   const progress: string[] = [];
   const quick = { ...options, warmSeconds: 0.1 };
-  const measured = await measure({ options: quick, store: "memory", onProgress: (line) => progress.push(line) });
+  const profileTo = join(directory, "profiles");
+  const onProgress = (line: string) => progress.push(line);
+  const measured = await measure({ options: quick, store: "memory", profileTo, onProgress });
+  const collected = readFileSync(join(profileTo, "flotilla-memory", "gateway", "collector.txt"), "utf8");
+  expect(collected).toMatch(/^young [1-9]\d* pauses \d+ ms\nold \d+ pauses \d+ ms\n$/);
   expect(measured.counts).toEqual([
     { variant: "flotilla", store: "memory", acknowledged: expect.any(Number), stored: expect.any(Number) },
   ]);

@@ -9,7 +9,7 @@ observer.observe({ entryTypes: ["gc"] });
 process.once("exit", () => {
   add(observer.takeRecords());
   const lines = Object.entries(pauses).map(([part, { count, ms }]) => `${part} ${count} pauses ${ms.toFixed(0)} ms\n`);
-  writeFileSync(process.env.BENCH_COLLECTOR ?? "collector.txt", lines.join(""));
+  writeFileSync(process.env.BENCH_COLLECTOR!, lines.join(""));
 });
 
 function add(entries: readonly { readonly duration: number }[]): void {

@@ -161,14 +161,14 @@ export const mutantsOfCore: readonly Mutant[] = [
     file: "kit/src/rpc/messages.ts",
     cut: ' || operation === "call"',
     put: "",
-    test: "kit/src/rpc/messages.test.ts",
+    test: "kit/src/rpc/own-messages.test.ts",
   },
   {
     promise: "core: a stock peer has no messages but those of Cap'n Web",
     file: "kit/src/rpc/messages.ts",
     cut: 'framing === "flotilla.v1"',
     put: 'framing !== "batch"',
-    test: "kit/src/rpc/messages.test.ts",
+    test: "kit/src/rpc/own-messages.test.ts",
   },
   {
     promise: "core: a call that the peer has let go of is not named again",
@@ -189,7 +189,7 @@ export const mutantsOfCore: readonly Mutant[] = [
     file: "kit/src/rpc/answer.ts",
     cut: "call.on instanceof Answer ? call.on.hold() : call.on;",
     put: "call.on;",
-    test: "kit/src/rpc/messages.test.ts",
+    test: "kit/src/rpc/references.test.ts",
   },
   {
     promise: "core: what is let go of together counts each",
@@ -201,7 +201,7 @@ export const mutantsOfCore: readonly Mutant[] = [
   {
     promise: "core: a release stands before the calls that were made after it",
     file: "kit/src/rpc/outbox.ts",
-    cut: "    this.#lines.push(line);\n    this.#releases = undefined;\n",
+    cut: "    this.#lines.push(line);\n    this.#released = undefined;\n",
     put: "    this.#lines.push(line);\n",
     test: "kit/src/rpc/outbox.test.ts",
   },
@@ -211,6 +211,20 @@ export const mutantsOfCore: readonly Mutant[] = [
     cut: "sendLimitsTo(channel.framing, !self)",
     put: "sendLimitsTo(channel.framing, false)",
     test: "kit/src/session/connect.test.ts",
+  },
+  {
+    promise: "core: a page sends an edge no more than it takes",
+    file: "kit/src/browser/connect.ts",
+    cut: "sendLimitsTo(channel.framing, true)",
+    put: "sendLimitsTo(channel.framing, false)",
+    test: "kit/src/browser/connect.test.ts",
+  },
+  {
+    promise: "core: no timer of a session outlives it",
+    file: "kit/src/rpc/outbox.ts",
+    cut: "    this.#cancelTimer?.();\n",
+    put: "",
+    test: "kit/src/rpc/outbox.test.ts",
   },
   {
     promise: "core: an attenuated relay says that what it stands for is lost",

@@ -153,7 +153,6 @@ export async function randomSessions(attack: Attack): Promise<void> {
       for (let sent = 0; sent < 20; sent += 1) {
         const next = message(attack) as unknown[];
         wire.send(frame(JSON.stringify(next)));
-        if (next[0] === "call") calls += 1;
         if (next[0] !== "push") continue;
         calls += 1;
         wire.send(frame(JSON.stringify(["pull", calls])));

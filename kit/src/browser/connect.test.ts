@@ -93,6 +93,15 @@ describe("a page's connection", () => {
     expect(frames[before]).toMatch(/^\{"tp":"00-[0-9a-f]{32}-[0-9a-f]{16}-01","ms":(1000|[89]\d\d),"via":\[\]\}\n/);
   });
 
+  test("sends no more in a call than an edge takes", async () => {
+    await using rig = makeRig();
+    const { url } = await rig.serve({ main: makeDesk().mainFor });
+    const connection = page(rig, { url });
+    const tooLarge = connection.main.add("x".repeat(300_000) as unknown as number, 1);
+    await expect(outcome(tooLarge)).rejects.toMatchObject({ reason: "message_too_large" });
+    expect([await connection.main.add(1, 2), connection.sessionNumber]).toEqual([3, 1]);
+  });
+
   test("rejects with coded errors, and ends a call at its deadline", async () => {
     await using rig = makeRig();
     const { url } = await rig.serve({ main: makeDesk().mainFor });

@@ -218,6 +218,15 @@ test.each([
     'it has none of the forms allowed: it.kind must be "card"; or it.kind must be "bank"',
   ],
   [
+    "within a union",
+    { a: 3 },
+    Type.Union([
+      Type.Object({ a: Type.Union([Type.Literal(1), Type.Literal(2)]) }, closed),
+      Type.Object({ b: Type.Integer() }, closed),
+    ]),
+    "it has none of the forms allowed: it.a must be 1 or 2; or it.b is missing",
+  ],
+  [
     "of objects alone",
     1,
     Type.Union([Type.Object({ a: Type.Integer() }, closed), Type.Object({ b: Type.Integer() }, closed)]),

@@ -34,20 +34,40 @@ interface SchemaError {
 }
 
 function malformed(name: string, errors: readonly SchemaError[]): FlotillaError {
-  const [first] = errors;
-  if (!first) return invalid(`${name} is malformed`);
-  // The outermost: what is wrong within one of its branches is wrong with that branch alone.
-  const union = errors.findLast(({ keyword, schemaPath }) => keyword === "anyOf" && isWithin(first, schemaPath));
-  return invalid(union ? noBranch(name, errors, union) : complaint(name, first));
+  return invalid(errors.length === 0 ? `${name} is malformed` : complaint(name, errors));
 }
 
-/** Whether it is wrong within a branch of the union at `schemaPath`. */
-function isWithin(error: SchemaError, schemaPath: string): boolean {
-  return error.schemaPath.startsWith(`${schemaPath}/anyOf/`);
+/** Says why `errors` refuse a value: of a union, which forms it accepts. */
+function complaint(name: string, errors: readonly SchemaError[]): string {
+  const [first] = errors;
+  // The outermost comes last: what is wrong within one of its branches is wrong with that branch alone.
+  const union = errors.findLast(({ keyword, schemaPath }) => keyword === "anyOf" && isWithin(first!, schemaPath));
+  if (!union) return complaintOf(name, telling(errors));
+  const branches = branchesOf(errors, union.schemaPath);
+  const forms = branches.map((branch) => formIn(telling(branch), union.instancePath));
+  const field = fieldName(name, union.instancePath);
+  if (forms.every((form) => form !== undefined)) return `${field} must be ${[...new Set(forms)].join(" or ")}`;
+  const whys = branches.map((branch) => complaint(name, branch));
+  return `${field} has none of the forms allowed: ${[...new Set(whys)].join("; or ")}`;
+}
+
+/** A constant that the value is not says more than a type, or a field that is missing. */
+function telling(errors: readonly SchemaError[]): SchemaError {
+  return errors.find(({ params }) => "allowedValue" in params) ?? errors[0]!;
+}
+
+function isWithin(error: SchemaError, unionPath: string): boolean {
+  return error.schemaPath.startsWith(`${unionPath}/anyOf/`);
+}
+
+function branchesOf(errors: readonly SchemaError[], unionPath: string): SchemaError[][] {
+  const inside = errors.filter((error) => isWithin(error, unionPath));
+  const nameOf = ({ schemaPath }: SchemaError) => schemaPath.slice(`${unionPath}/anyOf/`.length).split("/", 1)[0]!;
+  return [...Map.groupBy(inside, nameOf).values()];
 }
 
 /** Says of one field why it is refused. */
-function complaint(name: string, { instancePath: path, keyword, params, message }: SchemaError): string {
+function complaintOf(name: string, { instancePath: path, keyword, params, message }: SchemaError): string {
   if ("requiredProperties" in params) {
     const [missing] = params.requiredProperties as string[];
     return `${fieldName(name, `${path}/${missing}`)} is missing`;
@@ -57,29 +77,9 @@ function complaint(name: string, { instancePath: path, keyword, params, message 
   return `${fieldName(name, path)} ${message}`;
 }
 
-/** Says which forms a union accepts, as far as its errors tell: those of all its branches. */
-function noBranch(name: string, errors: readonly SchemaError[], { instancePath, schemaPath }: SchemaError): string {
-  const branches = new Map<string, SchemaError>();
-  for (const error of errors) {
-    if (!isWithin(error, schemaPath)) continue;
-    const branch = error.schemaPath.slice(`${schemaPath}/anyOf/`.length).split("/", 1)[0]!;
-    // A constant that it is not says more than a type, or a field that is missing.
-    const known = branches.get(branch);
-    if (!known || (isOfConstant(error) && !isOfConstant(known))) branches.set(branch, error);
-  }
-  const all = [...branches.values()];
-  const forms = all.map((error) => (error.instancePath === instancePath ? formIn(error.params) : undefined));
-  const field = fieldName(name, instancePath);
-  if (forms.every((form) => form !== undefined)) return `${field} must be ${[...new Set(forms)].join(" or ")}`;
-  const whys = all.map((error) => complaint(name, error));
-  return `${field} has none of the forms allowed: ${[...new Set(whys)].join("; or ")}`;
-}
-
-function isOfConstant({ params }: SchemaError): boolean {
-  return "allowedValue" in params;
-}
-
-function formIn(params: object): string | undefined {
+/** The form that a branch asks for, if it asks it of the value of the union itself. */
+function formIn({ params, instancePath }: SchemaError, unionPath: string): string | undefined {
+  if (instancePath !== unionPath) return undefined;
   if ("allowedValue" in params) return JSON.stringify(params.allowedValue);
   return "type" in params ? String(params.type) : undefined;
 }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { call, expectAlive, expectEnded, makeRawPeer, rejection, violated } from "./fixtures/raw-peer.ts";
+import { call, expectAlive, expectEnded, makeRawPeer, violated } from "./fixtures/raw-peer.ts";
 import { RpcTarget } from "./stub.ts";
 
 const noCall = {
@@ -106,59 +106,6 @@ describe("a message that no peer sends ends the session", () => {
   });
 });
 
-describe("between two of ours", () => {
-  const awaited = ["call", ["pipeline", 0, ["f"], []]];
-
-  test("one message makes a call and awaits it", async () => {
-    const peer = makeRawPeer();
-    await peer.say(awaited, call(), awaited);
-    expect(peer.heard).toEqual([
-      ["resolve", 1, "done"],
-      ["resolve", 3, "done"],
-    ]);
-    await expectAlive(peer, 4);
-  });
-
-  test("one that names nothing to call ends the session", async () => {
-    const peer = makeRawPeer();
-    await peer.say(["call"]);
-    await expectEnded(peer, violated);
-  });
-
-  test("one message lets go of several calls, whose results end in its order", async () => {
-    const peer = makeRawPeer();
-    const self = ["push", ["pipeline", 0, ["self"], []]];
-    await peer.say(self, self, self, ["release", [1, 3]]);
-    expect(peer.session.stats()).toEqual({ imports: 1, exports: 2 });
-    await peer.say(["release", []], ["release", [2]]);
-    await expectAlive(peer, 4);
-  });
-
-  test.each<[string, unknown[]]>([
-    ["in one message", [["release", [1, 1]]]],
-    [
-      "in two messages of a frame",
-      [
-        ["release", [1]],
-        ["release", 1, 1],
-      ],
-    ],
-    ["with a count", [["release", [1], 1]]],
-  ])("the same call twice %s ends the session", async (_, messages) => {
-    const peer = makeRawPeer();
-    await peer.say(call(), call());
-    await peer.say(...messages);
-    await expectEnded(peer, violated);
-  });
-
-  test.each([[awaited], [["release", [1]]]])("a stock peer does not say %j", async (message) => {
-    const peer = makeRawPeer({ framing: "capnweb" });
-    await peer.say(call());
-    await peer.say(message);
-    await expectEnded(peer, violated);
-  });
-});
-
 const naming: Record<string, unknown> = {
   "a pull": ["pull", 1],
   "a release": ["release", 1, 1],
@@ -178,29 +125,6 @@ describe.each(Object.keys(naming))("%s ends the session when it names", (name) =
     await peer.say(call(), ["release", 1, 1], naming[name]);
     await expectEnded(peer, violated);
   });
-});
-
-test("a result lives as long as a call on it waits for its arguments", async () => {
-  const gate = Promise.withResolvers<number>();
-  class Gated extends RpcTarget {
-    self() {
-      return new Gated();
-    }
-    late() {
-      return gate.promise;
-    }
-    echo(value: unknown) {
-      return value;
-    }
-  }
-  const peer = makeRawPeer({ makeMain: () => new Gated() });
-  await peer.say(["push", ["pipeline", 0, ["self"], []]], ["push", ["pipeline", 0, ["late"], []]]);
-  await peer.say(["push", ["pipeline", 1, ["echo"], [["pipeline", 2]]]], ["pull", 3], ["release", 1, 1]);
-  gate.resolve(5);
-  await peer.clock.settle();
-  expect(peer.heard).toEqual([["resolve", 3, 5]]);
-  await peer.say(["release", 2, 1], ["release", 3, 1]);
-  expect(peer.session.stats()).toEqual({ imports: 1, exports: 1 });
 });
 
 describe("a peer says about a capability that it gave", () => {
@@ -269,121 +193,6 @@ test("a call that is answered twice is answered once, and what the second answer
   expect(await answer).toBe("first");
   expect(peer.released()).toEqual({ [-1]: 1 });
   await expectAlive(peer, 1);
-});
-
-describe("what is not offered fails its own call", () => {
-  const unimplemented = { code: "unimplemented", retryable: false };
-  const values: Record<string, unknown> = {
-    "a promise": ["promise", -1],
-    "a map": ["remap", 0, ["list"], [], [["pipeline", 0, ["f"]]]],
-    "a blob": ["blob", "text/plain", ["readable", 1]],
-    "a readable": ["readable", 1],
-    "a writable": ["writable", -1],
-    "a list of headers": ["headers", []],
-    "a request": ["request", "http://10.0.0.1/", {}],
-    "a response": ["response", null, {}],
-    "a call": ["pipeline", 0, ["g"], []],
-    "a call on a capability": ["import", 0, ["g"], []],
-  };
-  /** By which the error calls it; a call in another argument is refused before what is in it. */
-  const names: Record<string, string> = {
-    "a promise": "a promise as an argument",
-    "a map": "map",
-    "a blob": "Blob",
-    "a readable": "ReadableStream",
-    "a writable": "WritableStream",
-    "a list of headers": "Headers",
-    "a request": "Request",
-    "a response": "Response",
-  };
-  const calling = "the arguments of a call in an argument";
-  const places: Record<string, (value: unknown) => unknown> = {
-    "an argument": (value) => call(value),
-    "an array": (value) => call([[1, value]]),
-    "an object": (value) => call({ a: { b: value } }),
-    "an array in an array": (value) => call([[[[value]]]]),
-    "the properties of an error": (value) => call(["error", "E", "x", null, { cause: value }]),
-    "an error's error's properties": (value) =>
-      call(["error", "E", "x", null, { cause: ["error", "E", "x", "stack", { value }] }]),
-    [calling]: (value) => call(["pipeline", 0, ["g"], [value]]),
-    "a key that is dropped": (value) => call(JSON.parse(`{"__proto__":${JSON.stringify(value)}}`)),
-    "a stream": (value) => ["stream", ["pipeline", 0, ["f"], [value]]],
-  };
-  const cases = Object.keys(places).flatMap((place) => Object.keys(values).map((what) => [what, place] as const));
-
-  test.each(cases)("%s in %s", async (what, place) => {
-    const peer = makeRawPeer();
-    await peer.say(places[place]!(values[what]));
-    const isStream = place === "a stream";
-    if (!isStream) await peer.say(["pull", 1], ["release", 1, 1]);
-    expect(peer.answerTo(1)).toEqual(rejection(1, unimplemented));
-    expect(JSON.stringify(peer.answerTo(1))).toContain(
-      `Not offered here: ${(place !== calling && names[what]) || "a call within an argument"}`,
-    );
-    await expectAlive(peer, 2);
-    await peer.say(["release", 2, 1]);
-    expect(peer.session.stats()).toEqual({ imports: 1, exports: 1 });
-  });
-
-  test.each(Object.keys(values))("%s in an answer: our own", async (what) => {
-    const peer = makeRawPeer();
-    const answer = Promise.resolve((peer.session.remoteMain as unknown as { f(): Promise<unknown> }).f());
-    answer.catch(() => {});
-    await peer.clock.settle();
-    await peer.say(["resolve", 1, { a: [["b", values[what]]] }]);
-    await expect(answer).rejects.toMatchObject(unimplemented);
-    await expectAlive(peer, 1);
-  });
-
-  test.each(Object.keys(values))("%s in a rejection: our own fails all the same", async (what) => {
-    const peer = makeRawPeer();
-    const answer = Promise.resolve((peer.session.remoteMain as unknown as { f(): Promise<unknown> }).f());
-    answer.catch(() => {});
-    await peer.clock.settle();
-    await peer.say(["reject", 1, ["error", "E", "x", null, { value: values[what] }]]);
-    await expect(answer).rejects.toMatchObject(unimplemented);
-    await expectAlive(peer, 1);
-  });
-
-  test.each(Object.keys(values))("%s in an abort, which is one all the same", async (what) => {
-    const peer = makeRawPeer();
-    await peer.say(["abort", values[what]]);
-    expect(await peer.session.closed).toMatchObject({ code: "unavailable", reason: "session_ended" });
-  });
-
-  test.each<[string, unknown]>([
-    ["data", { a: 1 }],
-    ["text", "f"],
-    ["a number", 7],
-    ["null", null],
-    ["an error", ["error", "Error", "x"]],
-    ["a capability", ["export", -1]],
-    ["a list of calls", [[["pipeline", 0, ["f"]]]]],
-    ["a map", values["a map"]],
-    ["a promise", ["promise", -1]],
-  ])("a push of %s", async (_, value) => {
-    const peer = makeRawPeer();
-    await peer.say(["push", value], ["pull", 1], ["release", 1, 1]);
-    expect(peer.answerTo(1)).toEqual(rejection(1, unimplemented));
-    await expectAlive(peer, 2);
-  });
-
-  test("a pipe, and what streams into it", async () => {
-    const peer = makeRawPeer();
-    await peer.say(["pipe"], ["stream", ["pipeline", 1, ["write"], ["x"]]], ["pull", 1]);
-    expect(peer.answerTo(1)).toEqual(rejection(1, unimplemented));
-    expect(peer.answerTo(2)).toEqual(rejection(2, unimplemented));
-    await peer.say(["release", 1, 1]);
-    expect(peer.session.stats()).toEqual({ imports: 1, exports: 1 });
-    await expectAlive(peer, 3);
-  });
-
-  test("a pull of the main object", async () => {
-    const peer = makeRawPeer();
-    await peer.say(["pull", 0]);
-    expect(peer.heard).toEqual([rejection(0, unimplemented)]);
-    await expectAlive(peer, 1);
-  });
 });
 
 describe("what is not said as a call of a method", () => {

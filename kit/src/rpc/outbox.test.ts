@@ -69,6 +69,14 @@ describe("the release of an answered call", () => {
     expect(frames).toEqual(['["release",1,1]']);
   });
 
+  test("sets no timer that outlives the session", async () => {
+    const { clock, frames, outbox } = makeOutbox();
+    outbox.release(1);
+    outbox.end();
+    await clock.advance(10);
+    expect(frames).toEqual([]);
+  });
+
   test("is never part of a frame that its peer must refuse", async () => {
     const { clock, frames, outbox } = makeOutbox();
     const ids = Array.from({ length: 10_000 }, (_, at) => Number.MAX_SAFE_INTEGER - at);

@@ -169,6 +169,29 @@ describe("an argument may refer to", () => {
   });
 });
 
+test("a result lives as long as a call on it waits for its arguments", async () => {
+  const gate = Promise.withResolvers<number>();
+  class Gated extends RpcTarget {
+    self() {
+      return new Gated();
+    }
+    late() {
+      return gate.promise;
+    }
+    echo(value: unknown) {
+      return value;
+    }
+  }
+  const peer = makeRawPeer({ makeMain: () => new Gated() });
+  await peer.say(["push", ["pipeline", 0, ["self"], []]], ["push", ["pipeline", 0, ["late"], []]]);
+  await peer.say(["push", ["pipeline", 1, ["echo"], [["pipeline", 2]]]], ["pull", 3], ["release", 1, 1]);
+  gate.resolve(5);
+  await peer.clock.settle();
+  expect(peer.heard).toEqual([["resolve", 3, 5]]);
+  await peer.say(["release", 2, 1], ["release", 3, 1]);
+  expect(peer.session.stats()).toEqual({ imports: 1, exports: 1 });
+});
+
 describe("a result that fails while a call whose argument it is was not delivered", () => {
   const cases: Record<string, unknown[]> = {
     "as a value, of a call on a result that is not there": on(1, "keep", ["pipeline", 2, []]),

@@ -268,6 +268,7 @@ export class RpcSession implements InboxSession, ImportSession, QuestionSession,
     this.#options.onFailed?.(reason);
     if (reason.code !== "unavailable") this.#options.onRefused?.(reason);
     this.#inbox.clear();
+    this.#outbox.end();
     // Queued calls will not run.
     this.env?.turns?.end();
     for (const { reject } of this.#onIdle.splice(0)) reject(heard);

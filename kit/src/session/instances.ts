@@ -224,8 +224,8 @@ export function connectAll<T extends RpcTarget>(options: ConnectAllOptions): Ins
         const isUnsent = !isOpen && member.connection.sessionNumber === sessionNumber && mayHelp(error);
         const isRefused = reasonOf(error) === stoppingReason;
         if (isRefused) member.refused();
-        const asked: Set<Member<T>> = askedInVain ?? new Set();
-        askedInVain = asked.add(member);
+        const asked = new Set(askedInVain).add(member);
+        askedInVain = asked;
         const others = members.current.filter((other) => !asked.has(other));
         if (!others.some(({ connection }) => isUnsent || (isRefused && connection.isOpen))) throw error;
       }
