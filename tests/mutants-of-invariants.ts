@@ -156,14 +156,14 @@ export const mutantsOfInvariants: readonly Mutant[] = [
     file: "kit/src/rpc/reader.ts",
     cut: '      case "promise":\n',
     put: "",
-    test: "kit/src/rpc/messages.test.ts",
+    test: "kit/src/rpc/not-offered.test.ts",
   },
   {
     promise: "I7 programs and streams of the sender's are refused",
     file: "kit/src/rpc/reader.ts",
     cut: "    this.#refusal ??= why();\n",
     put: "",
-    test: "kit/src/rpc/messages.test.ts",
+    test: "kit/src/rpc/not-offered.test.ts",
   },
   {
     promise: "I7 a flood ends its own session",
