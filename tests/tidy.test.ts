@@ -52,6 +52,9 @@ function read(path: string, without?: RegExp): Source {
   };
 }
 
+/** `path` with those imports alone that load a module. */
+const valuesOf = (path: string): Source => read(path, /(?:^|\n)\s*(?:import|export) type\b[^;]*;/g);
+
 const isTest = ({ path }: Source) => /\.test\.ts$|\/fixtures\/|\.child\.ts$|^tests\//.test(path);
 const kit = sources.filter(({ path }) => path.startsWith("kit/src/"));
 const folderOf = (path: string) => relative("kit/src", path).split("/")[0] ?? "";
@@ -97,13 +100,22 @@ test("the supervisor starts without loading the kit, which takes longer than all
     const source = byPath.get(path);
     if (!source || loaded.has(path)) return;
     loaded.add(path);
-    const { imports, packages: own } = read(path, /(?:^|\n)\s*(?:import|export) type\b[^;]*;/g);
+    const { imports, packages: own } = valuesOf(path);
     for (const name of own) packages.add(name);
     for (const next of imports) load(next);
   };
   load("shop/start.ts");
   expect([...loaded]).toContain("shop/supervisor/service.ts");
   expect([...packages].filter((name) => name.startsWith("@flotilla/"))).toEqual([]);
+});
+
+test("what replaces a process's clock, store and sockets is loaded into services, and never into a test", () => {
+  const probe = "tests/process/probe.ts";
+  const replacing = ["tests/process/failpoint.ts", "tests/process/wall-clock.ts", probe];
+  const loading = sources.flatMap(({ path }) =>
+    valuesOf(path).imports.flatMap((to) => (replacing.includes(to) ? [`${path} -> ${to}`] : [])),
+  );
+  expect(loading.toSorted()).toEqual(replacing.slice(0, 2).map((to) => `${probe} -> ${to}`));
 });
 
 test("no file imports itself, by whatever way round", () => {

@@ -2,7 +2,7 @@ import { connect } from "@flotilla/kit";
 import { expect, test } from "vitest";
 import type { Gateway } from "../../shop/contracts/gateway.ts";
 import type { ServiceName } from "../../shop/topology.ts";
-import { wrongByVariable } from "../process/wall-clock.ts";
+import { wrongByVariable } from "../process/wrong-clock.ts";
 import { startProcesses, until } from "../process-harness.ts";
 import { sendCustomers } from "./customers.ts";
 import { violations } from "./history.ts";

@@ -2,8 +2,7 @@
 // environment variable) or from when that is asked for over IPC. Timers and `performance` are left alone, as they are by a step of
 // the real one.
 
-/** Of a process that starts with a wrong clock. Milliseconds. */
-export const wrongByVariable = "TEST_CLOCK_WRONG_BY_MS";
+import { wrongByVariable } from "./wrong-clock.ts";
 
 let wrongByMs = Number(process.env[wrongByVariable] ?? 0);
 
