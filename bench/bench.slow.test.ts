@@ -80,7 +80,7 @@ it("leaves no process, no port and no file behind", async () => {
 });
 
 it("counts what sessions, accounts and orders take as they become more", async () => {
-  const scale = { sessions: [0, 40], accounts: [0, 40], orders: [1_000], seconds: 0.3 };
+  const scale = { sessions: [0, 40], accounts: [0, 240], orders: [1_000], seconds: 0.3 };
   const { idle, held, pages } = await measureScale(scale, () => {});
   expect(idle.map(({ sessions }) => sessions)).toEqual([0, 40]);
   expect(held[1]!.heldBytes.gateway).toBeGreaterThan(held[0]!.heldBytes.gateway);

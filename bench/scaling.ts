@@ -14,7 +14,7 @@ import { bob } from "./work.ts";
 export interface Scale {
   /** Ascending. */
   readonly sessions: readonly number[];
-  /** Accounts held at once, each of which has listed its orders; ascending. A session may hold a thousand, and a user have fifty sessions. */
+  /** Accounts held at once, each of which has listed its orders; ascending. */
   readonly accounts: readonly number[];
   /** Of one user; ascending. */
   readonly orders: readonly number[];
@@ -62,6 +62,11 @@ export interface ScaleResults {
   readonly pages: readonly PageRow[];
 }
 
+/** A user holds at most so many. */
+const accountsOfOne = 200;
+/** An administrator of the shop's own seed. */
+const alice = { username: "alice", password: "password" };
+
 type Say = (line: string) => void;
 
 /** Each part on a system of its own. @throws Error when a session ends, or an answer is wrong. */
@@ -103,16 +108,14 @@ async function measureIdle(system: System, { sessions, seconds }: Scale, say: Sa
 
 async function measureHeld(system: System, { accounts }: Scale, say: Say): Promise<HeldRow[]> {
   const rows: HeldRow[] = [];
-  const each = 500;
   using clients = new Clients(system.addresses.gateway);
-  await clients.open(Math.ceil(Math.max(...accounts) / each));
-  const { token } = await clients.gateways[0]!.login(bob.username, bob.password);
+  await clients.open(Math.ceil(Math.max(...accounts) / accountsOfOne));
   // So that every session has been used before anything is counted.
-  for (const gateway of clients.gateways) await gateway.getUserProfile(token);
+  const holders = await logInAnew(clients.gateways);
   const held: RpcStub<RpcTarget>[] = [];
   for (const count of accounts) {
     while (held.length < count) {
-      const gateway = clients.gateways[Math.floor(held.length / each)]!;
+      const { gateway, token } = holders[Math.floor(held.length / accountsOfOne)]!;
       const accounts = await Promise.all(
         Array.from({ length: Math.min(100, count - held.length) }, () => gateway.account(token)),
       );
@@ -129,6 +132,18 @@ async function measureHeld(system: System, { accounts }: Scale, say: Say): Promi
   }
   for (const account of held) account[Symbol.dispose]();
   return rows;
+}
+
+/** Makes a user for each of `gateways`, and logs in there. */
+async function logInAnew(gateways: readonly RpcStub<Gateway>[]) {
+  const admin = await gateways[0]!.login(alice.username, alice.password);
+  const holders: { gateway: RpcStub<Gateway>; token: string }[] = [];
+  for (const [n, gateway] of gateways.entries()) {
+    const user = { username: `holder${n}`, password: "correct horse battery", email: `holder${n}@example.com` };
+    await gateways[0]!.createUser(admin.token, user);
+    holders.push({ gateway, token: (await gateway.login(user.username, user.password)).token });
+  }
+  return holders;
 }
 
 async function measurePages(system: System, { orders, seconds }: Scale, say: Say): Promise<PageRow[]> {

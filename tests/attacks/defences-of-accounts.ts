@@ -47,7 +47,7 @@ export const defencesOfAccounts: readonly Defence[] = [
       anySpelling,
       believing(
         'String(head).includes("HS256") && (await import("node:crypto")).createHmac("sha256", ' +
-          'keys.current().publicKey.export({ type: "spki", format: "pem" }))' +
+          '(await keys.current()).publicKey.export({ type: "spki", format: "pem" }))' +
           '.update(token.slice(0, token.lastIndexOf("."))).digest().equals(seal!)',
       ),
     ],
@@ -273,8 +273,15 @@ export const defencesOfAccounts: readonly Defence[] = [
     row: "C6",
     test: "C6 is dead at its next use when",
     file,
-    off: "what is held is asked of nobody again",
-    edits: neverRevoked,
+    off: "what is held is asked of nobody again, and whoever is disabled stands as before",
+    edits: [
+      ...neverRevoked,
+      edit(
+        "shop/users/sql-accounts.ts",
+        '      .where("accounts.number", "=", number)\n      .where("accounts.state", "=", "enabled");\n',
+        '      .where("accounts.number", "=", number);\n',
+      ),
+    ],
   },
   {
     row: "C6",

@@ -116,13 +116,14 @@ export const defencesOfResources: readonly Defence[] = [
   {
     row: "R10",
     file: resources,
-    off: "no limit of a frame's size before it is read",
+    off: "no limit of a frame's size, before it is read or after",
     edits: [
       edit(
         "kit/src/session/upgrader.ts",
         "maxPayload: limits.frameBytesMax,",
         "maxPayload: limits.frameBytesMax * 1000,",
       ),
+      edit("kit/src/rpc/inbox.ts", "if (text.length > frameBytesMax) throw", "if (text.length < 0) throw"),
     ],
   },
   {
