@@ -329,6 +329,6 @@ export const mutantsOfFaults: readonly Mutant[] = [
     file: "shop/supervisor/heartbeat.ts",
     cut: "  ask();\n  const timer",
     put: "  const timer",
-    test: "shop/supervisor/system.test.ts",
+    test: "shop/supervisor/heartbeat.test.ts",
   },
 ];
