@@ -115,16 +115,23 @@ export const defencesOfResources: readonly Defence[] = [
   },
   {
     row: "R10",
+    test: "R10 a frame",
     file: resources,
-    off: "no limit of a frame's size, before it is read or after",
+    off: "no limit of a frame's size before it is read",
     edits: [
       edit(
         "kit/src/session/upgrader.ts",
         "maxPayload: limits.frameBytesMax,",
         "maxPayload: limits.frameBytesMax * 1000,",
       ),
-      edit("kit/src/rpc/inbox.ts", "if (text.length > frameBytesMax) throw", "if (text.length < 0) throw"),
     ],
+  },
+  {
+    row: "R10",
+    test: "R10 32 MB",
+    file: resources,
+    off: "what is no message is said back",
+    edits: [edit("kit/src/rpc/inbox.ts", 'throw violation("not JSON");', "throw violation(line);")],
   },
   {
     row: "R11",

@@ -366,7 +366,17 @@ describe("bytes that are too many", () => {
     peer.sendFrame("x".repeat(200_000));
     await inTime(peer.closed, ["garbage"]);
     expect(JSON.stringify(peer.heard).length).toBeLessThan(1_000);
+    expect(JSON.stringify(peer.heard)).not.toContain("xxx");
     expect(written() - before).toBeLessThan(2_048);
+    expect(target.shop.output("gateway").slice(before)).not.toContain("xxx");
+  });
+
+  attack("R10 a frame that announces 32 MB ends its session before any of them has come", async () => {
+    using peer = await dial(gateway());
+    peer.socket.on("error", () => {});
+    // RFC 6455, 5.2: the last fragment, of text; masked, its length in eight bytes; the mask.
+    peer.tcp.write(Buffer.from([0x81, 0xff, 0, 0, 0, 0, 0x02, 0, 0, 0, 1, 2, 3, 4]));
+    expect((await inTime(peer.closed, ["a frame's head"])).code).toBe(1009);
   });
 
   attack("R12 a password of ten megabytes is refused for its length, and none is hashed that is too long", async () => {
