@@ -72,7 +72,7 @@ function isCaught({ promise, file, cut, put, test }: Mutant, copy: string): bool
     original.replace(cut, () => put),
   );
   const vitest = join(dirname(fileURLToPath(import.meta.resolve("vitest"))), "..", "vitest.mjs");
-  const run = spawnSync(process.execPath, [vitest, "run", test, "--testTimeout=10000"], {
+  const run = spawnSync(process.execPath, [vitest, "run", test, "--testTimeout=10000", "--hookTimeout=10000"], {
     cwd: copy,
     encoding: "utf8",
   });
