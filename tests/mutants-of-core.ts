@@ -7,21 +7,21 @@ export const mutantsOfCore: readonly Mutant[] = [
     file: "kit/src/transport/channel.ts",
     cut: '["capnweb", "flotilla.v1"];',
     put: '["flotilla.v1", "capnweb"];',
-    test: "kit/src/session/stock-servers.test.ts",
+    test: "kit/src/client/stock-servers.test.ts",
   },
   {
     promise: "core: a server that chooses no subprotocol is asked again without an offer",
-    file: "kit/src/session/connect.ts",
+    file: "kit/src/client/connect.ts",
     cut: "cause.message === noneChosen && !self;",
     put: "cause.message === href;",
-    test: "kit/src/session/stock-servers.test.ts",
+    test: "kit/src/client/stock-servers.test.ts",
   },
   {
     promise: "core: a page offers nothing at every second attempt, until one succeeds",
     file: "kit/src/browser/connect.ts",
     cut: "      if (!isOurs) offers = !offers;\n",
     put: "",
-    test: "kit/src/session/stock-servers.test.ts",
+    test: "kit/src/client/stock-servers.test.ts",
   },
   {
     promise: "core: what hung on a session that is over is lost for good",
@@ -207,10 +207,10 @@ export const mutantsOfCore: readonly Mutant[] = [
   },
   {
     promise: "core: who proves no name sends an edge no more than it takes",
-    file: "kit/src/session/connect.ts",
+    file: "kit/src/client/connect.ts",
     cut: "sendLimitsTo(channel.framing, !self)",
     put: "sendLimitsTo(channel.framing, false)",
-    test: "kit/src/session/connect.test.ts",
+    test: "kit/src/client/connect.test.ts",
   },
   {
     promise: "core: a page sends an edge no more than it takes",

@@ -53,32 +53,32 @@ export { type LeaseHolder, type LeaseOptions, type StandsUntil, standsUntil } fr
 export { type Loan, type Loans, type LoansOptions, makeLoans } from "./introduction/loans.ts";
 export { RpcPromise, RpcStub, RpcTarget } from "./rpc/stub.ts";
 export type { SendLimits } from "./rpc/writer.ts";
-export { type OpenBatch, type OpenBatchOptions, openBatch } from "./session/batch-client.ts";
-export type { BreakerState } from "./session/breaker.ts";
-export { type ConnectOptions, connect } from "./session/connect.ts";
-export { type Directory, instancesMax, listDirectory } from "./session/directory.ts";
-export type { Busyness, WaitsFor } from "./session/health.ts";
-export { type Identity, type IdentityOptions, openIdentity } from "./session/identity.ts";
+export { type OpenBatch, type OpenBatchOptions, openBatch } from "./client/batch-client.ts";
+export type { BreakerState } from "./resilience/breaker.ts";
+export { type ConnectOptions, connect } from "./client/connect.ts";
+export { type Directory, instancesMax, listDirectory } from "./discovery/directory.ts";
+export type { Busyness, WaitsFor } from "./server/health.ts";
+export { type Identity, type IdentityOptions, openIdentity } from "./identity/identity.ts";
 export {
   type CallOptions,
   type ConnectAllOptions,
   connectAll,
   type Instances,
   type Use,
-} from "./session/instances.ts";
-export { type KeysCommand, runKeys } from "./session/keys.ts";
-export type { InstanceReport } from "./session/members.ts";
-export { type Network, networksOf } from "./session/networks.ts";
-export { type OpsOptions, type OpsServer, serveOps } from "./session/ops.ts";
-export { originOf } from "./session/origins.ts";
-export { assertPrivate, type OnClosed, type PrivateFile } from "./session/private-file.ts";
-export { isAddressRange } from "./session/proxies.ts";
-export type { Connection } from "./session/reconnect.ts";
-export { type Carried, carryRevocations } from "./session/revocations.ts";
-export { type ServeOptions, type Server, serve } from "./session/serve.ts";
-export { addressOf } from "./session/service-url.ts";
+} from "./client/instances.ts";
+export { type KeysCommand, runKeys } from "./identity/keys.ts";
+export type { InstanceReport } from "./client/instance.ts";
+export { type Network, networksOf } from "./server/networks.ts";
+export { type OpsOptions, type OpsServer, serveOps } from "./server/ops.ts";
+export { originOf } from "./server/origins.ts";
+export { assertPrivate, type OnClosed, type PrivateFile } from "./base/private-file.ts";
+export { isAddressRange } from "./server/proxies.ts";
+export type { Connection } from "./client/connection.ts";
+export { type Carried, carryRevocations } from "./identity/revocations.ts";
+export { type ServeOptions, type Server, serve } from "./server/serve.ts";
+export { addressOf } from "./base/service-url.ts";
 export { openSession, type Session, type SessionOptions } from "./session/session.ts";
-export { onShutdownSignal } from "./session/shutdown.ts";
+export { onShutdownSignal } from "./server/shutdown.ts";
 export { stoppingReason } from "./rpc/stopping.ts";
 export { type Metrics, makeMetrics } from "./telemetry/metrics.ts";
 export type { Channel, ChannelEvents, Framing } from "./transport/channel.ts";

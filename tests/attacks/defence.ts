@@ -25,8 +25,8 @@ export const inbox = "kit/src/rpc/inbox.ts";
 export const tables = "kit/src/rpc/tables.ts";
 export const contract = "kit/src/capability/contract.ts";
 export const introductions = "kit/src/introduction/introduction.ts";
-export const serve = "kit/src/session/serve.ts";
-export const listener = "kit/src/session/listener.ts";
+export const serve = "kit/src/server/serve.ts";
+export const listener = "kit/src/server/listener.ts";
 
 export const noSchema = edit(contract, "      check(value, isPlain === true);\n");
 /** The Order Service as the specification has it: whatever comes as a user is asked. */
@@ -59,7 +59,7 @@ export const noDeadlines = [
   edit("kit/src/rpc/question.ts", "    this.fail(deadlineExceeded(this.context.traceId));\n"),
 ];
 export const anyOrigin = edit(
-  "kit/src/session/admission.ts",
+  "kit/src/server/admission.ts",
   "if (origin !== undefined && !isListedOrigin(origin)) {",
   "if (origin === undefined && isListedOrigin(origin)) {",
 );

@@ -262,7 +262,7 @@ export const defencesOfAccounts: readonly Defence[] = [
     off: "signatures of hellos are not checked",
     edits: [
       edit(
-        "kit/src/session/hello.ts",
+        "kit/src/identity/hello.ts",
         "verify(null, signed(purpose, payload), candidate, bytes)",
         "verify !== undefined && signed(purpose, payload) && candidate && bytes",
       ),

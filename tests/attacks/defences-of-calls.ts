@@ -205,7 +205,7 @@ export const defencesOfCalls: readonly Defence[] = [
     off: "a batch is worked off line by line",
     edits: [
       edit(
-        "kit/src/session/batch.ts",
+        "kit/src/server/batch.ts",
         'if (lines.length > 0) channel.arrive(lines.join("\\n"));',
         "for (const line of lines) channel.arrive(line);",
       ),

@@ -66,7 +66,7 @@ export const defencesOfResources: readonly Defence[] = [
     off: "no limit of calls in a batch",
     edits: [
       edit(
-        "kit/src/session/batch.ts",
+        "kit/src/server/batch.ts",
         "outstandingCallsMax: batchCallsMax }",
         "outstandingCallsMax: batchCallsMax * 1_000 }",
       ),
@@ -96,7 +96,7 @@ export const defencesOfResources: readonly Defence[] = [
     row: "R7",
     file: resources,
     off: "no limit for one address",
-    edits: [edit("kit/src/session/address.ts", "count >= countMax", "count < 0")],
+    edits: [edit("kit/src/server/address-budget.ts", "count >= countMax", "count < 0")],
   },
   {
     row: "R8",
@@ -111,7 +111,7 @@ export const defencesOfResources: readonly Defence[] = [
     row: "R9",
     file: resources,
     off: "compression is accepted",
-    edits: [edit("kit/src/session/upgrader.ts", "perMessageDeflate: false", "perMessageDeflate: true")],
+    edits: [edit("kit/src/server/upgrader.ts", "perMessageDeflate: false", "perMessageDeflate: true")],
   },
   {
     row: "R10",
@@ -120,7 +120,7 @@ export const defencesOfResources: readonly Defence[] = [
     off: "no limit of a frame's size before it is read",
     edits: [
       edit(
-        "kit/src/session/upgrader.ts",
+        "kit/src/server/upgrader.ts",
         "maxPayload: limits.frameBytesMax,",
         "maxPayload: limits.frameBytesMax * 1000,",
       ),
@@ -228,7 +228,7 @@ export const defencesOfResources: readonly Defence[] = [
     off: "an origin is listed when it begins like one",
     edits: [
       edit(
-        "kit/src/session/admission.ts",
+        "kit/src/server/admission.ts",
         "origins.has(origin);",
         "[...origins].some((it) => it !== undefined && origin?.startsWith(it));",
       ),
@@ -245,7 +245,7 @@ export const defencesOfResources: readonly Defence[] = [
     row: "W5",
     file: web,
     off: "answers have no headers but their type",
-    edits: [edit("kit/src/session/http.ts", '{ "content-type": type, ...safeHeaders }', '{ "content-type": type }')],
+    edits: [edit("kit/src/server/http.ts", '{ "content-type": type, ...safeHeaders }', '{ "content-type": type }')],
   },
   {
     row: "W6",
@@ -271,7 +271,7 @@ export const defencesOfResources: readonly Defence[] = [
     off: "the address is what a header says",
     edits: [
       edit(
-        "kit/src/session/address.ts",
+        "kit/src/server/address-budget.ts",
         "const address = addressOf(request);",
         'const address = String(request.headers["x-forwarded-for"]);',
       ),
@@ -356,14 +356,14 @@ export const defencesOfResources: readonly Defence[] = [
     test: "W16 does not",
     file: leakage,
     off: "a key may be readable by others",
-    edits: [edit("kit/src/session/identity.ts", "assertPrivate(file, { refusal, onClosed });", "")],
+    edits: [edit("kit/src/identity/identity.ts", "assertPrivate(file, { refusal, onClosed });", "")],
   },
   {
     row: "W17",
     file: web,
     off: "the keys' directory is open",
     edits: [
-      edit("kit/src/session/identity.ts", "if (hasModes) chmodSync(directory, 0o700);", "chmodSync(directory, 0o755);"),
+      edit("kit/src/identity/identity.ts", "if (hasModes) chmodSync(directory, 0o700);", "chmodSync(directory, 0o755);"),
     ],
   },
   {

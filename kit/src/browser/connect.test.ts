@@ -6,7 +6,7 @@ import { WebSocketServer } from "ws";
 import { withContext } from "../base/context.ts";
 import { FlotillaError } from "../base/errors.ts";
 import { answerMsMax, askIntervalMs, handshakeMsMax } from "../base/limits.ts";
-import { overloadedReason } from "../base/turns.ts";
+import { overloadedReason } from "../resilience/turns.ts";
 import { expose } from "../capability/boundary.ts";
 import { arg, contract } from "../capability/contract.ts";
 import type { RpcTarget } from "../rpc/stub.ts";

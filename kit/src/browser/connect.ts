@@ -10,11 +10,11 @@ import {
   type Dialing,
   keepConnected,
   type Link,
-} from "../session/reconnect.ts";
+} from "../client/connection.ts";
 import { openSession, sendLimitsTo } from "../session/session.ts";
-import { hasMore, sessionHref } from "../session/session-url.ts";
-import { makeThrottle } from "../session/throttle.ts";
-import { unreachable } from "../session/unreachable.ts";
+import { hasMore, sessionHref } from "../base/session-url.ts";
+import { makeThrottle } from "../resilience/throttle.ts";
+import { unreachable } from "../client/unreachable.ts";
 import { offeredProtocols } from "../transport/channel.ts";
 import { makeBrowserChannel } from "./channel.ts";
 import { askAlive, keepAlive } from "./heartbeat.ts";

@@ -6,6 +6,6 @@ export { newIdempotencyKey } from "../base/ids.ts";
 export { edgeLimits, type Limits, linkLimits } from "../base/limits.ts";
 export { RpcPromise, RpcStub, RpcTarget } from "../rpc/stub.ts";
 export type { SendLimits } from "../rpc/writer.ts";
-export { type OpenBatch, type OpenBatchOptions, openBatch } from "../session/batch-client.ts";
-export type { Connection, ConnectionStatus } from "../session/reconnect.ts";
+export { type OpenBatch, type OpenBatchOptions, openBatch } from "../client/batch-client.ts";
+export type { Connection, ConnectionStatus } from "../client/connection.ts";
 export { type ConnectOptions, connect } from "./connect.ts";

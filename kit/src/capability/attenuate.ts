@@ -1,6 +1,6 @@
 import { type Cancel, type Clock, systemClock } from "../base/clock.ts";
 import { FlotillaError } from "../base/errors.ts";
-import { makeTokenBucket } from "../base/token-bucket.ts";
+import { makeTokenBucket } from "../resilience/token-bucket.ts";
 import { RpcPromise, RpcStub, type RpcTarget } from "../rpc/stub.ts";
 import {
   admit,

@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { edgeLimits } from "../base/limits.ts";
 import type { AnsweredCall } from "../base/observer.ts";
 import { anonymous } from "../base/peer.ts";
-import { makeTurns } from "../base/turns.ts";
+import { makeTurns } from "../resilience/turns.ts";
 import { makeRawPeer, type RawPeer, rejection } from "../rpc/fixtures/raw-peer.ts";
 import type { RpcTarget } from "../rpc/stub.ts";
 import { makeVirtualClock } from "../testing/virtual-clock.ts";

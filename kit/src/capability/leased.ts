@@ -1,5 +1,5 @@
 import type { CallContext } from "../base/context.ts";
-import type { SessionEnv } from "../base/session-env.ts";
+import type { SessionEnv } from "../rpc/session-env.ts";
 import type { Call } from "../rpc/call.ts";
 import type { Ref } from "../rpc/ref.ts";
 import type { RpcTarget } from "../rpc/stub.ts";

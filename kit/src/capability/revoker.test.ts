@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { edgeLimits } from "../base/limits.ts";
 import { anonymous } from "../base/peer.ts";
-import { makeTurns } from "../base/turns.ts";
+import { makeTurns } from "../resilience/turns.ts";
 import { RpcStub, RpcTarget } from "../rpc/stub.ts";
 import { makeTestLink } from "../testing/test-link.ts";
 import { makeVirtualClock } from "../testing/virtual-clock.ts";

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { Directory } from "../session/directory.ts";
+import type { Directory } from "./directory.ts";
 import { dnsDirectory, srvDirectory } from "./dns-directory.ts";
 import { makeNameServer } from "./fixtures/name-server.ts";
 import { watching } from "./fixtures/watching.ts";

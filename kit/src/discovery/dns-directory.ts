@@ -1,6 +1,6 @@
 import { NODATA, NOTFOUND } from "node:dns";
 import { Resolver } from "node:dns/promises";
-import type { Directory } from "../session/directory.ts";
+import type { Directory } from "./directory.ts";
 import { type DirectoryOptions, type Found, makeLookup } from "./lookup.ts";
 
 /** What is looked up by DNS, and how often. */

@@ -1,4 +1,4 @@
-import { type Directory, instancesMax } from "../session/directory.ts";
+import { type Directory, instancesMax } from "./directory.ts";
 import { askEtcd, checkPlace, type EtcdPlace, keysOf } from "./etcd.ts";
 import { watchEtcd } from "./etcd-watch.ts";
 import { type DirectoryOptions, makeLookup, malformed, textOf } from "./lookup.ts";

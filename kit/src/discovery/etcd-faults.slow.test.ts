@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { expect, test } from "vitest";
 import { type Etcd, keysIn } from "../../../tests/etcd.ts";
 import type { FlotillaError } from "../base/errors.ts";
-import { type CallOptions, connectAll, type Instances } from "../session/instances.ts";
+import { type CallOptions, connectAll, type Instances } from "../client/instances.ts";
 import type { Desk } from "../testing/desk.ts";
 import { makeRig } from "../testing/rig.ts";
 import { until } from "../testing/until.ts";

@@ -1,7 +1,7 @@
 import { type Cancel, type Clock, systemClock } from "../base/clock.ts";
 import { outsideContext } from "../base/context.ts";
 import { FlotillaError } from "../base/errors.ts";
-import { addressOf } from "../session/service-url.ts";
+import { addressOf } from "../base/service-url.ts";
 import { askEtcd, checkPlace, type EtcdPlace, failed, isObject, toBase64 } from "./etcd.ts";
 
 /** What is registered, and for how long at a time. */

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { keysIn } from "../../../tests/etcd.ts";
-import { instancesMax } from "../session/directory.ts";
+import { instancesMax } from "./directory.ts";
 import { until } from "../testing/until.ts";
 import { etcdDirectory } from "./etcd-directory.ts";
 import { registerInEtcd } from "./etcd-registration.ts";

@@ -1,7 +1,7 @@
 import { watch } from "node:fs";
 import { open } from "node:fs/promises";
 import { basename, dirname } from "node:path";
-import type { Directory } from "../session/directory.ts";
+import type { Directory } from "./directory.ts";
 import { type DirectoryOptions, makeLookup, malformed, textOf } from "./lookup.ts";
 
 /** 128 addresses are 10 KB. Bytes. */

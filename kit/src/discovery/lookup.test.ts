@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { FlotillaError } from "../base/errors.ts";
-import { instancesMax } from "../session/directory.ts";
+import { instancesMax } from "./directory.ts";
 import { makeVirtualClock } from "../testing/virtual-clock.ts";
 import { type Found, makeLookup } from "./lookup.ts";
 

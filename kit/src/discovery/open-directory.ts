@@ -1,5 +1,5 @@
 import { isAbsolute } from "node:path";
-import { checkedList, type Directory } from "../session/directory.ts";
+import { checkedList, type Directory } from "./directory.ts";
 import { dnsDirectory, srvDirectory } from "./dns-directory.ts";
 import type { EtcdPlace } from "./etcd.ts";
 import { etcdDirectory } from "./etcd-directory.ts";

@@ -4,7 +4,7 @@ import { FlotillaError } from "../base/errors.ts";
 import { newNonce } from "../base/ids.ts";
 import { introductionMsDefault } from "../base/limits.ts";
 import { RpcPromise, type RpcStub, type RpcTarget } from "../rpc/stub.ts";
-import type { Connection } from "../session/reconnect.ts";
+import type { Connection } from "../client/connection.ts";
 import type { HomeMain, Introducible } from "./home.ts";
 import { gifterOf, type Introduction, refused } from "./introduction.ts";
 

@@ -1,7 +1,7 @@
 import type { Alarm, Alarms } from "../base/alarms.ts";
 import { type CallScope, deadlineExceeded, runInContext } from "../base/context.ts";
 import type { FlotillaError } from "../base/errors.ts";
-import type { SessionEnv } from "../base/session-env.ts";
+import type { SessionEnv } from "./session-env.ts";
 import type { Call } from "./call.ts";
 import { letGoOf, type ReadValue } from "./reader.ts";
 import type { Path, Ref } from "./ref.ts";

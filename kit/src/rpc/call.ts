@@ -1,5 +1,5 @@
 import type { CallContext } from "../base/context.ts";
-import type { SessionEnv } from "../base/session-env.ts";
+import type { SessionEnv } from "./session-env.ts";
 import type { Ref } from "./ref.ts";
 
 /** A call on an object of this process, as the object sees it. */

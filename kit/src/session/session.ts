@@ -2,7 +2,7 @@ import { systemClock } from "../base/clock.ts";
 import { outsideContext } from "../base/context.ts";
 import { type FlotillaError, toFlotillaError } from "../base/errors.ts";
 import { edgeLimits, linkLimits } from "../base/limits.ts";
-import { makeTurns } from "../base/turns.ts";
+import { makeTurns } from "../resilience/turns.ts";
 import { type OnHiddenError, tellHidden } from "../rpc/hidden.ts";
 import { RpcSession } from "../rpc/session.ts";
 import type { RpcSessionOptions } from "../rpc/session-options.ts";

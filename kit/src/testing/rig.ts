@@ -1,8 +1,8 @@
 import { deepStrictEqual } from "node:assert/strict";
 import type { RpcTarget } from "../rpc/stub.ts";
-import { type ConnectOptions, connect } from "../session/connect.ts";
-import type { Connection } from "../session/reconnect.ts";
-import { type ServeOptions, type Server, serve } from "../session/serve.ts";
+import { type ConnectOptions, connect } from "../client/connect.ts";
+import type { Connection } from "../client/connection.ts";
+import { type ServeOptions, type Server, serve } from "../server/serve.ts";
 import { until } from "./until.ts";
 
 /** `ServeOptions` of which a rig knows all but `main`. */

@@ -2,7 +2,7 @@ import type { Clock } from "../base/clock.ts";
 import { FlotillaError } from "../base/errors.ts";
 import { linkLimits } from "../base/limits.ts";
 import type { Peer } from "../base/peer.ts";
-import type { SessionEnv } from "../base/session-env.ts";
+import type { SessionEnv } from "../rpc/session-env.ts";
 import type { HomeLink } from "../introduction/introduce.ts";
 import type { RpcStub, RpcTarget } from "../rpc/stub.ts";
 import { openSession, type Session } from "../session/session.ts";

@@ -2,7 +2,7 @@ import type { RawData, WebSocket } from "ws";
 import type { Cancel, Clock } from "../base/clock.ts";
 import { FlotillaError } from "../base/errors.ts";
 import { intakeCosts, type Limits, pingIntervalMs, pongMsMax } from "../base/limits.ts";
-import { makeTokenBucket } from "../base/token-bucket.ts";
+import { makeTokenBucket } from "../resilience/token-bucket.ts";
 import { type Channel, type ChannelEvents, framingOf } from "./channel.ts";
 import { exhausted, sessionEnded, violation } from "./refusals.ts";
 
