@@ -8,7 +8,10 @@ import { serviceNames } from "../shop/topology.ts";
 const root = fileURLToPath(new URL("..", import.meta.url));
 
 /** The kit's layers: a file imports its own folder or an earlier one. */
-const layers = ["base", "transport", "rpc", "session", "browser", "capability", "introduction", "discovery", "testing"];
+const layers = [
+  ...["base", "resilience", "transport", "rpc", "session", "identity", "discovery", "server", "client", "browser"],
+  ...["capability", "introduction", "testing"],
+];
 /** See nothing but `base` (and themselves). */
 const asideOfBase = ["resilience", "telemetry"];
 /** What a service's folder may import beside itself and packages. */
@@ -76,6 +79,14 @@ describe("the kit", () => {
       .filter((source) => !isTest(source) && folderOf(source.path) !== "index.ts")
       .flatMap(upwardImports);
     expect(wrong).toEqual([]);
+  });
+
+  test("has a server that knows no client, and a client that knows no server", () => {
+    const across = kit.filter(({ path, imports }) => {
+      const other = { server: "client", client: "server" }[folderOf(path)];
+      return other !== undefined && !path.endsWith(".test.ts") && imports.some((to) => folderOf(to) === other);
+    });
+    expect(across.map(({ path }) => path)).toEqual([]);
   });
 
   test("knows nothing of the shop", () => {

@@ -1,6 +1,3 @@
-import { hasMore, sessionHref } from "./session-url.ts";
-import { socketPathIn } from "../server/unix-socket.ts";
-
 /** Of the sessions at a url; `href` is then what stands in the request, and `socketPath` where it goes. */
 export interface Address {
   readonly href: string;
@@ -18,4 +15,22 @@ export function addressOf(url: string): Address {
     throw new TypeError("a unix: url takes an absolute path");
   if (socketPath !== undefined) return { href: "ws://localhost/rpc", socketPath };
   return { href: sessionHref(parsed) };
+}
+
+/** Where the sessions are of the service at `url`, which is `http`, `https`, `ws` or `wss`. */
+export function sessionHref(url: URL): string {
+  const at = new URL(url);
+  at.protocol = at.protocol.replace("http", "ws");
+  at.pathname = `${at.pathname.replace(/\/+$/, "")}/rpc`;
+  return at.href;
+}
+
+/** Whether `url` has parts that no address of a service has. SECURITY: a password in one would be printed in logs. */
+export function hasMore({ search, hash, username, password }: URL): boolean {
+  return [search, hash, username, password].some((part) => part !== "");
+}
+
+/** The path of a `unix:` URL, such as `unix:/run/shop/users.sock`; undefined for any other. */
+function socketPathIn(url: URL): string | undefined {
+  return url.protocol === "unix:" ? decodeURIComponent(url.pathname) : undefined;
 }

@@ -12,7 +12,7 @@ import {
   type Link,
 } from "../client/connection.ts";
 import { openSession, sendLimitsTo } from "../session/session.ts";
-import { hasMore, sessionHref } from "../base/session-url.ts";
+import { hasMore, sessionHref } from "../base/service-url.ts";
 import { makeThrottle } from "../resilience/throttle.ts";
 import { unreachable } from "../client/unreachable.ts";
 import { offeredProtocols } from "../transport/channel.ts";

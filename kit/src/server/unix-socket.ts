@@ -35,11 +35,6 @@ export async function listenAtSocket(http: HttpServer, path: string): Promise<Cl
   return () => new Promise((resolve) => server.close(() => resolve()));
 }
 
-/** The path of a `unix:` URL, such as `unix:/run/shop/users.sock`; undefined for any other. */
-export function socketPathIn(url: URL): string | undefined {
-  return url.protocol === "unix:" ? decodeURIComponent(url.pathname) : undefined;
-}
-
 function listenAt(server: Server, path: string): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once("error", reject);
