@@ -7,23 +7,27 @@ import ts from "typescript";
 const root = fileURLToPath(new URL("..", import.meta.url));
 const sources = join(root, "kit", "src");
 
-/** Of a chapter the folder whose declarations it has, in the order in which somebody new meets them. */
+/** The chapters, in the order in which somebody new meets them, with the folders whose declarations each has. */
 const chapters = [
-  { folder: "session", title: "Serving and connecting" },
-  { folder: "capability", title: "Contracts, and less authority" },
-  { folder: "introduction", title: "Introductions" },
-  { folder: "base", title: "Errors, context, limits, time" },
-  { folder: "telemetry", title: "Metrics" },
-  { folder: "transport", title: "Channels: for those who bring a transport of their own" },
-  { folder: "browser", title: "In browsers" },
-  { folder: "testing", title: "Testing" },
+  { folders: ["server", "client", "session", "resilience"], title: "Serving and connecting" },
+  { folders: ["capability"], title: "Contracts, and less authority" },
+  { folders: ["introduction"], title: "Introductions" },
+  { folders: ["rpc"], title: "Stubs and targets" },
+  { folders: ["base"], title: "Errors, context, limits, time" },
+  { folders: ["identity"], title: "Keys" },
+  { folders: ["discovery"], title: "Where instances are" },
+  { folders: ["telemetry"], title: "Metrics" },
+  { folders: ["transport"], title: "Channels: for those who bring a transport of their own" },
+  { folders: ["browser"], title: "In browsers" },
+  { folders: ["testing"], title: "Testing" },
 ];
 
 interface Entry {
   readonly name: string;
   readonly heading: string;
   readonly anchor: string;
-  readonly chapter: string;
+  /** Its place among the chapters. */
+  readonly chapter: number;
   readonly declaration: ts.Declaration;
   readonly symbol: ts.Symbol;
   /** The paths by which it is imported; none for what is only named by others. */
@@ -39,8 +43,8 @@ export function makeReference(): string {
   const checker = program.getTypeChecker();
   const entries = collect(entryPoints, program, checker);
   const byName = new Map(entries.map((entry) => [entry.symbol, entry]));
-  const pages = chapters.map(({ folder, title }) => {
-    const own = entries.filter(({ chapter }) => chapter === folder);
+  const pages = chapters.map(({ title }, place) => {
+    const own = entries.filter(({ chapter }) => chapter === place);
     if (own.length === 0) return "";
     return [`## ${title}`, ...own.map((entry) => entryText(entry, byName, checker))].join("\n\n");
   });
@@ -79,11 +83,13 @@ function collect(entryPoints: ReadonlyMap<string, string>, program: ts.Program, 
     }
   }
   const all = new Map<ts.Symbol, readonly string[]>(exported);
+  const names = new Set([...exported.keys()].map(({ name }) => name));
   for (const symbol of exported.keys()) {
     for (const named of namedIn(declarationOf(symbol), checker)) {
       // Types that only compute types say nothing to who reads.
       const isShown = ts.isInterfaceDeclaration(declarationOf(named)) || proseOf(named, checker) !== "";
-      if (isShown && !all.has(named)) all.set(named, []);
+      // A type that is exported under its own name stands there already.
+      if (isShown && !all.has(named) && !names.has(named.name)) all.set(named, []);
     }
   }
   const anchors = new Map<string, number>();
@@ -98,24 +104,31 @@ function collect(entryPoints: ReadonlyMap<string, string>, program: ts.Program, 
   };
   const places = [...all]
     .map(([symbol, from]) => ({ symbol, from, name: symbol.name, declaration: declarationOf(symbol) }))
-    .map((it) => ({ ...it, chapter: relative(sources, it.declaration.getSourceFile().fileName).split("/")[0]! }))
+    .map((it) => ({ ...it, chapter: chapterOf(it.declaration) }))
     .sort(inOrder);
   // In the order of the page: of headings that read alike, only the first has the plain anchor.
-  return chapters.flatMap(({ folder, title }) => {
-    const own = places.filter(({ chapter }) => chapter === folder);
+  return chapters.flatMap(({ title }, place) => {
+    const own = places.filter(({ chapter }) => chapter === place);
     if (own.length > 0) anchorOf(title);
     return own.map((it) => ({ ...it, heading: `\`${it.name}\``, anchor: anchorOf(it.name) }));
   });
+}
+
+/** @throws Error for a declaration in a folder that no chapter has: the page would leave it out without a word. */
+function chapterOf(declaration: ts.Declaration): number {
+  const file = relative(sources, declaration.getSourceFile().fileName);
+  const chapter = chapters.findIndex(({ folders }) => folders.includes(file.split("/")[0]!));
+  if (chapter < 0) throw new Error(`${file} is in no chapter of the reference`);
+  return chapter;
 }
 
 type Place = Pick<Entry, "name" | "chapter" | "declaration">;
 
 /** By chapter; what is called before what it takes and returns. */
 function inOrder(a: Place, b: Place): number {
-  const chapterOf = ({ chapter }: Place) => chapters.findIndex(({ folder }) => folder === chapter);
   const isType = ({ declaration }: Place) =>
     ts.isInterfaceDeclaration(declaration) || ts.isTypeAliasDeclaration(declaration);
-  return chapterOf(a) - chapterOf(b) || Number(isType(a)) - Number(isType(b)) || (a.name < b.name ? -1 : 1);
+  return a.chapter - b.chapter || Number(isType(a)) - Number(isType(b)) || (a.name < b.name ? -1 : 1);
 }
 
 function declarationOf(symbol: ts.Symbol): ts.Declaration {
@@ -149,8 +162,8 @@ function isHidden(node: ts.Node): boolean {
 }
 
 function contents(entries: readonly Entry[], checker: ts.TypeChecker): string {
-  const rows = chapters.flatMap(({ folder, title }) => {
-    const own = entries.filter(({ chapter, from }) => chapter === folder && from.length > 0);
+  const rows = chapters.flatMap(({ title }, place) => {
+    const own = entries.filter(({ chapter, from }) => chapter === place && from.length > 0);
     if (own.length === 0) return [];
     const lines = own.map((it) => `| [${it.heading}](#${it.anchor}) | ${firstSentence(it.symbol, checker)} |`);
     return [`**${title}**`, ["| name | |", "|---|---|", ...lines].join("\n")];
