@@ -363,7 +363,11 @@ export const defencesOfResources: readonly Defence[] = [
     file: web,
     off: "the keys' directory is open",
     edits: [
-      edit("kit/src/identity/identity.ts", "if (hasModes) chmodSync(directory, 0o700);", "chmodSync(directory, 0o755);"),
+      edit(
+        "kit/src/identity/identity.ts",
+        "if (hasModes) chmodSync(directory, 0o700);",
+        "chmodSync(directory, 0o755);",
+      ),
     ],
   },
   {

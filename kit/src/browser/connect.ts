@@ -1,8 +1,7 @@
 import { type Clock, systemClock } from "../base/clock.ts";
 import type { FlotillaError } from "../base/errors.ts";
 import { handshakeMsMax, type Limits, linkLimits } from "../base/limits.ts";
-import type { RpcTarget } from "../rpc/stub.ts";
-import type { SendLimits } from "../rpc/writer.ts";
+import { hasMore, sessionHref } from "../base/service-url.ts";
 import {
   type Backoff,
   type Connection,
@@ -11,10 +10,11 @@ import {
   keepConnected,
   type Link,
 } from "../client/connection.ts";
-import { openSession, sendLimitsTo } from "../session/session.ts";
-import { hasMore, sessionHref } from "../base/service-url.ts";
-import { makeThrottle } from "../resilience/throttle.ts";
 import { unreachable } from "../client/unreachable.ts";
+import { makeThrottle } from "../resilience/throttle.ts";
+import type { RpcTarget } from "../rpc/stub.ts";
+import type { SendLimits } from "../rpc/writer.ts";
+import { openSession, sendLimitsTo } from "../session/session.ts";
 import { offeredProtocols } from "../transport/channel.ts";
 import { makeBrowserChannel } from "./channel.ts";
 import { askAlive, keepAlive } from "./heartbeat.ts";

@@ -1,7 +1,7 @@
 import type { CallContext } from "../base/context.ts";
-import type { SessionEnv } from "../rpc/session-env.ts";
 import type { Call } from "../rpc/call.ts";
 import type { Ref } from "../rpc/ref.ts";
+import type { SessionEnv } from "../rpc/session-env.ts";
 import type { RpcTarget } from "../rpc/stub.ts";
 import type { Contract, Method } from "./contract.ts";
 import type { LeasePort } from "./env.ts";

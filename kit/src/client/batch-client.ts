@@ -4,8 +4,8 @@ import { linkLimits } from "../base/limits.ts";
 import { afterTurn } from "../base/platform.ts";
 import { codedError } from "../rpc/read-error.ts";
 import type { RpcStub, RpcTarget } from "../rpc/stub.ts";
-import type { Channel, ChannelEvents } from "../transport/channel.ts";
 import { openSession } from "../session/session.ts";
+import type { Channel, ChannelEvents } from "../transport/channel.ts";
 
 /** Options of `openBatch`. */
 export interface OpenBatchOptions {

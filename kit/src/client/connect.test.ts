@@ -3,13 +3,13 @@ import type { Clock } from "../base/clock.ts";
 import { withContext } from "../base/context.ts";
 import { hasCode } from "../base/errors.ts";
 import { linkLimits, pingIntervalMs, pongMsMax } from "../base/limits.ts";
+import type { Server } from "../server/serve.ts";
 import { spawnChild } from "../testing/child.ts";
 import { type Desk, makeDesk, type TestDesk } from "../testing/desk.ts";
 import { makeRelay } from "../testing/relay.ts";
 import { makeRig, type Rig } from "../testing/rig.ts";
 import { outcome, until } from "../testing/until.ts";
 import { makeVirtualClock, type VirtualClock } from "../testing/virtual-clock.ts";
-import type { Server } from "../server/serve.ts";
 
 const away = { code: "unavailable", message: expect.stringMatching(/^home cannot be reached/) };
 

@@ -4,17 +4,17 @@ import { type Clock, systemClock } from "../base/clock.ts";
 import type { FlotillaError } from "../base/errors.ts";
 import { isInstanceId, newInstanceId } from "../base/ids.ts";
 import { handshakeMsMax, type Limits, linkLimits } from "../base/limits.ts";
-import type { RpcTarget } from "../rpc/stub.ts";
-import type { SendLimits } from "../rpc/writer.ts";
-import { offeredProtocols } from "../transport/channel.ts";
-import { makeWebSocketChannel } from "../transport/websocket.ts";
+import { addressOf } from "../base/service-url.ts";
 import { checkReply, helloHeader, type Proven, replyHeader, type Self, sayHello } from "../identity/hello.ts";
 import type { Identity } from "../identity/identity.ts";
 import { endWhenRevoked } from "../identity/key-watch.ts";
-import { type Backoff, type Connection, type Dialing, keepConnected, type Link } from "./connection.ts";
-import { addressOf } from "../base/service-url.ts";
-import { openSession, sendLimitsTo } from "../session/session.ts";
 import { makeThrottle } from "../resilience/throttle.ts";
+import type { RpcTarget } from "../rpc/stub.ts";
+import type { SendLimits } from "../rpc/writer.ts";
+import { openSession, sendLimitsTo } from "../session/session.ts";
+import { offeredProtocols } from "../transport/channel.ts";
+import { makeWebSocketChannel } from "../transport/websocket.ts";
+import { type Backoff, type Connection, type Dialing, keepConnected, type Link } from "./connection.ts";
 import { notAnswered, notProven, refused, unreachable } from "./unreachable.ts";
 
 /** What `connect` takes. */

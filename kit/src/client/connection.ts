@@ -1,9 +1,9 @@
 import type { Cancel, Clock } from "../base/clock.ts";
 import { inTime, outsideContext } from "../base/context.ts";
 import { FlotillaError, reasonOf } from "../base/errors.ts";
+import type { Throttle } from "../resilience/throttle.ts";
 import { RpcPromise, type RpcStub, type RpcTarget } from "../rpc/stub.ts";
 import type { Session } from "../session/session.ts";
-import type { Throttle } from "../resilience/throttle.ts";
 import { unreachable } from "./unreachable.ts";
 
 /**

@@ -1,11 +1,11 @@
 import { expect, test } from "vitest";
 import { FlotillaError } from "../base/errors.ts";
+import type { Directory } from "../discovery/directory.ts";
 import { RpcTarget } from "../rpc/stub.ts";
 import { type Desk, makeDesk, type TestDesk, type Visitor } from "../testing/desk.ts";
 import { makeRig, type Rig } from "../testing/rig.ts";
 import { outcome, until } from "../testing/until.ts";
 import { makeVirtualClock, type VirtualClock } from "../testing/virtual-clock.ts";
-import type { Directory } from "../discovery/directory.ts";
 import { connectAll, type Instances } from "./instances.ts";
 
 /** A directory that says what the test says. */

@@ -1,11 +1,11 @@
 import { describe, expect, test } from "vitest";
 import { withContext } from "../base/context.ts";
 import { FlotillaError } from "../base/errors.ts";
+import type { Directory } from "../discovery/directory.ts";
 import { type Desk, makeDesk } from "../testing/desk.ts";
 import { makeRig } from "../testing/rig.ts";
 import { until } from "../testing/until.ts";
 import { makeVirtualClock } from "../testing/virtual-clock.ts";
-import type { Directory } from "../discovery/directory.ts";
 import { connectAll } from "./instances.ts";
 
 const away = () => Promise.reject(new FlotillaError("unavailable", "away"));

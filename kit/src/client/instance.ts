@@ -1,9 +1,9 @@
 import type { Cancel, Clock } from "../base/clock.ts";
 import { inTime } from "../base/context.ts";
 import { FlotillaError } from "../base/errors.ts";
-import type { RpcTarget } from "../rpc/stub.ts";
-import { type Breaker, type BreakerState, makeBreaker } from "../resilience/breaker.ts";
 import type { Directory } from "../discovery/directory.ts";
+import { type Breaker, type BreakerState, makeBreaker } from "../resilience/breaker.ts";
+import type { RpcTarget } from "../rpc/stub.ts";
 import type { Connection } from "./connection.ts";
 
 /** How one instance is doing, for metrics and for people. */

@@ -1,16 +1,16 @@
 import { pause, systemClock } from "../base/clock.ts";
 import { currentContext, inTime, withContext } from "../base/context.ts";
 import { hasCode, reasonOf } from "../base/errors.ts";
+import { checkedList, type Directory } from "../discovery/directory.ts";
+import { circuitOpenReason } from "../resilience/breaker.ts";
+import { makeRetryBudget } from "../resilience/retry-budget.ts";
 import { stoppingReason } from "../rpc/stopping.ts";
 import type { RpcStub, RpcTarget } from "../rpc/stub.ts";
-import { circuitOpenReason } from "../resilience/breaker.ts";
 import { type Choice, choose } from "./choose.ts";
 import { type ConnectOptions, connect } from "./connect.ts";
-import { checkedList, type Directory } from "../discovery/directory.ts";
+import type { Connection } from "./connection.ts";
 import { isFailure, mayHelp } from "./failures.ts";
 import { type InstanceReport, type Member, makeMember, makeMembers } from "./instance.ts";
-import type { Connection } from "./connection.ts";
-import { makeRetryBudget } from "../resilience/retry-budget.ts";
 import { unreachable } from "./unreachable.ts";
 
 /** What `connectAll` takes: `ConnectOptions` with several addresses, or who knows them. */

@@ -5,12 +5,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import type { Peer } from "../base/peer.ts";
+import { type Identity, openIdentity } from "../identity/identity.ts";
 import { type Desk, makeDesk, type TestDesk } from "../testing/desk.ts";
 import { makeRig, type Rig } from "../testing/rig.ts";
 import { outcome, until } from "../testing/until.ts";
 import { makeVirtualClock } from "../testing/virtual-clock.ts";
 import { type ConnectOptions, connect } from "./connect.ts";
-import { type Identity, openIdentity } from "../identity/identity.ts";
 
 interface Bench extends AsyncDisposable {
   readonly rig: Rig;

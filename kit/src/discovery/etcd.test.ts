@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { keysIn } from "../../../tests/etcd.ts";
-import { instancesMax } from "./directory.ts";
 import { until } from "../testing/until.ts";
+import { instancesMax } from "./directory.ts";
 import { etcdDirectory } from "./etcd-directory.ts";
 import { registerInEtcd } from "./etcd-registration.ts";
 import { describeWithEtcd, placeIn } from "./fixtures/etcds.ts";

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import type { FlotillaError } from "../base/errors.ts";
-import { instancesMax } from "./directory.ts";
 import { makeVirtualClock } from "../testing/virtual-clock.ts";
+import { instancesMax } from "./directory.ts";
 import { type Found, makeLookup } from "./lookup.ts";
 
 const a = "http://a:1";

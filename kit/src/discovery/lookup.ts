@@ -1,9 +1,9 @@
 import { type Cancel, type Clock, systemClock } from "../base/clock.ts";
 import { outsideContext } from "../base/context.ts";
 import { FlotillaError, toFlotillaError } from "../base/errors.ts";
+import { addressOf } from "../base/service-url.ts";
 import { decodeText } from "../base/text.ts";
 import { type Directory, instancesMax } from "./directory.ts";
-import { addressOf } from "../base/service-url.ts";
 
 /** What every directory takes. */
 export interface DirectoryOptions {

@@ -1,9 +1,9 @@
 import type { Clock } from "../base/clock.ts";
 import { FlotillaError } from "../base/errors.ts";
 import { keyCheckMs } from "../base/limits.ts";
+import type { Session } from "../session/session.ts";
 import type { Proven } from "./hello.ts";
 import type { Identity } from "./identity.ts";
-import type { Session } from "../session/session.ts";
 
 export interface Watched {
   readonly identity: Identity;

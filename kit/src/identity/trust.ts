@@ -3,8 +3,8 @@ import { closeSync, fsyncSync, openSync, readFileSync, writeSync } from "node:fs
 import { join } from "node:path";
 import { FlotillaError, hasCode } from "../base/errors.ts";
 import { isServiceName } from "../base/ids.ts";
-import { decodeText } from "../base/text.ts";
 import { assertPrivate, type OnClosed, othersWrite } from "../base/private-file.ts";
+import { decodeText } from "../base/text.ts";
 
 /** Says by a line for each key whose it is, and by another that it is not to be trusted any more. */
 export const trustFileName = "trusted-keys";

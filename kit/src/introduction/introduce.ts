@@ -3,8 +3,8 @@ import { withOwnDeadline } from "../base/context.ts";
 import { FlotillaError } from "../base/errors.ts";
 import { newNonce } from "../base/ids.ts";
 import { introductionMsDefault } from "../base/limits.ts";
-import { RpcPromise, type RpcStub, type RpcTarget } from "../rpc/stub.ts";
 import type { Connection } from "../client/connection.ts";
+import { RpcPromise, type RpcStub, type RpcTarget } from "../rpc/stub.ts";
 import type { HomeMain, Introducible } from "./home.ts";
 import { gifterOf, type Introduction, refused } from "./introduction.ts";
 

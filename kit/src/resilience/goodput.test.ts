@@ -2,8 +2,8 @@ import { expect, test } from "vitest";
 import type { Clock } from "../base/clock.ts";
 import { edgeLimits } from "../base/limits.ts";
 import { makeLoad } from "./load.ts";
-import { makeTurns, type Turn } from "./turns.ts";
 import { makeThrottle } from "./throttle.ts";
+import { makeTurns, type Turn } from "./turns.ts";
 
 /** Of a call, its answer included. Milliseconds. */
 const serviceMs = 10;

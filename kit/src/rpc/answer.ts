@@ -1,11 +1,11 @@
 import type { Alarm, Alarms } from "../base/alarms.ts";
 import { type CallScope, deadlineExceeded, runInContext } from "../base/context.ts";
 import type { FlotillaError } from "../base/errors.ts";
-import type { SessionEnv } from "./session-env.ts";
 import type { Call } from "./call.ts";
 import { letGoOf, type ReadValue } from "./reader.ts";
 import type { Path, Ref } from "./ref.ts";
 import { ResultRef } from "./result.ts";
+import type { SessionEnv } from "./session-env.ts";
 import type { Raw } from "./stub.ts";
 import { returnTo } from "./target.ts";
 import { fill } from "./values.ts";

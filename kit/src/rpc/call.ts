@@ -1,6 +1,6 @@
 import type { CallContext } from "../base/context.ts";
-import type { SessionEnv } from "./session-env.ts";
 import type { Ref } from "./ref.ts";
+import type { SessionEnv } from "./session-env.ts";
 
 /** A call on an object of this process, as the object sees it. */
 export interface Call {

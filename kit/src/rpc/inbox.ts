@@ -1,7 +1,7 @@
 import { FlotillaError, toFlotillaError } from "../base/errors.ts";
+import type { Pace } from "../resilience/pace.ts";
 import { makeTokenBucket, type TokenBucket } from "../resilience/token-bucket.ts";
 import type { Framing } from "../transport/channel.ts";
-import type { Pace } from "../resilience/pace.ts";
 import { exhausted, violation } from "../transport/refusals.ts";
 import type { Answer } from "./answer.ts";
 import { type Received, readContext, stoppingLine } from "./context-line.ts";

@@ -2,10 +2,10 @@ import type { Clock } from "../base/clock.ts";
 import type { CallContext } from "../base/context.ts";
 import type { FlotillaError } from "../base/errors.ts";
 import type { Limits } from "../base/limits.ts";
-import type { SessionEnv } from "./session-env.ts";
 import type { Pace } from "../resilience/pace.ts";
 import type { CallerPolicy, Received } from "./context-line.ts";
 import type { OnHiddenError } from "./hidden.ts";
+import type { SessionEnv } from "./session-env.ts";
 import type { SendLimits } from "./writer.ts";
 
 export interface RpcSessionOptions {

@@ -3,9 +3,9 @@ import type { Clock } from "../base/clock.ts";
 import { FlotillaError } from "../base/errors.ts";
 import type { Limits } from "../base/limits.ts";
 import type { Load } from "../resilience/load.ts";
+import { makePaces, type Pace } from "../resilience/pace.ts";
 import { makeTokenBucket, type TokenBucket } from "../resilience/token-bucket.ts";
 import { makeTurns, type SessionTurns, type Turns } from "../resilience/turns.ts";
-import { makePaces, type Pace } from "../resilience/pace.ts";
 import { makeNetworkTable, networkOf } from "./networks.ts";
 import type { AddressOf } from "./proxies.ts";
 

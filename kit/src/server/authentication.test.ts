@@ -9,14 +9,14 @@ import { type WebSocket, WebSocketServer } from "ws";
 import { systemClock } from "../base/clock.ts";
 import { currentContext } from "../base/context.ts";
 import type { Peer } from "../base/peer.ts";
+import type { Connection } from "../client/connection.ts";
+import { helloHeader, makeHelloGuard, replyHeader, replyTo, type Self, sayHello } from "../identity/hello.ts";
+import { type Identity, openIdentity } from "../identity/identity.ts";
 import { RpcTarget } from "../rpc/stub.ts";
 import { type Desk, makeDesk, type TestDesk } from "../testing/desk.ts";
 import { ask, sendRaw, upgradeRequest } from "../testing/http.ts";
 import { makeRig, type Rig } from "../testing/rig.ts";
 import { outcome, until } from "../testing/until.ts";
-import { helloHeader, makeHelloGuard, replyHeader, replyTo, type Self, sayHello } from "../identity/hello.ts";
-import { type Identity, openIdentity } from "../identity/identity.ts";
-import type { Connection } from "../client/connection.ts";
 import type { Server } from "./serve.ts";
 
 const peerUnproven = { code: "unavailable", reason: "peer_unproven" };

@@ -3,15 +3,15 @@ import type { Clock } from "../base/clock.ts";
 import { FlotillaError } from "../base/errors.ts";
 import { newTraceId } from "../base/ids.ts";
 import { batchCallsMax, batchMessagesMax, deadlineMsDefault, type Limits, linkLimits } from "../base/limits.ts";
-import type { SessionEnv } from "../rpc/session-env.ts";
+import type { Pace } from "../resilience/pace.ts";
 import { type CallerPolicy, parseTraceparent, type Received, received } from "../rpc/context-line.ts";
 import type { OnHiddenError } from "../rpc/hidden.ts";
+import type { SessionEnv } from "../rpc/session-env.ts";
 import type { RpcTarget } from "../rpc/stub.ts";
+import { openSession } from "../session/session.ts";
 import type { Channel, ChannelEvents } from "../transport/channel.ts";
-import type { Pace } from "../resilience/pace.ts";
 import { exhausted } from "../transport/refusals.ts";
 import type { Intake } from "./intake.ts";
-import { openSession } from "../session/session.ts";
 
 /** For whatever still waits inside of a batch that was answered. One for all: nothing outside of it hears it. */
 const batchEnded = new FlotillaError("unavailable", "The batch has ended");

@@ -7,13 +7,13 @@ import { describe, expect, test } from "vitest";
 import type { WebSocket } from "ws";
 import type { FlotillaError } from "../base/errors.ts";
 import { edgeLimits, type Limits } from "../base/limits.ts";
+import { openIdentity } from "../identity/identity.ts";
 import { type Desk, makeDesk } from "../testing/desk.ts";
 import { ask, upgradeRequest } from "../testing/http.ts";
 import { openRawSocket } from "../testing/raw-socket.ts";
 import { makeRig, type Rig } from "../testing/rig.ts";
 import { until } from "../testing/until.ts";
 import { makeVirtualClock } from "../testing/virtual-clock.ts";
-import { openIdentity } from "../identity/identity.ts";
 import { serveOps } from "./ops.ts";
 import type { Server } from "./serve.ts";
 

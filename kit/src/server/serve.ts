@@ -7,14 +7,18 @@ import { isInstanceId, newInstanceId } from "../base/ids.ts";
 import { edgeLimits, type Limits, linkLimits } from "../base/limits.ts";
 import type { OnAnswered } from "../base/observer.ts";
 import type { Peer } from "../base/peer.ts";
+import { replyTo, type Self } from "../identity/hello.ts";
+import type { Identity } from "../identity/identity.ts";
+import { endWhenRevoked } from "../identity/key-watch.ts";
 import { type OnHiddenError, tellHidden } from "../rpc/hidden.ts";
 import type { RpcTarget } from "../rpc/stub.ts";
+import { limitLifetime } from "../session/lifetime.ts";
+import { openSession, type Session } from "../session/session.ts";
 import { makeWebSocketChannel } from "../transport/websocket.ts";
 import { type Admitted, makeAdmission } from "./admission.ts";
 import { clientWentAway, contextOfRequest, runBatch, traceIdOf } from "./batch.ts";
 import { readBody } from "./body.ts";
 import { type Busyness, makeHealth, type WaitsFor } from "./health.ts";
-import { replyTo, type Self } from "../identity/hello.ts";
 import {
   allowOrigin,
   answerLines,
@@ -26,13 +30,9 @@ import {
   pathOf,
   refuseUpgrade,
 } from "./http.ts";
-import type { Identity } from "../identity/identity.ts";
 import type { Intake } from "./intake.ts";
-import { endWhenRevoked } from "../identity/key-watch.ts";
-import { limitLifetime } from "../session/lifetime.ts";
 import { makeListener } from "./listener.ts";
 import { makeProxies } from "./proxies.ts";
-import { openSession, type Session } from "../session/session.ts";
 import { makeUpgrader, offersWebSocket } from "./upgrader.ts";
 
 /** What `serve` takes. `edge` limits anonymous peers, `link` services that proved a key: default `edgeLimits`, `linkLimits`. */

@@ -6,10 +6,10 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { WebSocketServer } from "ws";
 import type { Peer } from "../base/peer.ts";
+import { openIdentity } from "../identity/identity.ts";
 import { type Desk, makeDesk } from "../testing/desk.ts";
 import { makeRig, type Rig } from "../testing/rig.ts";
 import { outcome, until } from "../testing/until.ts";
-import { openIdentity } from "../identity/identity.ts";
 
 interface Bench extends AsyncDisposable {
   readonly rig: Rig;

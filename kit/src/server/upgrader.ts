@@ -1,8 +1,8 @@
 import type { IncomingMessage } from "node:http";
 import { WebSocketServer } from "ws";
 import type { Limits } from "../base/limits.ts";
-import { chosenProtocol } from "../transport/channel.ts";
 import { replyHeader } from "../identity/hello.ts";
+import { chosenProtocol } from "../transport/channel.ts";
 
 export interface Upgrader {
   readonly server: WebSocketServer;

@@ -1,7 +1,7 @@
 import { deepStrictEqual } from "node:assert/strict";
-import type { RpcTarget } from "../rpc/stub.ts";
 import { type ConnectOptions, connect } from "../client/connect.ts";
 import type { Connection } from "../client/connection.ts";
+import type { RpcTarget } from "../rpc/stub.ts";
 import { type ServeOptions, type Server, serve } from "../server/serve.ts";
 import { until } from "./until.ts";
 
