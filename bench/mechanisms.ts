@@ -4,8 +4,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { withContext } from "@flotilla/kit";
-import { makeMemoryOrderStore } from "../shop/orders/store-memory.ts";
 import { openSqliteOrderStore } from "../shop/orders/store-sql.ts";
+import { makeMemoryOrders } from "./ours/memory-orders.ts";
 import { median } from "./results.ts";
 import {
   BareDesk,
@@ -61,7 +61,7 @@ export async function measureMechanisms(rounds: number, ms: number): Promise<Cos
     socketQuestions: await socketCalls(question),
     introduced: introductions({ areReused: true }),
     introducing: introductions({ areReused: false }),
-    memory: stores(makeMemoryOrderStore()),
+    memory: stores(makeMemoryOrders()),
     sqlite: stores(openSqliteOrderStore(join(directory, "orders.db"))),
   } satisfies Record<string, Subject>;
   for (const subject of Object.values(subjects)) stack.use(subject);

@@ -20,12 +20,12 @@ import { makeGate } from "../shop/gateway/gate.ts";
 import { makeIntroductions } from "../shop/gateway/introductions.ts";
 import { GatewayTarget } from "../shop/gateway/service.ts";
 import { orderServiceFor } from "../shop/orders/service.ts";
-import { makeMemoryOrderStore } from "../shop/orders/store-memory.ts";
+import { openSqliteOrderStore } from "../shop/orders/store-sql.ts";
 import { rateDefaults } from "../shop/service/rate-settings.ts";
 import { makeRevokers } from "../shop/users/revokers.ts";
 import { seedUsers } from "../shop/users/seed.ts";
 import { userServiceFor } from "../shop/users/service.ts";
-import { makeMemoryUserStore } from "../shop/users/store-memory.ts";
+import { openSqliteUserStore } from "../shop/users/store-sql.ts";
 import { quietStatus } from "./quiet-status.ts";
 import { instantPasswords, makeInstantTokens } from "./shop-harness.ts";
 
@@ -58,7 +58,7 @@ export interface Fleet extends AsyncDisposable {
   readonly gatewayOrders: Instances<OrderService>;
   /** Where the first Order Service looks for users. */
   readonly ordersDirectory: ToldDirectory;
-  readonly orderStore: ReturnType<typeof makeMemoryOrderStore>;
+  readonly orderStore: ReturnType<typeof openSqliteOrderStore>;
   /** Another connection of the first gateway's name and key, to one instance of the User Service. */
   connectToUsers(index: number): Instances<UserService>;
 }
@@ -66,7 +66,7 @@ export interface Fleet extends AsyncDisposable {
 export interface FleetOptions {
   readonly gateways?: number;
   /** What stands in for the Order Service's store. */
-  readonly orderStore?: ReturnType<typeof makeMemoryOrderStore>;
+  readonly orderStore?: ReturnType<typeof openSqliteOrderStore>;
 }
 
 export async function makeFleet(options: FleetOptions = {}): Promise<Fleet> {
@@ -76,8 +76,8 @@ export async function makeFleet(options: FleetOptions = {}): Promise<Fleet> {
   const places: FleetInstance[] = [];
   // Last of all, when nobody is connected any more.
   rig.onEnd(() => Promise.all(places.map(({ lose }) => lose())));
-  const orderStore = options.orderStore ?? makeMemoryOrderStore();
-  const userStore = makeMemoryUserStore();
+  const orderStore = options.orderStore ?? openSqliteOrderStore(":memory:");
+  const userStore = openSqliteUserStore(":memory:");
   await seedUsers({ mode: "development", clock, store: userStore, passwords: instantPasswords });
   const tokens = makeInstantTokens(clock);
 

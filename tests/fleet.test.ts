@@ -2,7 +2,7 @@ import { FlotillaError, type Instances } from "@flotilla/kit";
 import { until } from "@flotilla/kit/testing";
 import { describe, expect, test } from "vitest";
 import type { Gateway } from "../shop/contracts/gateway.ts";
-import { makeMemoryOrderStore } from "../shop/orders/store-memory.ts";
+import { openSqliteOrderStore } from "../shop/orders/store-sql.ts";
 import { type Fleet, makeFleet } from "./fleet-harness.ts";
 import { demoPassword, someItems } from "./shop-harness.ts";
 
@@ -78,7 +78,7 @@ describe("of two instances of each service", () => {
   });
 
   test("an order that is under way where it is lost is placed by the other, once, for who repeats nothing", async () => {
-    const store = makeMemoryOrderStore();
+    const store = openSqliteOrderStore(":memory:");
     const released = Promise.withResolvers<void>();
     let calls = 0;
     const place: typeof store.place = async (wish) => {
@@ -195,7 +195,7 @@ test("an instance that the Order Service does not know yet is not the end of an 
 });
 
 test("an Order Service that fails everything is sent 1.2 times what clients ask, at most, and recovers", async () => {
-  const store = makeMemoryOrderStore();
+  const store = openSqliteOrderStore(":memory:");
   let isBroken = false;
   let attempts = 0;
   const place: typeof store.place = async (wish) => {

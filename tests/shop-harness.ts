@@ -25,7 +25,7 @@ import { makeGate } from "../shop/gateway/gate.ts";
 import { makeIntroductions } from "../shop/gateway/introductions.ts";
 import { GatewayTarget } from "../shop/gateway/service.ts";
 import { orderServiceFor } from "../shop/orders/service.ts";
-import { makeMemoryOrderStore } from "../shop/orders/store-memory.ts";
+import { openSqliteOrderStore } from "../shop/orders/store-sql.ts";
 import { leasesOf } from "../shop/service/leases.ts";
 import { type RateSettings, rateDefaults } from "../shop/service/rate-settings.ts";
 import type { ServiceName } from "../shop/topology.ts";
@@ -36,7 +36,7 @@ import { makeRevokers } from "../shop/users/revokers.ts";
 import { seedUsers } from "../shop/users/seed.ts";
 import { userServiceFor } from "../shop/users/service.ts";
 import type { UserStore } from "../shop/users/store.ts";
-import { makeMemoryUserStore } from "../shop/users/store-memory.ts";
+import { openSqliteUserStore } from "../shop/users/store-sql.ts";
 import { hearing } from "./hearing.ts";
 import { quietStatus } from "./quiet-status.ts";
 
@@ -98,14 +98,14 @@ export async function makeShop(options: ShopOptions = {}) {
   let linksMade = 0;
   const makeUsersHome = () => makeHome({ name: "users", clock, leases: leasesOf({ store: undefined }) });
   let users = makeUsersHome();
-  const heardStore = hearing<UserStore>(makeMemoryUserStore(), () => onWork?.("users"));
+  const heardStore = hearing<UserStore>(openSqliteUserStore(":memory:"), () => onWork?.("users"));
   let recalls = 0;
   const recall = async () => {
     await users.recall();
     recalls += 1;
   };
   const userStore = recalled(heardStore, { recall });
-  const orderStore = hearing(makeMemoryOrderStore(), () => onWork?.("orders"));
+  const orderStore = hearing(openSqliteOrderStore(":memory:"), () => onWork?.("orders"));
   await seedUsers({ mode: "development", clock, store: userStore, passwords: instantPasswords });
   const tokens = makeInstantTokens(clock, options.tokenLifetimeMs);
   const userDeps = { clock, store: userStore, passwords: instantPasswords, tokens, revokers: makeRevokers() };

@@ -1,9 +1,9 @@
 import type { OrderStore } from "../../shop/orders/store.ts";
-import { makeMemoryOrderStore } from "../../shop/orders/store-memory.ts";
+import { makeMemoryOrders } from "./memory-orders.ts";
 
-/** In place of shop/orders/store-sql.ts: the shop's store in memory, which tells the harness how much it holds. */
+/** In place of shop/orders/store-sql.ts: a store in memory, which tells the harness how much it holds. */
 export async function openOrderStore(): Promise<OrderStore> {
-  const store = makeMemoryOrderStore();
+  const store = makeMemoryOrders();
   process.on("message", (message: { type?: unknown } | null) => {
     if (message?.type === "count") void store.count().then((count) => process.send?.({ type: "count", count }));
   });

@@ -7,7 +7,6 @@ import { type PostgresServer, startPostgres, whyNoPostgres } from "../../tests/p
 import { auditKeptMs } from "../service/audit.ts";
 import { linesMax, type OrderLine } from "./order.ts";
 import { idempotencyMsMin, listMax, type NewOrder, type OrderStore } from "./store.ts";
-import { makeMemoryOrderStore } from "./store-memory.ts";
 import { openOrderStore, openSqliteOrderStore } from "./store-sql.ts";
 
 const lines: OrderLine[] = [
@@ -47,7 +46,7 @@ beforeAll(async () => {
 afterAll(() => postgres?.[Symbol.asyncDispose]());
 
 const kinds: Record<string, () => OrderStore | Promise<OrderStore>> = {
-  memory: makeMemoryOrderStore,
+  "SQLite in memory": () => openSqliteOrderStore(":memory:"),
   sqlite: () => openSqliteOrderStore(file),
   postgres: () => openOrderStore(postgres!.place()),
 };

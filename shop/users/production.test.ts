@@ -3,13 +3,13 @@ import { expect, test } from "vitest";
 import { makePasswords } from "./password.ts";
 import { assertNoDemoUsers } from "./production.ts";
 import { seedUsers } from "./seed.ts";
-import { makeMemoryUserStore } from "./store-memory.ts";
+import { openSqliteUserStore } from "./store-sql.ts";
 
 const passwords = makePasswords();
 const by = { nowMs: 1 };
 
 test("production does not start while somebody of the demo has the password that everybody knows", async () => {
-  const store = makeMemoryUserStore();
+  const store = openSqliteUserStore(":memory:");
   await assertNoDemoUsers(store, passwords);
   await seedUsers({ mode: "development", clock, store, passwords });
   const open = (names: string) =>

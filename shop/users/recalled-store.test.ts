@@ -2,7 +2,7 @@ import { FlotillaError } from "@flotilla/kit";
 import { describe, expect, test } from "vitest";
 import { recalled } from "./recalled-store.ts";
 import type { UserStore } from "./store.ts";
-import { makeMemoryUserStore } from "./store-memory.ts";
+import { openSqliteUserStore } from "./store-sql.ts";
 
 const by = { nowMs: 1_000 };
 
@@ -57,7 +57,7 @@ describe("a login that is opened", () => {
 });
 
 test("every method of a store is one of which it is known", () => {
-  const own = makeMemoryUserStore();
+  const own = openSqliteUserStore(":memory:");
   const store = recalled(own, { recall: async () => {} });
   expect(Object.keys(store).sort()).toEqual(Object.keys(own).sort());
   own.close();

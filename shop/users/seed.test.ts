@@ -3,12 +3,12 @@ import { expect, test } from "vitest";
 import type { Mode } from "../topology.ts";
 import { makePasswords } from "./password.ts";
 import { seedUsers } from "./seed.ts";
-import { makeMemoryUserStore } from "./store-memory.ts";
+import { openSqliteUserStore } from "./store-sql.ts";
 
 const passwords = makePasswords();
 
 async function seeded(mode: Mode) {
-  const store = makeMemoryUserStore();
+  const store = openSqliteUserStore(":memory:");
   const adminPassword = await seedUsers({ mode, clock, store, passwords });
   return { store, adminPassword, accounts: await store.listAccounts() };
 }
@@ -37,7 +37,7 @@ test("production has one administrator, with a password that is random and told 
 });
 
 test("development makes up for those who are missing because an earlier start was killed", async () => {
-  const store = makeMemoryUserStore();
+  const store = openSqliteUserStore(":memory:");
   await store.addAccount({ username: "alice", email: "a@b.c", role: "admin", passwordHash: "x", createdAtMs: 1 });
   await seedUsers({ mode: "development", clock, store, passwords });
   expect((await store.listAccounts()).map(({ username }) => username)).toEqual(["alice", "bob", "charlie"]);
@@ -52,7 +52,7 @@ test("a store that has users is left as it is, in either mode", async () => {
 });
 
 test("two instances that start at once make one administrator, and one of them tells the password", async () => {
-  const store = makeMemoryUserStore();
+  const store = openSqliteUserStore(":memory:");
   const told = await Promise.all([1, 2].map(() => seedUsers({ mode: "production", clock, store, passwords })));
   const [password, ...others] = told.filter((it) => it !== undefined);
   expect(others).toEqual([]);

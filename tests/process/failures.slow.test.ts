@@ -14,7 +14,7 @@ import { describe, expect, test } from "vitest";
 import type { Item } from "../../shop/contracts/orders.ts";
 import type { User, UserServiceForPeers } from "../../shop/contracts/users.ts";
 import { orderServiceFor } from "../../shop/orders/service.ts";
-import { makeMemoryOrderStore } from "../../shop/orders/store-memory.ts";
+import { openSqliteOrderStore } from "../../shop/orders/store-sql.ts";
 import { serviceNames } from "../../shop/topology.ts";
 import { batchClient, patient, webSocketClient } from "../gateway-clients.ts";
 import { startProcesses, until } from "../process-harness.ts";
@@ -58,7 +58,7 @@ describe("after the gateway's kill -9", () => {
     using users = connect<UserServiceForPeers>({ name: "users", url: shop.urls.users, as });
     const { link, held } = holding(users);
     using loans = makeLoans({ from: link, clock });
-    const deps = { clock, store: makeMemoryOrderStore(), users: loans };
+    const deps = { clock, store: openSqliteOrderStore(":memory:"), users: loans };
     const port = Number(new URL(shop.urls.orders).port);
     const main = (peer: Parameters<typeof orderServiceFor>[0]) => orderServiceFor(peer, home, deps);
     const server = await serve({ name: "orders", instance: home.instance, identity, port, main });
