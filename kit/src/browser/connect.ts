@@ -3,7 +3,6 @@ import type { FlotillaError } from "../base/errors.ts";
 import { handshakeMsMax, type Limits, linkLimits } from "../base/limits.ts";
 import { hasMore, sessionHref } from "../base/service-url.ts";
 import {
-  type Backoff,
   type Connection,
   type ConnectionStatus,
   type Dialing,
@@ -11,6 +10,7 @@ import {
   type Link,
 } from "../client/connection.ts";
 import { unreachable } from "../client/unreachable.ts";
+import type { Backoff } from "../resilience/backoff.ts";
 import { makeThrottle } from "../resilience/throttle.ts";
 import type { RpcTarget } from "../rpc/stub.ts";
 import type { SendLimits } from "../rpc/writer.ts";

@@ -8,13 +8,14 @@ import { addressOf } from "../base/service-url.ts";
 import { checkReply, helloHeader, type Proven, replyHeader, type Self, sayHello } from "../identity/hello.ts";
 import type { Identity } from "../identity/identity.ts";
 import { endWhenRevoked } from "../identity/key-watch.ts";
+import type { Backoff } from "../resilience/backoff.ts";
 import { makeThrottle } from "../resilience/throttle.ts";
 import type { RpcTarget } from "../rpc/stub.ts";
 import type { SendLimits } from "../rpc/writer.ts";
 import { openSession, sendLimitsTo } from "../session/session.ts";
 import { offeredProtocols } from "../transport/channel.ts";
 import { makeWebSocketChannel } from "../transport/websocket.ts";
-import { type Backoff, type Connection, type Dialing, keepConnected, type Link } from "./connection.ts";
+import { type Connection, type Dialing, keepConnected, type Link } from "./connection.ts";
 import { notAnswered, notProven, refused, unreachable } from "./unreachable.ts";
 
 /** What `connect` takes. */

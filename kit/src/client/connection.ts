@@ -1,6 +1,7 @@
 import type { Cancel, Clock } from "../base/clock.ts";
 import { inTime, outsideContext } from "../base/context.ts";
 import { FlotillaError, reasonOf } from "../base/errors.ts";
+import { type Backoff, backoffMs } from "../resilience/backoff.ts";
 import type { Throttle } from "../resilience/throttle.ts";
 import { RpcPromise, type RpcStub, type RpcTarget } from "../rpc/stub.ts";
 import type { Session } from "../session/session.ts";
@@ -66,14 +67,6 @@ export interface Dialing {
   readonly link: Promise<Link>;
   /** Ends the attempt; `link` then rejects. */
   abandon(): void;
-}
-
-/** How long is waited between two attempts. Milliseconds. */
-export interface Backoff {
-  readonly minMs: number;
-  readonly maxMs: number;
-  /** Each wait to the one before. */
-  readonly growth: number;
 }
 
 /** Where a connection is: not used yet, opening its first session, open, between two sessions, or closed for good. */
@@ -214,7 +207,7 @@ export function keepConnected<T extends RpcTarget>(options: KeepConnectedOptions
   /** @returns what callers are told, from the first failed attempt on. */
   function onAway(reason: FlotillaError): FlotillaError {
     if (state.at === "closed") return state.reason;
-    const waitMs = Math.min(backoff.minMs * backoff.growth ** failures, backoff.maxMs) * (0.5 + random() / 2);
+    const waitMs = backoffMs(failures, backoff, random);
     failures += 1;
     cancelRetry = clock.after(waitMs, tryAgain);
     enter({ at: "away", reason });

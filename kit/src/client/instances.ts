@@ -2,6 +2,7 @@ import { pause, systemClock } from "../base/clock.ts";
 import { currentContext, inTime, withContext } from "../base/context.ts";
 import { hasCode, reasonOf } from "../base/errors.ts";
 import { checkedList, type Directory } from "../discovery/directory.ts";
+import { type Backoff, backoffMs } from "../resilience/backoff.ts";
 import { circuitOpenReason } from "../resilience/breaker.ts";
 import { makeRetryBudget } from "../resilience/retry-budget.ts";
 import { stoppingReason } from "../rpc/stopping.ts";
@@ -109,9 +110,8 @@ interface Sent {
   isOwed: boolean;
 }
 
-/** Between two attempts of a call that may be repeated: at first, and at most. Milliseconds. */
-const retryMsMin = 20;
-const retryMsMax = 500;
+/** Between two attempts of a call that may be repeated. */
+const backoff: Backoff = { minMs: 20, maxMs: 500, growth: 2 };
 
 /**
  * Connects to all instances of a service, lazily; the caller owns what is returned, and closes it. Calls go to the less
@@ -282,7 +282,7 @@ export function connectAll<T extends RpcTarget>(options: ConnectAllOptions): Ins
         const isHeldBack = reasonOf(error) === circuitOpenReason;
         // What the service itself said tells more.
         if (!isHeldBack || said === undefined) said = error;
-        const waitMs = Math.min(retryMsMin * 2 ** attempt, retryMsMax) * (0.5 + random() / 2);
+        const waitMs = backoffMs(attempt, backoff, random);
         const nextMs = clock.monotonicMs() + waitMs;
         if (isClosed || !mayHelp(error) || nextMs >= endMs || attempt + 1 >= attemptsMax) throw said;
         if ((isHeldBack || !hasOpen()) && nextMs >= awayUntilMs) throw said;

@@ -1,6 +1,7 @@
 import { createInterface } from "node:readline";
 import { type Cancel, type Clock, systemClock } from "../base/clock.ts";
 import { FlotillaError } from "../base/errors.ts";
+import { type Backoff, backoffMs } from "../resilience/backoff.ts";
 import { answerBytesMax, type EtcdPlace, failed, isObject, keysOf, parseObject, postToEtcd } from "./etcd.ts";
 
 /** Who hears of a watch, and by what it waits. */
@@ -18,9 +19,8 @@ export interface EtcdWatchOptions {
 const beginMsMax = 5_000;
 /** A watch that ends sooner counts as one more failure. Milliseconds. */
 const settledMs = 1_000;
-/** Between two watches: at first, and at most. Milliseconds. */
-const retryMsMin = 200;
-const retryMsMax = 10_000;
+/** Between two watches. */
+const backoff: Backoff = { minMs: 200, maxMs: 10_000, growth: 2 };
 /** An etcd that is gone without a word is noticed some ten seconds after so long a silence. Milliseconds. */
 const keepAliveMs = 10_000;
 
@@ -46,7 +46,7 @@ export function watchEtcd(place: EtcdPlace, options: EtcdWatchOptions): () => vo
     if (lastedMs >= settledMs) failures = 0;
     // One that ends is opened anew without a word; that this fails is worth one.
     if (failures === 1) onProblem?.(why);
-    const waitMs = Math.min(retryMsMin * 2 ** failures, retryMsMax) * (0.5 + random() / 2);
+    const waitMs = backoffMs(failures, backoff, random);
     failures += 1;
     cancelNext = clock.after(waitMs, () => {
       endWatch = openWatch(place, { changed, onEnd, clock });
