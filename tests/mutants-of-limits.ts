@@ -243,8 +243,8 @@ export const mutantsOfLimits: readonly Mutant[] = [
   {
     promise: "limits: the wait between retries grows to half a second",
     file: "kit/src/client/instances.ts",
-    cut: "Math.min(retryMsMin * 2 ** attempt, retryMsMax)",
-    put: "retryMsMin * 2 ** attempt",
+    cut: "{ minMs: 20, maxMs: 500, growth: 2 }",
+    put: "{ minMs: 20, maxMs: 5_000, growth: 2 }",
     test: "kit/src/client/instance.test.ts",
   },
   {

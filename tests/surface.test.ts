@@ -44,6 +44,7 @@ test("the kit exports these values", () => {
       "isAddressRange",
       "linkLimits",
       "listDirectory",
+      "makeBulkhead",
       "makeHome",
       "makeLoans",
       "makeMemoryLink",

@@ -67,6 +67,7 @@ export { type Introduction, introductionTo } from "./introduction/introduction.t
 export { type LeaseHolder, type LeaseOptions, type StandsUntil, standsUntil } from "./introduction/leases.ts";
 export { type Loan, type Loans, type LoansOptions, makeLoans } from "./introduction/loans.ts";
 export type { BreakerState } from "./resilience/breaker.ts";
+export { type Bulkhead, type BulkheadOptions, makeBulkhead } from "./resilience/bulkhead.ts";
 export { RpcPromise, RpcStub, RpcTarget } from "./rpc/stub.ts";
 export type { Busyness, WaitsFor } from "./server/health.ts";
 export { type Network, networksOf } from "./server/networks.ts";

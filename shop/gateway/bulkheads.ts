@@ -1,4 +1,4 @@
-import { type Cancel, type Clock, FlotillaError } from "@flotilla/kit";
+import { type Bulkhead, type BulkheadOptions, type Clock, FlotillaError, makeBulkhead } from "@flotilla/kit";
 import { type Destination, destinationNames } from "./destinations.ts";
 
 /**
@@ -12,7 +12,7 @@ const waitMsMax = 50;
 /** Milliseconds. */
 const retryAfterMs = 500;
 
-/** A bulkhead for each destination (Nygard, "Release It!"): one that sinks does not take the others with it. */
+/** A bulkhead for each destination. */
 export interface Bulkheads {
   /**
    * Runs `call` when there is a place.
@@ -22,16 +22,14 @@ export interface Bulkheads {
   report(to: Destination): { readonly underWay: number; readonly waiting: number; readonly refused: number };
 }
 
-export interface BulkheadLimits {
-  readonly runningMax: number;
-  readonly waitingMax: number;
-  readonly waitMsMax: number;
-}
+type BulkheadLimits = Pick<BulkheadOptions, "runningMax" | "waitingMax" | "waitMsMax">;
 
 const limitsDefault: BulkheadLimits = { runningMax, waitingMax, waitMsMax };
 
 export function makeBulkheads(clock: Clock, limits: BulkheadLimits = limitsDefault): Bulkheads {
-  const each = destinationNames.map((name) => [name, makeBulkhead(name, clock, limits)] as const);
+  const each = destinationNames.map(
+    (name) => [name, makeBulkhead({ ...limits, clock, refusal: () => busy(name) })] as const,
+  );
   const bulkheads = Object.fromEntries(each) as Record<Destination, Bulkhead>;
   return {
     run: (to, call) => bulkheads[to].run(call),
@@ -39,66 +37,8 @@ export function makeBulkheads(clock: Clock, limits: BulkheadLimits = limitsDefau
   };
 }
 
-interface Waiting {
-  begin(): void;
-  readonly cancel: Cancel;
-}
-
-type Bulkhead = ReturnType<typeof makeBulkhead>;
-
-function makeBulkhead(name: Destination, clock: Clock, { runningMax, waitingMax, waitMsMax }: BulkheadLimits) {
-  const waiting = new Set<Waiting>();
-  let underWay = 0;
-  let refused = 0;
-
-  return {
-    run<R>(call: () => PromiseLike<R>): PromiseLike<R> {
-      if (underWay >= runningMax) return place().then(() => inPlace(call));
-      underWay += 1;
-      return inPlace(call);
-    },
-    report: () => ({ underWay, waiting: waiting.size, refused }),
-  };
-
-  function inPlace<R>(call: () => PromiseLike<R>): PromiseLike<R> {
-    let answer: PromiseLike<R>;
-    try {
-      answer = call();
-    } catch (error) {
-      leave();
-      return Promise.reject(error as Error);
-    }
-    answer.then(leave, leave);
-    return answer;
-  }
-
-  function place(): Promise<void> {
-    if (waiting.size >= waitingMax) return Promise.reject(busy());
-    return new Promise((resolve, reject) => {
-      const cancel = clock.after(waitMsMax, () => {
-        waiting.delete(mine);
-        reject(busy());
-      });
-      const mine: Waiting = { begin: resolve, cancel };
-      waiting.add(mine);
-    });
-  }
-
-  /** Whoever waits longest takes the place over. */
-  function leave(): void {
-    const [next] = waiting;
-    if (!next) {
-      underWay -= 1;
-      return;
-    }
-    waiting.delete(next);
-    next.cancel();
-    next.begin();
-  }
-
-  function busy(): FlotillaError {
-    refused += 1;
-    const detail = { reason: "destination_busy", retryAfterMs };
-    return new FlotillaError("resource_exhausted", `Too many calls wait for ${name}; try again later`, detail);
-  }
+/** @param to for the words of the refusal. */
+function busy(to: Destination): FlotillaError {
+  const detail = { reason: "destination_busy", retryAfterMs };
+  return new FlotillaError("resource_exhausted", `Too many calls wait for ${to}; try again later`, detail);
 }

@@ -1,4 +1,5 @@
 import { setTimeout as pause } from "node:timers/promises";
+import { makeBulkhead, systemClock } from "@flotilla/kit";
 import type { Compilable, CompiledQuery } from "kysely";
 import type { PoolClient, QueryResult } from "pg";
 import { assertReads, type Database, makeBuilder, reads, type UnitOptions, type Work } from "./database.ts";
@@ -8,7 +9,6 @@ import { busy, closed, codedError, openingError, QueryFailure, unavailable } fro
 import { migratePostgres } from "./postgres-migration.ts";
 import type { PostgresPlace } from "./postgres-place.ts";
 import type { StoreMarker } from "./store-marker.ts";
-import { makeTurns } from "./turns.ts";
 
 export const connectionLimits: ConnectionLimits = {
   // Of one instance. Measured: more of them place no more orders.
@@ -90,7 +90,10 @@ function makePostgres<Tables>(connections: Connections, { patienceMs }: Connecti
   const names = new Map<string, string>();
   const underWay = new Set<Promise<unknown>>();
   const refusal = () => (connections.hasServer ? busy() : unavailable(new Error("no server was found meanwhile")));
-  const inTurn = makeTurns({ max: transactionsMax, waitingMax, refusal });
+  const turns = makeBulkhead({
+    ...{ runningMax: transactionsMax, waitingMax, waitMsMax: patienceMs },
+    ...{ refusal, clock: systemClock },
+  });
   let isClosed = false;
 
   function nameOf(sql: string): string | undefined {
@@ -189,10 +192,10 @@ function makePostgres<Tables>(connections: Connections, { patienceMs }: Connecti
     revision: undefined,
     build: makeBuilder<Tables>("postgres"),
     unit: (work, { isRepeatable = false, writesOnce = false }: UnitOptions = {}) =>
-      tracked((untilMs) => {
+      tracked(async (untilMs) => {
         const how = { isRepeatable, untilMs };
-        if (writesOnce) return persist((client) => withoutTransaction(client, work()), how);
-        return inTurn(() => persist((client) => inTransaction(client, work()), how), patienceMs);
+        if (writesOnce) return await persist((client) => withoutTransaction(client, work()), how);
+        return await turns.run(() => persist((client) => inTransaction(client, work()), how));
       }),
     async read<Row>(query: Compilable<Row>) {
       const compiled = query.compile();

@@ -1,5 +1,5 @@
 import { availableParallelism } from "node:os";
-import { FlotillaError } from "@flotilla/kit";
+import { FlotillaError, makeBulkhead, systemClock } from "@flotilla/kit";
 import { parseOptions } from "@node-rs/argon2";
 import { argonOptions } from "./argon.ts";
 import { type HashThread, makeHashThread } from "./hash-thread.ts";
@@ -48,7 +48,7 @@ export interface Passwords {
 }
 
 export function makePasswords({ parallel = parallelDefault }: { parallel?: number } = {}): Passwords {
-  const inTurn = makeBulkhead(parallel);
+  const inTurn = makeHashing(parallel);
   return {
     async hash(password) {
       const text = canonical(password);
@@ -77,21 +77,19 @@ function busy(): FlotillaError {
 }
 
 /** Runs at most `parallel` at once, each on a thread of its own, first come first served. */
-function makeBulkhead(parallel: number): <T>(work: (thread: HashThread) => Promise<T>) => Promise<T> {
+function makeHashing(parallel: number): <T>(work: (thread: HashThread) => Promise<T>) => PromiseLike<T> {
   const free = Array.from({ length: parallel }, makeHashThread);
-  const waiting: ((thread: HashThread) => void)[] = [];
-  return async (work) => {
-    let thread = free.pop();
-    if (!thread) {
-      if (waiting.length >= waitingMax) throw busy();
-      thread = await new Promise<HashThread>((resolve) => waiting.push(resolve));
-    }
-    try {
-      return await work(thread);
-    } finally {
-      const next = waiting.shift();
-      if (next) next(thread);
-      else free.push(thread);
-    }
-  };
+  const bulkhead = makeBulkhead({
+    ...{ runningMax: parallel, waitingMax, waitMsMax: Number.POSITIVE_INFINITY },
+    ...{ refusal: busy, clock: systemClock },
+  });
+  return (work) =>
+    bulkhead.run(async () => {
+      const thread = free.pop()!;
+      try {
+        return await work(thread);
+      } finally {
+        free.push(thread);
+      }
+    });
 }
