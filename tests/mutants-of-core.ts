@@ -208,7 +208,7 @@ export const mutantsOfCore: readonly Mutant[] = [
   {
     promise: "core: who proves no name sends an edge no more than it takes",
     file: "kit/src/client/connect.ts",
-    cut: "sendLimitsTo(channel.framing, !self)",
+    cut: "sendLimitsTo(channel.framing, !isProven)",
     put: "sendLimitsTo(channel.framing, false)",
     test: "kit/src/client/connect.test.ts",
   },

@@ -186,7 +186,7 @@ export const mutantsOfFaults: readonly Mutant[] = [
   },
   {
     promise: "instances: one that holds what is ours is not let go of",
-    file: "kit/src/client/instance.ts",
+    file: "kit/src/client/members.ts",
     cut: " || imports > 1 || exports > 1",
     put: " || imports > 1",
     test: "kit/src/client/directory.test.ts",

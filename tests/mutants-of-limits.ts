@@ -137,7 +137,7 @@ export const mutantsOfLimits: readonly Mutant[] = [
   },
   {
     promise: "limits: an empty list of a foreign directory takes no instance away",
-    file: "kit/src/client/instance.ts",
+    file: "kit/src/client/members.ts",
     cut: "isClosed || urls.length === 0",
     put: "isClosed",
     test: "kit/src/client/directory.test.ts",
@@ -207,14 +207,14 @@ export const mutantsOfLimits: readonly Mutant[] = [
   },
   {
     promise: "limits: a directory opens nothing at a connection that was closed",
-    file: "kit/src/client/instance.ts",
+    file: "kit/src/client/members.ts",
     cut: "if (isClosed || urls.length === 0) return;",
     put: "if (urls.length === 0) return;",
     test: "kit/src/client/instance.test.ts",
   },
   {
     promise: "limits: an instance that is named twice is one",
-    file: "kit/src/client/instance.ts",
+    file: "kit/src/client/members.ts",
     cut: "[...new Set(urls)]",
     put: "[...urls]",
     test: "kit/src/client/instance.test.ts",
@@ -222,8 +222,8 @@ export const mutantsOfLimits: readonly Mutant[] = [
   {
     promise: "limits: a breaker goes with its session",
     file: "kit/src/client/instance.ts",
-    cut: "    hasRefused = false;\n    breakers.clear();",
-    put: "    hasRefused = false;",
+    cut: "      this.#breakers.clear();\n",
+    put: "",
     test: "kit/src/client/instance.test.ts",
   },
   {

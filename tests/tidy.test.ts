@@ -2,6 +2,7 @@ import { execFileSync, spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
+import ts from "typescript";
 import { describe, expect, test } from "vitest";
 import { serviceNames } from "../shop/topology.ts";
 
@@ -20,6 +21,27 @@ const services: readonly string[] = serviceNames;
 
 const sourceLinesMax = 300;
 const testLinesMax = 500;
+/** What is nested in a function is a part of it. */
+const functionLinesMax = 70;
+/** Those from before the rule. The list gets shorter, and never longer. */
+const tooLong = [
+  "kit/src/client/connection.ts keepConnected",
+  "kit/src/client/instances.ts connectAll",
+  "kit/src/introduction/deposits.ts makeDeposits",
+  "kit/src/introduction/leases.ts makeLeases",
+  "kit/src/introduction/loans.ts makeLoans",
+  "kit/src/resilience/turns.ts makeTurns",
+  "kit/src/server/intake.ts makeIntakes",
+  "kit/src/server/reading-turns.ts makeReadingTurns",
+  "kit/src/server/serve.ts serve",
+  "kit/src/transport/websocket.ts makeWebSocketChannel",
+  "shop/cli/repl/holdings.ts makeHoldings",
+  "shop/cli/shop.ts makeShop",
+  "shop/gateway/gate.ts makeGate",
+  "shop/gateway/introductions.ts makeIntroductions",
+  "shop/service/postgres-connections.ts makeConnections",
+  "shop/service/postgres.ts makePostgres",
+];
 
 interface Source {
   readonly path: string;
@@ -53,6 +75,27 @@ function read(path: string, without?: RegExp): Source {
     imports: specifiers.filter(isOurs).map((specifier) => join(dirname(path), specifier)),
     packages: specifiers.filter((specifier) => !isOurs(specifier)),
   };
+}
+
+interface SourceFunction {
+  /** The file's path and its own name. */
+  readonly name: string;
+  readonly lines: number;
+}
+
+function functionsIn(path: string, text: string): SourceFunction[] {
+  const file = ts.createSourceFile(path, text, ts.ScriptTarget.Latest, true);
+  const lineOf = (position: number) => file.getLineAndCharacterOfPosition(position).line;
+  const found: SourceFunction[] = [];
+  const visit = (node: ts.Node): void => {
+    if (ts.isFunctionLike(node)) {
+      const name = node.name?.getText(file) ?? "a function without a name";
+      found.push({ name: `${path} ${name}`, lines: lineOf(node.end) - lineOf(node.getStart(file)) + 1 });
+    }
+    ts.forEachChild(node, visit);
+  };
+  visit(file);
+  return found;
 }
 
 /** `path` with those imports alone that load a module. */
@@ -203,6 +246,14 @@ test("files stay short enough to be one thing", () => {
     .map((source) => ({ source, lines: source.text.split("\n").length }))
     .filter(({ source, lines }) => lines > (isTest(source) ? testLinesMax : sourceLinesMax));
   expect(long.map(({ source, lines }) => `${source.path}: ${lines} lines`)).toEqual([]);
+});
+
+test("functions stay short enough to be read at once", () => {
+  const long = sources
+    .filter((source) => /^(shop|kit\/src)\//.test(source.path) && !isTest(source))
+    .flatMap(({ path, text }) => functionsIn(path, text))
+    .filter(({ lines }) => lines > functionLinesMax);
+  expect(long.map(({ name }) => name).toSorted()).toEqual(tooLong);
 });
 
 test("nothing is left half done", () => {

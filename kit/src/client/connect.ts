@@ -1,5 +1,6 @@
+import type { IncomingMessage } from "node:http";
 import { connect as connectSocket } from "node:net";
-import { WebSocket } from "ws";
+import { type ClientOptions, WebSocket } from "ws";
 import { type Clock, systemClock } from "../base/clock.ts";
 import type { FlotillaError } from "../base/errors.ts";
 import { isInstanceId, newInstanceId } from "../base/ids.ts";
@@ -9,10 +10,10 @@ import { checkReply, helloHeader, type Proven, replyHeader, type Self, sayHello 
 import type { Identity } from "../identity/identity.ts";
 import { endWhenRevoked } from "../identity/key-watch.ts";
 import type { Backoff } from "../resilience/backoff.ts";
-import { makeThrottle } from "../resilience/throttle.ts";
+import { makeThrottle, type Throttle } from "../resilience/throttle.ts";
 import type { RpcTarget } from "../rpc/stub.ts";
 import type { SendLimits } from "../rpc/writer.ts";
-import { openSession, sendLimitsTo } from "../session/session.ts";
+import { openSession, type Session, sendLimitsTo } from "../session/session.ts";
 import { offeredProtocols } from "../transport/channel.ts";
 import { makeWebSocketChannel } from "../transport/websocket.ts";
 import { type Connection, type Dialing, keepConnected, type Link } from "./connection.ts";
@@ -95,13 +96,7 @@ export function connect<T extends RpcTarget>(options: ConnectOptions): Connectio
     const { resolve, reject } = dialled;
     const hello = self && sayHello(self, name);
     const socket = new WebSocket(href, [...protocols], {
-      ...(socketPath !== undefined && {
-        // The time-out of the handshake is the socket's: of a port `ws` sets it itself.
-        createConnection: () => connectSocket({ path: socketPath, timeout: handshakeMsMax }),
-        // Masks guard proxies, and none stands in between. Bytes that are no UTF-8 become U+FFFD in a string.
-        generateMask: (mask: Buffer) => void mask.fill(0),
-        skipUTF8Validation: true,
-      }),
+      ...(socketPath !== undefined && atSocket(socketPath)),
       headers: hello ? { [helloHeader]: hello.header } : {},
       maxPayload: (options.limits ?? linkLimits).frameBytesMax,
       perMessageDeflate: false,
@@ -110,13 +105,11 @@ export function connect<T extends RpcTarget>(options: ConnectOptions): Connectio
     let proven: Proven | undefined;
     socket.once("upgrade", (response) => {
       if (!self || !hello) return;
-      const header = response.headers[replyHeader];
-      const reply = typeof header === "string" ? header : undefined;
       try {
-        proven = checkReply(reply, { name, nonce: hello.nonce }, self);
+        proven = provenBy(response, { name, nonce: hello.nonce }, self);
       } catch (error) {
         // SECURITY: before anything is sent. A false service gets a hello that is of use to nobody else, and no call.
-        reject(notProven(name, reply !== undefined, error));
+        reject(error);
         socket.terminate();
       }
     });
@@ -128,18 +121,7 @@ export function connect<T extends RpcTarget>(options: ConnectOptions): Connectio
     });
     socket.once("open", () => {
       if (socket.readyState !== socket.OPEN) return;
-      // Our own services name us in the chain of callers by the key we proved; what they send us has no chain of its own.
-      const callers = { keepCallers: self !== undefined, peerName: self ? name : undefined };
-      const channel = makeWebSocketChannel(socket, clock);
-      const session = openSession(channel, {
-        limits: options.limits ?? linkLimits,
-        sendLimits: options.sendLimits ?? sendLimitsTo(channel.framing, !self),
-        callers,
-        clock,
-        answers: throttle,
-        onFrame: options.onFrame,
-        onPeerStopping: () => options.onStopping?.(),
-      });
+      const session = begin(socket, options, clock, throttle);
       if (self && proven) endWhenRevoked(session, { identity: self.identity, proven, clock });
       resolve({ session, instance: proven?.peer.instance });
     });
@@ -154,6 +136,44 @@ export function connect<T extends RpcTarget>(options: ConnectOptions): Connectio
     });
     return socket;
   }
+}
+
+/** @param answers hears when answers are asked for, and when they come. */
+function begin(socket: WebSocket, options: ConnectOptions, clock: Clock, answers: Throttle): Session {
+  const isProven = options.as !== undefined;
+  const channel = makeWebSocketChannel(socket, clock);
+  return openSession(channel, {
+    limits: options.limits ?? linkLimits,
+    sendLimits: options.sendLimits ?? sendLimitsTo(channel.framing, !isProven),
+    // Our own services name us in the chain of callers by the key we proved; what they send us has no chain of its own.
+    callers: { keepCallers: isProven, peerName: isProven ? options.name : undefined },
+    clock,
+    answers,
+    onFrame: options.onFrame,
+    onPeerStopping: () => options.onStopping?.(),
+  });
+}
+
+/** @throws FlotillaError `unavailable` when the service did not sign its answer, or not as the one that was asked for. */
+function provenBy({ headers }: IncomingMessage, asked: { name: string; nonce: string }, self: Self): Proven {
+  const header = headers[replyHeader];
+  const reply = typeof header === "string" ? header : undefined;
+  try {
+    return checkReply(reply, asked, self);
+  } catch (error) {
+    throw notProven(asked.name, reply !== undefined, error);
+  }
+}
+
+/** Options of `ws` for a Unix socket. */
+function atSocket(path: string): ClientOptions {
+  return {
+    // The time-out of the handshake is the socket's: of a port `ws` sets it itself.
+    createConnection: () => connectSocket({ path, timeout: handshakeMsMax }),
+    // Masks guard proxies, and none stands in between. Bytes that are no UTF-8 become U+FFFD in a string.
+    generateMask: (mask) => void mask.fill(0),
+    skipUTF8Validation: true,
+  };
 }
 
 function selfOf({ identity, instance = newInstanceId() }: NonNullable<ConnectOptions["as"]>, clock: Clock): Self {

@@ -1,7 +1,4 @@
-import type { Cancel, Clock } from "../base/clock.ts";
-import { inTime } from "../base/context.ts";
-import { FlotillaError } from "../base/errors.ts";
-import type { Directory } from "../discovery/directory.ts";
+import type { Clock } from "../base/clock.ts";
 import { type Breaker, type BreakerState, makeBreaker } from "../resilience/breaker.ts";
 import type { RpcTarget } from "../rpc/stub.ts";
 import type { Connection } from "./connection.ts";
@@ -68,16 +65,14 @@ export function makeMember<T extends RpcTarget>(
   clock: Clock,
   open: (idle: () => Promise<void>) => Connection<T>,
 ): Member<T> {
-  const breakers = new Map<string, Breaker>();
   let underWay = 0;
   let silentSinceMs = 0;
   let failures = 0;
   let repeated = 0;
-  let sessionNumber = 0;
-  let hasRefused = false;
   let onIdle: (() => void)[] = [];
   const idle = () => (underWay === 0 ? Promise.resolve() : new Promise<void>((resolve) => void onIdle.push(resolve)));
   const connection = open(idle);
+  const known = new KnownOfSession(connection, clock);
 
   return {
     url,
@@ -90,8 +85,7 @@ export function makeMember<T extends RpcTarget>(
       return underWay === 0 ? 0 : clock.monotonicMs() - silentSinceMs;
     },
     get isLeaving() {
-      renew();
-      return hasRefused || connection.isLeaving;
+      return known.now().hasRefused || connection.isLeaving;
     },
     get failures() {
       return failures;
@@ -99,20 +93,10 @@ export function makeMember<T extends RpcTarget>(
     get repeated() {
       return repeated;
     },
-    breakerOf(group) {
-      renew();
-      const known = breakers.get(group);
-      if (known) return known;
-      const breaker = makeBreaker(clock);
-      breakers.set(group, breaker);
-      return breaker;
-    },
-    breakers() {
-      renew();
-      return Object.fromEntries([...breakers].map(([group, { state }]) => [group, state]));
-    },
+    breakerOf: (group) => known.now().breakerOf(group),
+    breakers: () => known.now().breakers(),
     refused() {
-      hasRefused = true;
+      known.hasRefused = true;
     },
     awaits(answer) {
       if (underWay === 0) answered();
@@ -143,119 +127,41 @@ export function makeMember<T extends RpcTarget>(
     for (const tell of onIdle) tell();
     onIdle = [];
   }
-
-  /** What is known of one session says nothing of the next. */
-  function renew(): void {
-    if (sessionNumber === connection.sessionNumber) return;
-    sessionNumber = connection.sessionNumber;
-    hasRefused = false;
-    breakers.clear();
-  }
 }
 
-/** The instances that a directory names now, and those it named before for as long as something is held there. */
-export interface Members<T extends RpcTarget> {
-  /** Those that may be asked. */
-  readonly current: readonly Member<T>[];
-  readonly all: readonly Member<T>[];
-  /** From now on a connection is opened to each, so that there are several to choose from. Doing it again does nothing. */
-  open(): void;
-  /**
-   * Resolves when the directory has answered, at once if it has; rejects with `unavailable` when that takes too long, for
-   * who asked first, and at once for who comes later.
-   */
-  known(): Promise<void>;
-  close(): void;
-}
+/** What is known of an instance by its session; it says nothing of the next one. */
+class KnownOfSession {
+  hasRefused = false;
+  readonly #connection: { readonly sessionNumber: number };
+  readonly #clock: Clock;
+  readonly #breakers = new Map<string, Breaker>();
+  #sessionNumber = 0;
 
-export interface MembersOptions<T extends RpcTarget> {
-  readonly name: string;
-  readonly directory: Directory;
-  readonly clock: Clock;
-  makeMember(url: string): Member<T>;
-}
-
-/** How often those that were taken out are looked at: whether the last capability is gone, theirs or ours. Milliseconds. */
-const retiredCheckMs = 1_000;
-/** A directory that has not answered by then is as good as down. Milliseconds. */
-const knownMsMax = 5_000;
-
-export function makeMembers<T extends RpcTarget>(options: MembersOptions<T>): Members<T> {
-  const { name, directory, clock } = options;
-  let current: readonly Member<T>[] = [];
-  /** With the session that each had when it was taken out. */
-  const retired = new Map<Member<T>, number>();
-  let cancelCheck: Cancel | undefined;
-  let isWanted = false;
-  let isClosed = false;
-  const first = Promise.withResolvers<void>();
-  first.promise.catch(() => {});
-  let cancelFirst: Cancel | undefined;
-  const unwatch = directory.watch(onUrls);
-
-  return {
-    get current() {
-      return current;
-    },
-    get all() {
-      return retired.size === 0 ? current : [...current, ...retired.keys()];
-    },
-    open() {
-      if (isWanted) return;
-      isWanted = true;
-      for (const { connection } of current) connection.opened().catch(() => {});
-    },
-    async known() {
-      if (current.length > 0) return;
-      cancelFirst ??= clock.after(knownMsMax, () => first.reject(notFound()));
-      await inTime(first.promise, clock);
-      if (isClosed) throw new FlotillaError("unavailable", `The connection to ${name} was closed`);
-    },
-    close() {
-      if (isClosed) return;
-      isClosed = true;
-      unwatch();
-      cancelCheck?.();
-      cancelFirst?.();
-      first.resolve();
-      for (const { connection } of [...current, ...retired.keys()]) connection.close();
-    },
-  };
-
-  function onUrls(urls: readonly string[]): void {
-    if (isClosed || urls.length === 0) return;
-    const before = new Map([...current, ...retired.keys()].map((member) => [member.url, member]));
-    const listed = [...new Set(urls)].map((url) => before.get(url) ?? options.makeMember(url));
-    for (const member of listed) {
-      retired.delete(member);
-      // Proven before anything is asked of it: only what is open is chosen.
-      if (isWanted && !before.has(member.url)) member.connection.opened().catch(() => {});
-    }
-    for (const member of current) {
-      if (!listed.includes(member)) retired.set(member, member.connection.sessionNumber);
-    }
-    current = listed;
-    cancelFirst?.();
-    first.resolve();
-    checkRetired();
+  constructor(connection: { readonly sessionNumber: number }, clock: Clock) {
+    this.#connection = connection;
+    this.#clock = clock;
   }
 
-  /** No call goes to them any more; what is held of them is good until their session ends. */
-  function checkRetired(): void {
-    cancelCheck?.();
-    for (const [member, sessionNumber] of retired) {
-      const { connection, underWay } = member;
-      const isSame = connection.isOpen && connection.sessionNumber === sessionNumber;
-      const { imports, exports } = connection.stats();
-      const isHeld = underWay > 0 || imports > 1 || exports > 1;
-      if (isSame && isHeld) continue;
-      retired.delete(member);
-      connection.close();
+  /** Itself, of the session that is open now. */
+  now(): this {
+    const { sessionNumber } = this.#connection;
+    if (this.#sessionNumber !== sessionNumber) {
+      this.#sessionNumber = sessionNumber;
+      this.hasRefused = false;
+      this.#breakers.clear();
     }
-    cancelCheck = retired.size > 0 ? clock.after(retiredCheckMs, checkRetired) : undefined;
+    return this;
   }
 
-  function notFound(): FlotillaError {
-    return new FlotillaError("unavailable", `Nobody says where ${name} is`, { reason: "directory_unknown" });
+  breakerOf(group: string): Breaker {
+    const known = this.#breakers.get(group);
+    if (known) return known;
+    const breaker = makeBreaker(this.#clock);
+    this.#breakers.set(group, breaker);
+    return breaker;
+  }
+
+  breakers(): Readonly<Record<string, BreakerState>> {
+    return Object.fromEntries([...this.#breakers].map(([group, { state }]) => [group, state]));
   }
 }

@@ -11,7 +11,8 @@ import { type Choice, choose } from "./choose.ts";
 import { type ConnectOptions, connect } from "./connect.ts";
 import type { Connection } from "./connection.ts";
 import { isFailure, mayHelp } from "./failures.ts";
-import { type InstanceReport, type Member, makeMember, makeMembers } from "./instance.ts";
+import { type InstanceReport, type Member, makeMember } from "./instance.ts";
+import { makeMembers } from "./members.ts";
 import { unreachable } from "./unreachable.ts";
 
 /** What `connectAll` takes: `ConnectOptions` with several addresses, or who knows them. */

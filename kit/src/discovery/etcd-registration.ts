@@ -40,6 +40,7 @@ export function registerInEtcd(place: EtcdPlace, options: RegistrationOptions): 
   addressOf(address);
   if (!Number.isInteger(ttlSeconds) || ttlSeconds < 2) throw new TypeError("ttlSeconds is no whole number from 2 on");
   const key = toBase64(`${place.prefix}${instance}`);
+  const ask = askingAt(place, clock);
   const first = Promise.withResolvers<void>();
   const over = new AbortController();
   let lease: string | undefined;
@@ -78,7 +79,7 @@ export function registerInEtcd(place: EtcdPlace, options: RegistrationOptions): 
 
   /** Each step that has not been done, or not with the lease that is good now. */
   async function write(): Promise<void> {
-    if (lease !== undefined && !(await isRenewed(lease))) {
+    if (lease !== undefined && !(await isRenewed(ask("/v3/lease/keepalive", { ID: lease }, over.signal)))) {
       lease = undefined;
       isWritten = false;
     }
@@ -92,20 +93,26 @@ export function registerInEtcd(place: EtcdPlace, options: RegistrationOptions): 
     isWritten = true;
   }
 
-  async function isRenewed(ID: string): Promise<boolean> {
-    const { result } = await ask("/v3/lease/keepalive", { ID }, over.signal);
-    if (!isObject(result)) throw failed("it renews no lease");
-    // A lease that etcd does not know is answered without a time to live.
-    return Number(result.TTL) > 0;
-  }
-
   /** The lease takes the key with it, also one whose writing nobody has confirmed. */
   async function forget(): Promise<void> {
     first.resolve();
     if (lease !== undefined) await ask("/v3/lease/revoke", { ID: lease }).catch(() => {});
   }
+}
 
-  async function ask(path: string, question: object, ended?: AbortSignal): Promise<Record<string, unknown>> {
+/** @param answer to the question whether a lease is good. */
+async function isRenewed(answer: ReturnType<Ask>): Promise<boolean> {
+  const { result } = await answer;
+  if (!isObject(result)) throw failed("it renews no lease");
+  // A lease that etcd does not know is answered without a time to live.
+  return Number(result.TTL) > 0;
+}
+
+type Ask = (path: string, question: object, ended?: AbortSignal) => Promise<Record<string, unknown>>;
+
+/** Asks etcd, for as long as a question may take and has not ended. */
+function askingAt(place: EtcdPlace, clock: Clock): Ask {
+  return async (path, question, ended) => {
     ended?.throwIfAborted();
     const stop = new AbortController();
     const abort = () => stop.abort();
@@ -117,5 +124,5 @@ export function registerInEtcd(place: EtcdPlace, options: RegistrationOptions): 
       cancel();
       ended?.removeEventListener("abort", abort);
     }
-  }
+  };
 }

@@ -54,7 +54,7 @@ export function makeLookup(source: Source, options: DirectoryOptions = {}): Dire
   function watch(tell: (urls: readonly string[]) => void): () => void {
     const over = new AbortController();
     let known = "";
-    let problem = "";
+    const problems = new Problems(source.title, onProblem);
     let failures = 0;
     let cancelNext: Cancel = () => {};
     let lookedAtMs = Number.NEGATIVE_INFINITY;
@@ -95,27 +95,43 @@ export function makeLookup(source: Source, options: DirectoryOptions = {}): Dire
         const { urls, ttlMs = intervalMs } = await lookInTime(source, over.signal, clock);
         if (over.signal.aborted) return intervalMs;
         const checked = check(urls, source.title);
-        problem = "";
+        problems.end();
         failures = 0;
         const found = checked.join("\n");
         if (found !== known) tell(checked);
         known = found;
         return Math.min(ttlMs, intervalMs);
       } catch (thrown) {
-        if (!over.signal.aborted) report(thrown);
+        if (!over.signal.aborted) problems.report(thrown);
         return Math.min(retryMsMin * 2 ** failures++, intervalMs);
       }
     }
+  }
+}
 
-    function report(thrown: unknown): void {
-      const isOurs = thrown instanceof FlotillaError;
-      const message = `${source.title} cannot be looked into`;
-      const found = isOurs ? toFlotillaError(thrown) : new FlotillaError("unavailable", message, { cause: thrown });
-      const kind = `${found.code} ${found.message}`;
-      if (kind === problem) return;
-      problem = kind;
-      onProblem?.(found);
-    }
+/** Tells of each problem once, until it is another or has ended. */
+class Problems {
+  readonly #title: string;
+  readonly #tell: DirectoryOptions["onProblem"];
+  #last = "";
+
+  constructor(title: string, tell: DirectoryOptions["onProblem"]) {
+    this.#title = title;
+    this.#tell = tell;
+  }
+
+  report(thrown: unknown): void {
+    const isOurs = thrown instanceof FlotillaError;
+    const message = `${this.#title} cannot be looked into`;
+    const found = isOurs ? toFlotillaError(thrown) : new FlotillaError("unavailable", message, { cause: thrown });
+    const kind = `${found.code} ${found.message}`;
+    if (kind === this.#last) return;
+    this.#last = kind;
+    this.#tell?.(found);
+  }
+
+  end(): void {
+    this.#last = "";
   }
 }
 

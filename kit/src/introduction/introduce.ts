@@ -79,11 +79,7 @@ export function introduce<T extends RpcTarget>(capability: Gift<T>, options: Int
   const giver = capability as unknown as RpcStub<Introducible>;
   const deposit = giver.deposit(nonce, to, Math.max(1, Math.floor(lifetimeMs)));
 
-  /** Who waits for an answer while nobody knows yet whether the home takes the deposit. */
-  const undecided = new Set<(reason: unknown) => void>();
-  let refusal: { readonly reason: unknown } | undefined;
-  const depositing = Promise.withResolvers<void>();
-  let isDecided = false;
+  const decision = new Decision();
   let isOver = false;
   let cancelExpiry: Cancel = () => {};
   deposit.then(onDeposited, onRefused);
@@ -94,32 +90,26 @@ export function introduce<T extends RpcTarget>(capability: Gift<T>, options: Int
       return !isOver && !from.isLeaving && from.instance === instance && from.sessionNumber === sessionNumber;
     },
     get isDeposited() {
-      return isDecided && !refusal;
+      return decision.isTaken;
     },
-    answer,
-    deposited: () => answer(depositing.promise),
+    answer: (call) => decision.answer(call),
+    deposited: () => decision.answer(decision.taken),
     [Symbol.dispose]: end,
   };
 
   function onDeposited(receipt: { readonly lifetimeMs: number }): void {
-    isDecided = true;
-    undecided.clear();
-    depositing.resolve();
+    decision.take();
     // Sooner than at the home, where it runs since before this answer was on its way.
     const ownMs = receipt.lifetimeMs - Math.min(expiryMarginMsMax, receipt.lifetimeMs / 10);
     if (!isOver) cancelExpiry = clock.after(ownMs, end);
   }
 
   function onRefused(thrown: unknown): void {
-    isDecided = true;
-    // Ended by us before the home had answered: that the stub was disposed is not what its caller asks.
-    const reason = isOver ? refused("The introduction was ended") : thrown;
-    refusal = { reason };
     // The recipient may wait at the home for what will never come: let it know now.
     const cancel = () => (from.main as unknown as RpcStub<HomeMain>).cancelDeposit(nonce, to);
     withOwnDeadline(cancel, clock).catch(() => {});
-    for (const reject of undecided) reject(reason);
-    undecided.clear();
+    // Ended by us before the home had answered: that the stub was disposed is not what its caller asks.
+    decision.refuse(isOver ? refused("The introduction was ended") : thrown);
     end();
   }
 
@@ -130,16 +120,47 @@ export function introduce<T extends RpcTarget>(capability: Gift<T>, options: Int
     deposit[Symbol.dispose]();
     options.onEnd?.();
   }
+}
 
-  async function answer<R>(call: PromiseLike<R>): Promise<R> {
+/** Whether the home takes a deposit. */
+class Decision {
+  /** Who waits for an answer while nobody knows yet. */
+  readonly #undecided = new Set<(reason: unknown) => void>();
+  readonly #taking = Promise.withResolvers<void>();
+  #refusal: { readonly reason: unknown } | undefined;
+  #isTaken = false;
+
+  get isTaken(): boolean {
+    return this.#isTaken;
+  }
+
+  /** Resolves when it does. */
+  get taken(): Promise<void> {
+    return this.#taking.promise;
+  }
+
+  take(): void {
+    this.#isTaken = true;
+    this.#undecided.clear();
+    this.#taking.resolve();
+  }
+
+  refuse(reason: unknown): void {
+    this.#refusal = { reason };
+    for (const reject of this.#undecided) reject(reason);
+    this.#undecided.clear();
+  }
+
+  /** The answer of `call`, or why the home does not take the deposit, without waiting for the recipient to find out. */
+  async answer<R>(call: PromiseLike<R>): Promise<R> {
     const { promise, resolve, reject } = Promise.withResolvers<R>();
-    if (refusal) reject(refusal.reason);
-    else if (!isDecided) undecided.add(reject);
+    if (this.#refusal) reject(this.#refusal.reason);
+    else if (!this.#isTaken) this.#undecided.add(reject);
     call.then(resolve, reject);
     try {
       return await promise;
     } finally {
-      undecided.delete(reject);
+      this.#undecided.delete(reject);
     }
   }
 }

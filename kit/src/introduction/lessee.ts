@@ -41,17 +41,10 @@ export function makeLessee(from: HomeLink, clock: Clock, onEnd: () => void = () 
   const opened = new Set<Map<string, Kept>>();
   let recalls = 0;
   let state: "asking" | "taken" | "over" = "asking";
-  const holder = expose(
-    LeaseHolderContract,
-    {
-      recall() {
-        recalls += 1;
-      },
-    },
-    { peer: anonymous, clock },
-  );
-  const home = from.main as unknown as RpcStub<HomeMain>;
-  const taking = withOwnDeadline(() => home.takeLeases(holder as never), clock) as RpcPromise<RpcTarget>;
+  const recall = () => {
+    recalls += 1;
+  };
+  const taking = takeLeases(from, clock, recall);
   taking.then(
     () => {
       if (state === "asking") state = "taken";
@@ -107,6 +100,13 @@ export function makeLessee(from: HomeLink, clock: Clock, onEnd: () => void = () 
     const passedMs = clock.now() - kept.askedAtMs;
     return clock.monotonicMs() - kept.askedMonotonicMs < kept.forMs && passedMs >= 0 && passedMs < kept.forMs;
   }
+}
+
+/** @param recall takes back all that the home has vouched for. */
+function takeLeases(from: HomeLink, clock: Clock, recall: () => void): RpcPromise<RpcTarget> {
+  const holder = expose(LeaseHolderContract, { recall }, { peer: anonymous, clock });
+  const home = from.main as unknown as RpcStub<HomeMain>;
+  return withOwnDeadline(() => home.takeLeases(holder as never), clock) as RpcPromise<RpcTarget>;
 }
 
 /** Two that are written the same are the same. */

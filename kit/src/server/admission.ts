@@ -5,7 +5,7 @@ import { makeHoldings } from "../base/holdings.ts";
 import { edgeLimits, type Limits, linkLimits } from "../base/limits.ts";
 import type { OnAnswered } from "../base/observer.ts";
 import { type AnonymousPeer, type Peer, peerName } from "../base/peer.ts";
-import { type AcceptedHello, type HelloGuard, helloHeader, makeHelloGuard, type Self } from "../identity/hello.ts";
+import { type AcceptedHello, helloHeader, makeHelloGuard, type Self } from "../identity/hello.ts";
 import type { Load } from "../resilience/load.ts";
 import type { Pace } from "../resilience/pace.ts";
 import { makeTokenBucket, type TokenBucket } from "../resilience/token-bucket.ts";
@@ -66,14 +66,7 @@ export interface Admission {
 
 export function makeAdmission(options: AdmissionOptions): Admission {
   const { self, clock, load, onAnswered, addressOf, edge = edgeLimits, link = linkLimits } = options;
-  const helloGuard = self && makeHelloGuard(self);
-  const hellos = makeNetworkTable<TokenBucket>({
-    clock,
-    limits: edge,
-    make: (times) =>
-      makeTokenBucket({ calls: edge.hellosPerSecondMax * times, perMs: 1_000, burst: edge.hellosBurstMax * times }),
-    isIdle: (bucket) => bucket.waitMs(clock.monotonicMs()) === 0,
-  });
+  const acceptHello = self && makeHelloGate(self, { clock, addressOf, edge });
   const edgeAddresses = makeAddressBudget({ limits: edge, clock, addressOf, load });
   const linkAddresses = makeAddressBudget({ limits: link, clock, addressOf, load });
   const origins: ReadonlySet<string | undefined> = new Set(options.origins?.map(originOf));
@@ -88,13 +81,13 @@ export function makeAdmission(options: AdmissionOptions): Admission {
         throw new FlotillaError("permission_denied", "Not from this web page", detail);
       }
       const header = request.headers[helloHeader];
-      if (typeof header !== "string" || !helloGuard) {
+      if (typeof header !== "string" || !acceptHello) {
         const { network, turns, pace, leave } = edgeAddresses.enter(request);
         const peer: AnonymousPeer = { kind: "anonymous", network, isBatch };
         const env = { peer, turns, holdings: makeHoldings(edge.capabilitiesMax), onAnswered };
         return { peer, env, limits: edge, callers: { keepCallers: false, peerName: undefined }, pace, leave };
       }
-      const hello = acceptHello(helloGuard, header, request);
+      const hello = acceptHello(header, request);
       const { peer } = hello;
       const { turns, pace, leave } = linkAddresses.enter(request);
       return {
@@ -116,9 +109,25 @@ export function makeAdmission(options: AdmissionOptions): Admission {
       throw new FlotillaError("permission_denied", `${options.name} serves nothing to ${peer.name}`);
     },
   };
+}
 
-  /** SECURITY: verifies no signature for an address that has sent too many hellos that prove nothing. */
-  function acceptHello(guard: HelloGuard, header: string, request: IncomingMessage): AcceptedHello {
+interface HelloGateOptions {
+  readonly clock: Clock;
+  readonly addressOf: AddressOf;
+  readonly edge: Limits;
+}
+
+/** SECURITY: verifies no signature for an address that has sent too many hellos that prove nothing. */
+function makeHelloGate(self: Self, { clock, addressOf, edge }: HelloGateOptions) {
+  const guard = makeHelloGuard(self);
+  const hellos = makeNetworkTable<TokenBucket>({
+    clock,
+    limits: edge,
+    make: (times) =>
+      makeTokenBucket({ calls: edge.hellosPerSecondMax * times, perMs: 1_000, burst: edge.hellosBurstMax * times }),
+    isIdle: (bucket) => bucket.waitMs(clock.monotonicMs()) === 0,
+  });
+  return (header: string, request: IncomingMessage): AcceptedHello => {
     const nowMs = clock.monotonicMs();
     const buckets = hellos.of(addressOf(request));
     const retryAfterMs = Math.max(...buckets.map((bucket) => bucket.waitMs(nowMs)));
@@ -134,5 +143,5 @@ export function makeAdmission(options: AdmissionOptions): Admission {
       if (hasCode(error, "unauthenticated")) for (const bucket of buckets) bucket.spend(nowMs, 1);
       throw error;
     }
-  }
+  };
 }

@@ -69,27 +69,12 @@ const unlimited = {
 
 /** Starts a session on `channel`, which it owns from now on: what `serve` and `connect` do when a WebSocket has opened. */
 export function openSession(channel: Channel, options: SessionOptions = {}): Session {
-  const { clock = systemClock, limits = edgeLimits, onHiddenError } = options;
+  const { clock = systemClock, onHiddenError } = options;
   const over = Promise.withResolvers<FlotillaError>();
   let drained: Promise<void> | undefined;
   let announced: PromiseWithResolvers<void> | undefined;
   let isPeerStopping = false;
-  // A session outlives the call in which it happened to be opened.
-  const rpc = outsideContext(
-    () =>
-      new RpcSession(channel, {
-        ...options,
-        limits,
-        env: options.env ?? {
-          turns: makeTurns({ ...unlimited, runningCallsMax: limits.runningCallsMax }, clock).join(),
-        },
-        sendLimits: options.sendLimits ?? sendLimitsTo(channel.framing, false),
-        callers: options.callers ?? { keepCallers: false, peerName: undefined },
-        clock,
-        onFailed: over.resolve,
-        onStopping,
-      }),
-  );
+  const rpc = openRpc(channel, options, { onFailed: over.resolve, onStopping });
   const session: Session = {
     remoteMain: rpc.remoteMain as RpcStub<RpcTarget>,
     get isPeerStopping() {
@@ -140,4 +125,24 @@ export function openSession(channel: Channel, options: SessionOptions = {}): Ses
     }
     rpc.sayStopping();
   }
+}
+
+function openRpc(
+  channel: Channel,
+  options: SessionOptions,
+  heard: Pick<RpcSessionOptions, "onFailed" | "onStopping">,
+): RpcSession {
+  const { clock = systemClock, limits = edgeLimits } = options;
+  const turns = () => makeTurns({ ...unlimited, runningCallsMax: limits.runningCallsMax }, clock).join();
+  const own: RpcSessionOptions = {
+    ...options,
+    limits,
+    env: options.env ?? { turns: turns() },
+    sendLimits: options.sendLimits ?? sendLimitsTo(channel.framing, false),
+    callers: options.callers ?? { keepCallers: false, peerName: undefined },
+    clock,
+    ...heard,
+  };
+  // A session outlives the call in which it happened to be opened.
+  return outsideContext(() => new RpcSession(channel, own));
 }

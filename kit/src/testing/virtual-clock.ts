@@ -31,6 +31,17 @@ interface Run {
 /** Event-loop turns without news after which the processes on the clock count as quiet. */
 const quietTurns = 16;
 
+/** Resolves after so many turns in which `news` has stayed the same. */
+async function untilQuiet(news: () => number): Promise<void> {
+  let seen = news();
+  for (let quiet = 0; quiet < quietTurns; quiet += 1) {
+    await new Promise((resolve) => setImmediate(resolve));
+    if (news() === seen) continue;
+    seen = news();
+    quiet = 0;
+  }
+}
+
 /** A clock whose wall time stands at `startMs`, in milliseconds since the epoch. */
 export function makeVirtualClock(startMs = 1_700_000_000_000): VirtualClock {
   let nowMs = 0;
@@ -65,16 +76,7 @@ export function makeVirtualClock(startMs = 1_700_000_000_000): VirtualClock {
       while (step(untilMs)) await clock.settle();
       nowMs = untilMs;
     },
-    async settle() {
-      let seen = order;
-      for (let quiet = 0; quiet < quietTurns; quiet += 1) {
-        await new Promise((resolve) => setImmediate(resolve));
-        if (order !== seen) {
-          seen = order;
-          quiet = 0;
-        }
-      }
-    },
+    settle: () => untilQuiet(() => order),
   };
   return clock;
 
