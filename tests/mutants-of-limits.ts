@@ -235,14 +235,14 @@ export const mutantsOfLimits: readonly Mutant[] = [
   },
   {
     promise: "limits: a retry that comes after the deadline is not waited for",
-    file: "kit/src/client/instances.ts",
-    cut: " || nextMs >= endMs",
+    file: "kit/src/client/attempt.ts",
+    cut: " || at.nextAtMs >= at.endsAtMs",
     put: "",
     test: "kit/src/client/instance.test.ts",
   },
   {
     promise: "limits: the wait between retries grows to half a second",
-    file: "kit/src/client/instances.ts",
+    file: "kit/src/client/caller.ts",
     cut: "{ minMs: 20, maxMs: 500, growth: 2 }",
     put: "{ minMs: 20, maxMs: 5_000, growth: 2 }",
     test: "kit/src/client/instance.test.ts",

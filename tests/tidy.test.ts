@@ -26,7 +26,6 @@ const functionLinesMax = 70;
 /** Those from before the rule. The list gets shorter, and never longer. */
 const tooLong = [
   "kit/src/client/connection.ts keepConnected",
-  "kit/src/client/instances.ts connectAll",
   "kit/src/introduction/deposits.ts makeDeposits",
   "kit/src/introduction/leases.ts makeLeases",
   "kit/src/introduction/loans.ts makeLoans",

@@ -25,16 +25,11 @@ export { expiring } from "./capability/expiry.ts";
 export { makeRevoker, type Revoker, revocable } from "./capability/revoker.ts";
 export { anyNumber, bytes, instant } from "./capability/wire-types.ts";
 export { type OpenBatch, type OpenBatchOptions, openBatch } from "./client/batch-client.ts";
+export type { CallOptions, Use } from "./client/caller.ts";
 export { type ConnectOptions, connect } from "./client/connect.ts";
 export type { Connection } from "./client/connection.ts";
 export type { InstanceReport } from "./client/instance.ts";
-export {
-  type CallOptions,
-  type ConnectAllOptions,
-  connectAll,
-  type Instances,
-  type Use,
-} from "./client/instances.ts";
+export { type ConnectAllOptions, connectAll, type Instances } from "./client/instances.ts";
 export { type Directory, instancesMax, listDirectory } from "./discovery/directory.ts";
 export { type DnsOptions, dnsDirectory, srvDirectory } from "./discovery/dns-directory.ts";
 export type { EtcdPlace } from "./discovery/etcd.ts";
