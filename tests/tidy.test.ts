@@ -21,9 +21,9 @@ const services: readonly string[] = serviceNames;
 
 const sourceLinesMax = 300;
 const testLinesMax = 500;
-/** What is nested in a function is a part of it. */
+/** Functions within it included. */
 const functionLinesMax = 70;
-/** Those from before the rule. The list gets shorter, and never longer. */
+/** Functions from before the rule. The list gets shorter, and never longer. */
 const tooLong = [
   "kit/src/client/connection.ts keepConnected",
   "kit/src/introduction/deposits.ts makeDeposits",

@@ -3,8 +3,8 @@ import { type OrderStore, refusals } from "../../shop/orders/store.ts";
 import { openSqliteOrderStore } from "../../shop/orders/store-sql.ts";
 
 /**
- * Keeps orders as the peers keep theirs in memory: an order costs them no database either. Whatever no measurement asks for
- * is asked of an empty database.
+ * Keeps orders as the peers keep theirs in memory: an order costs them no database either. Calls that no
+ * measurement makes go to an empty database.
  */
 export function makeMemoryOrders(): OrderStore {
   const orders = new Map<string, Order>();

@@ -23,7 +23,7 @@ export function mayRepeat(error: unknown, at: FailedAttempt): boolean {
   return (at.hasOpen && !isHeldBack(error)) || at.nextAtMs < at.awayUntilMs;
 }
 
-/** Of two errors of one call what its caller is told: what the service itself said tells more than that nothing was sent. */
+/** The one of two errors of a call that its caller is told: a word of the service tells more than that nothing was sent. */
 export function moreTelling(said: unknown, error: unknown): unknown {
   return isHeldBack(error) && said !== undefined ? said : error;
 }

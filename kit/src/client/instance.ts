@@ -129,7 +129,7 @@ export function makeMember<T extends RpcTarget>(
   }
 }
 
-/** What is known of an instance by its session; it says nothing of the next one. */
+/** Knowledge about an instance that counts for one session. */
 class KnownOfSession {
   hasRefused = false;
   readonly #connection: { readonly sessionNumber: number };

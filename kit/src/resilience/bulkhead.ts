@@ -1,6 +1,6 @@
 import type { Cancel, Clock } from "../base/clock.ts";
 
-/** What `makeBulkhead` takes. */
+/** Options of `makeBulkhead`. */
 export interface BulkheadOptions {
   /** Runs at once. */
   readonly runningMax: number;
@@ -8,15 +8,15 @@ export interface BulkheadOptions {
   readonly waitingMax: number;
   /** How long one waits for a place at most. Milliseconds; infinite for as long as it takes. */
   readonly waitMsMax: number;
-  /** What is thrown when there is no place in time. */
+  /** Makes the error of work that gets no place in time. */
   readonly refusal: () => Error;
   readonly clock: Clock;
 }
 
-/** So many at once and no more, first come, first served (Nygard, "Release It!"): one that sinks does not take the others with it. */
+/** Runs so much work at once and no more, first come, first served (Nygard, "Release It!"): a destination that hangs keeps nobody from another. */
 export interface Bulkhead {
   /**
-   * Runs `work` when there is a place, in this turn if one is free.
+   * Runs `work` when there is a place; when one is free, at once.
    *
    * @returns what `work` returns. Rejects with the refusal when there is no place in time, and with what `work` throws.
    */
