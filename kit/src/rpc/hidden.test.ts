@@ -6,8 +6,8 @@ const source = (path: string) => JSON.stringify(new URL(path, import.meta.url).h
 /** What a process writes whose implementation does `fault`, apart from the code that its caller got. */
 async function linesOf(fault: string, options = ""): Promise<string[]> {
   await using child = spawnChild(`
-    import { connect } from ${source("../session/connect.ts")};
-    import { serve } from ${source("../session/serve.ts")};
+    import { connect } from ${source("../client/connect.ts")};
+    import { serve } from ${source("../server/serve.ts")};
     import { expose } from ${source("../capability/boundary.ts")};
     import { contract } from ${source("../capability/contract.ts")};
     const Desk = contract("Desk", { work: { params: [] } });
