@@ -17,7 +17,9 @@ export interface AnswerSession {
   /** @throws TypeError or FlotillaError for a value that isn't data, or is too large. */
   writeData(answer: Answer, value: unknown): string;
   /** It is relayed, and did not come in time. */
-  late(answer: Answer, error: FlotillaError): void;
+  late(answer: Answer): void;
+  /** Charges the peer for the values that one message of its has copied, and bounds them as if they stood in it. */
+  copying(): (value: unknown) => void;
   /** It was settled: the peer is told, if it asked. */
   settled(answer: Answer): void;
 }
@@ -35,6 +37,8 @@ export class Answer extends ResultRef implements Call, Alarm {
   isPulled: boolean;
   /** The peer was told. */
   isAnswered = false;
+  /** It is relayed, and its time is over: what the peer is told when it asks. */
+  lateness: FlotillaError | undefined = undefined;
   /** A message was read by which the peer lets go of it. */
   isReleasing = false;
   /** The peer has let go of it. */
@@ -111,6 +115,7 @@ export class Answer extends ResultRef implements Call, Alarm {
       const on = call.on instanceof Answer ? call.on.hold() : call.on;
       const filled = { ...call, on, stubs, holes: [] };
       fill(call.holes, stubs, {
+        copying: this.#session.copying(),
         ok: () => this.#deliver(filled),
         fail: (error) => {
           this.fail(error);
@@ -133,8 +138,12 @@ export class Answer extends ResultRef implements Call, Alarm {
   ring(): void {
     const error = deadlineExceeded(this.context.traceId);
     // Only the answer of a relayed call is late; calls on its result go on.
-    if (this.isRelaying) this.#session.late(this, error);
-    else this.fail(error);
+    if (!this.isRelaying) {
+      this.fail(error);
+      return;
+    }
+    this.lateness = error;
+    this.#session.late(this);
   }
 
   returned(value: unknown): void {
@@ -171,12 +180,22 @@ export class Answer extends ResultRef implements Call, Alarm {
     super.dispose();
   }
 
+  #copyTo(held: ResultRef): void {
+    try {
+      this.#session.copying()(this.data);
+      held.relay(this.dup());
+    } catch (error) {
+      held.fail(error);
+    }
+  }
+
   /** A hold for an expression that refers to the result, there or not. */
   hold(): Ref {
     const held = new ResultRef();
     this.later(() => {
       if (this.error !== undefined) held.fail(this.error);
-      else held.relay(this.dup());
+      else if (this.text !== undefined) held.lend(this.value);
+      else this.#copyTo(held);
     });
     return held;
   }

@@ -235,6 +235,7 @@ export class Inbox {
     message[2] = read.value;
     const stubs = [...read.stubs];
     fill(read.holes, stubs, {
+      copying: this.#session.copying(),
       ok: () => question.ok(message[2]),
       fail(error) {
         letGoOf({ stubs, holes: [] });

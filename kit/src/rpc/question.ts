@@ -23,6 +23,8 @@ export class Question extends ResultRef implements Alarm, Unwritten {
   before: Alarm | undefined = undefined;
   after: Alarm | undefined = undefined;
   isPulled = false;
+  /** The answer has come, and waits for what belongs into it: the peer knows the number no more. */
+  isAnswered = false;
   readonly #session: QuestionSession;
   /** The call as an expression, until it has left. */
   #expression: string | undefined;
@@ -37,6 +39,11 @@ export class Question extends ResultRef implements Alarm, Unwritten {
     this.context = context;
     this.atMs = context.deadlineAtMs;
     this.#expression = expression;
+  }
+
+  /** Whether the peer knows its number. */
+  get #isOpen(): boolean {
+    return !this.isSettled && !this.isAnswered;
   }
 
   get isSent(): boolean {
@@ -55,22 +62,22 @@ export class Question extends ResultRef implements Alarm, Unwritten {
   }
 
   override call(path: Path, args: readonly unknown[]): Ref {
-    return this.isSettled ? super.call(path, args) : this.#session.send(this.id, path, args);
+    return this.#isOpen ? this.#session.send(this.id, path, args) : super.call(path, args);
   }
 
   /** Passed on at once: unless the answer was pulled it never comes. */
   override deliver(path: Path, args: readonly unknown[], call: Call): void {
-    if (this.isSettled) super.deliver(path, args, call);
-    else passOn(this, path, args, call);
+    if (this.#isOpen) passOn(this, path, args, call);
+    else super.deliver(path, args, call);
   }
 
   override get(path: Path): Ref {
     if (path.length === 0) return this.dup();
-    return this.isSettled ? super.get(path) : this.#session.send(this.id, path, undefined);
+    return this.#isOpen ? this.#session.send(this.id, path, undefined) : super.get(path);
   }
 
   override pull(outcome: Outcome): void {
-    if (!this.isSettled && !this.isPulled) {
+    if (this.#isOpen && !this.isPulled) {
       this.isPulled = true;
       this.#session.pull(this);
       this.#session.alarms.set(this);

@@ -124,7 +124,8 @@ export class Reader {
   #object(object: Parent, depth: number): Parent {
     for (const key in object) {
       // SECURITY: a peer must not replace members that every object has, nor the way an object is written as JSON.
-      if (key in Object.prototype || key === "toJSON") {
+      // And a capability named `then` would be called with the resolvers of whoever awaits the object.
+      if (key in Object.prototype || key === "toJSON" || (key === "then" && isCapability(object[key]))) {
         this.#unseen(() => this.#value(object[key], object, key, depth));
         delete object[key];
       } else object[key] = this.#value(object[key], object, key, depth);
@@ -231,6 +232,13 @@ export class Reader {
   }
 }
 
+const capabilities: ReadonlySet<unknown> = new Set(["export", "import", "pipeline", "promise", "remap", "writable"]);
+
+/** Whether an expression comes to a capability, or may do so. */
+function isCapability(expression: unknown): boolean {
+  return Array.isArray(expression) && capabilities.has(expression[0]);
+}
+
 /** The way into what an expression refers to. @throws FlotillaError a violation of the protocol. */
 export function pathIn(expression: readonly unknown[]): Path {
   const path = expression[2] ?? none;
@@ -253,7 +261,7 @@ const names: Readonly<Record<string, string>> = {
   response: "Response",
 };
 
-function tooManyValues(max: number): FlotillaError {
+export function tooManyValues(max: number): FlotillaError {
   return exhausted(`a message of more than ${max} values`);
 }
 

@@ -16,6 +16,7 @@ export class ResultRef extends Ref {
   /** Data, and stubs in it that are this result's; or an error. */
   protected value: unknown;
   #isReleased = false;
+  #isLent = false;
   #waiting: (() => void)[] | undefined;
 
   override get isResult(): boolean {
@@ -53,6 +54,12 @@ export class ResultRef extends Ref {
     this.settled();
   }
 
+  /** The same for data that somebody else owns: whoever wants to keep it copies it. */
+  lend(value: unknown): void {
+    this.#isLent = true;
+    this.ok(value);
+  }
+
   fail(error: unknown): void {
     if (this.state !== "pending") return;
     this.state = "failed";
@@ -81,8 +88,29 @@ export class ResultRef extends Ref {
     this.settled();
   }
 
-  /** Runs the waiting callbacks in their order; a result that was released is disposed after them. */
+  /**
+   * Runs the waiting callbacks in their order; a result that was released is disposed after them.
+   *
+   * SECURITY: a peer can have each of its calls wait for the one before, as many as it may have open. Settled one within the
+   * other they would overflow the stack, and so end the process.
+   */
   protected settled(): void {
+    if (this.#waiting === undefined && !this.#isReleased) return;
+    if (nested >= nestedMax) {
+      postponed.push(() => this.#tell());
+      return;
+    }
+    nested += 1;
+    try {
+      this.#tell();
+      // The outermost takes up what was left, each from a stack as short as its own.
+      while (nested === 1 && postponed.length > 0) postponed.shift()!();
+    } finally {
+      nested -= 1;
+    }
+  }
+
+  #tell(): void {
     for (const run of this.#waiting ?? []) run();
     this.#waiting = undefined;
     if (this.#isReleased) this.#disposeAll();
@@ -168,7 +196,7 @@ export class ResultRef extends Ref {
         this.value = stubOf(this.ref);
         this.ref = undefined;
       }
-      makeDisposable(this.value);
+      if (!this.#isLent) makeDisposable(this.value);
       outcome.ok(this.value);
     }
   }
@@ -194,7 +222,7 @@ export class ResultRef extends Ref {
     this.ref = undefined;
     this.value = released;
     if (ref) ref.dispose();
-    else disposeValue(value);
+    else if (!this.#isLent) disposeValue(value);
   }
 
   onBroken(hear: OnBroken): () => void {
@@ -212,6 +240,11 @@ export class ResultRef extends Ref {
     };
   }
 }
+
+/** So many results settle each other one within the other; those beyond wait until the stack is free again. */
+const nestedMax = 50;
+let nested = 0;
+const postponed: (() => void)[] = [];
 
 /** The error of an awaited result that another part of this program disposed. */
 export const disposedEarly: Error = new Error("The result was disposed before it came");

@@ -12,6 +12,7 @@ import { capabilityLost, type Import, type ImportSession } from "./import.ts";
 import { Inbox, type InboxSession } from "./inbox.ts";
 import { Outbox } from "./outbox.ts";
 import { Question, type QuestionSession } from "./question.ts";
+import { tooManyValues } from "./reader.ts";
 import { BrokenRef, type Path, type Ref } from "./ref.ts";
 import type { SessionEnv } from "./session-env.ts";
 import type { RpcSessionOptions } from "./session-options.ts";
@@ -19,7 +20,7 @@ import { stoppingRefusal } from "./stopping.ts";
 import { stubOf } from "./stub.ts";
 import { Tables } from "./tables.ts";
 import { TargetRef } from "./target.ts";
-import { noSuchMember } from "./values.ts";
+import { countValues, noSuchMember } from "./values.ts";
 import { writeError } from "./wire-error.ts";
 import { asRefusal, Writer } from "./writer.ts";
 
@@ -105,6 +106,7 @@ export class RpcSession implements InboxSession, ImportSession, QuestionSession,
     const question = this.tables.questions.get(id);
     if (!question) return undefined;
     this.tables.questions.delete(id);
+    question.isAnswered = true;
     if (!this.failure) this.#outbox.release(id);
     return question;
   }
@@ -138,6 +140,17 @@ export class RpcSession implements InboxSession, ImportSession, QuestionSession,
     }
   }
 
+  copying(): (value: unknown) => void {
+    const { limits, intake } = this.#options;
+    let left = limits.messageNodesMax;
+    return (value) => {
+      const count = countValues(value, left);
+      if (count > left) throw tooManyValues(limits.messageNodesMax);
+      left -= count;
+      intake?.lines(Math.ceil(count / copiesPerLine));
+    };
+  }
+
   settled(answer: Answer): void {
     if (answer.isPulled) this.#answer(answer);
   }
@@ -147,6 +160,7 @@ export class RpcSession implements InboxSession, ImportSession, QuestionSession,
     const ref = answer.cameTo;
     const { text } = answer;
     if (answer.error !== undefined) this.#reject(answer, answer.error);
+    else if (answer.lateness) this.#reject(answer, answer.lateness);
     else if (text !== undefined) this.#resolve(answer, () => text);
     else if (!ref) this.#resolve(answer, () => this.#writer.write(answer.data));
     else if (!answer.isRelaying) this.#resolve(answer, () => this.#writer.writeRef(ref));
@@ -175,8 +189,8 @@ export class RpcSession implements InboxSession, ImportSession, QuestionSession,
     this.#tell(answer, `["reject",${answer.id},${text}]`);
   }
 
-  late(answer: Answer, error: FlotillaError): void {
-    if (answer.isPulled && !answer.isAnswered) this.#reject(answer, error);
+  late(answer: Answer): void {
+    if (answer.isPulled && !answer.isAnswered) this.#reject(answer, answer.lateness);
   }
 
   #tell(answer: Answer, message: string): void {
@@ -275,6 +289,9 @@ export class RpcSession implements InboxSession, ImportSession, QuestionSession,
     this.tables.clear(heard, capabilityLost(this.#options.callers.peerName, heard));
   }
 }
+
+/** So many values are copied in the time that a line takes (measured: 0.25 µs for each). */
+const copiesPerLine = 12;
 
 function nameOf(path: Path): string {
   return path.length === 0 ? "the call" : path.join(".");

@@ -12,18 +12,34 @@ export interface Hole {
   readonly ref: Ref;
 }
 
+interface Filling extends Pick<Outcome, "fail"> {
+  ok(): void;
+  /** Hears of each value before it is copied. @throws FlotillaError when it is one too many. */
+  copying?(value: unknown): void;
+}
+
 /**
  * Asks for what the holes of a value wait for, puts it there, and tells `outcome`, once; `stubs` gets what came with it.
  * After a failure nothing is put anywhere any more.
  */
-export function fill(holes: readonly Hole[], stubs: Raw[], outcome: Pick<Outcome, "fail"> & { ok(): void }): void {
+export function fill(holes: readonly Hole[], stubs: Raw[], outcome: Filling): void {
   let left = holes.length;
   let hasFailed = false;
+  const put = ({ parent, key }: Hole, value: unknown) => {
+    try {
+      outcome.copying?.(value);
+      parent[key] = dupValue(value, stubs);
+    } catch (error) {
+      hasFailed = true;
+      outcome.fail(error);
+    }
+  };
   if (left === 0) outcome.ok();
-  for (const { parent, key, ref } of holes) {
+  for (const hole of holes) {
+    const { ref } = hole;
     ref.pull({
       ok(value) {
-        if (!hasFailed) parent[key] = dupValue(value, stubs);
+        if (!hasFailed) put(hole, value);
         // A capability gives each puller a new stub; a result lends the one it keeps.
         if (!ref.isResult) disposeValue(value);
         ref.dispose();
@@ -37,6 +53,18 @@ export function fill(holes: readonly Hole[], stubs: Raw[], outcome: Pick<Outcome
       },
     });
   }
+}
+
+/** How many values `value` is; counts no further than `max`. */
+export function countValues(value: unknown, max: number): number {
+  if (value === null || typeof value !== "object") return 1;
+  const items = Array.isArray(value) ? value : isPlainObject(value) ? Object.values(value) : [];
+  let count = 1;
+  for (const item of items) {
+    if (count > max) break;
+    count += countValues(item, max - count);
+  }
+  return count;
 }
 
 /** A plain object, as JSON has them; one without a prototype, such as a row of a database, is one too. */

@@ -40,6 +40,7 @@ export class Writer {
   #nodes = 0;
   /** Given by the message that is being written. */
   #given: number[] = [];
+  #isWriting = false;
 
   constructor(session: WriterSession) {
     this.#session = session;
@@ -47,17 +48,21 @@ export class Writer {
 
   /** @throws FlotillaError, after which nothing was given: what cannot be sent, and where in the value it stands. */
   write(value: unknown, kind: Kind = "any"): string {
+    if (this.#isWriting) return new Writer(this.#session).write(value, kind);
     return this.#whole(kind, () => this.#value(value, 0));
   }
 
   /** The arguments of a call, in the order of its parameters. @throws as `write`. */
   writeArguments(args: readonly unknown[]): string {
+    // A getter in a value that is being written makes a call.
+    if (this.#isWriting) return new Writer(this.#session).writeArguments(args);
     return this.#whole("any", () => `[${this.#items(args, 1)}]`);
   }
 
   /** A capability that is a whole result. */
   writeRef(ref: Ref): string {
     const own = ref.standsFor;
+    if (this.#isWriting) return new Writer(this.#session).writeRef(ref);
     return this.#whole("any", () => this.#capability(own, this.#session.numberOf(own)));
   }
 
@@ -65,6 +70,7 @@ export class Writer {
     this.#kind = kind;
     this.#nodes = 0;
     if (this.#given.length > 0) this.#given = [];
+    this.#isWriting = true;
     try {
       const text = write();
       this.#checkSize(text);
@@ -72,6 +78,8 @@ export class Writer {
     } catch (error) {
       for (const id of this.#given) this.#session.takeBack(id);
       throw error;
+    } finally {
+      this.#isWriting = false;
     }
   }
 
