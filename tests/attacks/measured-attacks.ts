@@ -67,6 +67,12 @@ const attacks: readonly Attack[] = [
   batch("-", "batches of one call as fast as they go", () => text(callOf("listUsers", ["x"]))),
   asking("R1", "nested .map() of 1,000 × 1,000", (peer) => [peer.call("listUsers", [program])]),
   session("R1", "calls pipelined on each other, 4,000 deep", (peer) => peer.send(...times(4_000, call))),
+  session("R1", "990 calls that each wait for the one before", (peer) =>
+    peer.send(
+      call(),
+      ...times(990, () => []).map((_, i): Message => ["push", ["pipeline", 0, ["x"], [["pipeline", i + 1]]]]),
+    ),
+  ),
   session("R2", "1,500 calls, never released", (peer) => peer.send(...times(1_500, () => call()))),
   session("R2", "10,000 messages in one go", (peer) =>
     peer.send(...times(5_000, () => []).flatMap((_, i): Message[] => [call(), ["release", i + 1, 1]])),

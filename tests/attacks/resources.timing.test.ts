@@ -82,6 +82,32 @@ describe("a message that makes more work than it costs", () => {
     expect(performance.now() - startMs).toBeLessThan(refusedMsMax);
   });
 
+  attack("R1 calls that each wait for the one before fail with the first, and end no service", async () => {
+    const length = 990;
+    const login: Message = ["push", ["pipeline", 0, ["login"], ["bob", "wrong"]]];
+    const waiting = Array.from(
+      { length },
+      (_, at): Message => ["push", ["pipeline", 0, ["x"], [["pipeline", at + 1]]]],
+    );
+    for (const framing of ["capnweb", "flotilla.v1"] as const) {
+      using peer = await dial(gateway(), { framing });
+      peer.send(login, ...waiting, ["pull", length + 1]);
+      expect(errorOf(await inTime(peer.answer(length + 1), ["the last call's answer"]))).toMatchObject({
+        code: "unauthenticated",
+      });
+    }
+  });
+
+  attack("R1 a result that is an argument many times is copied no more often than a message may be long", async () => {
+    const call: Message = ["push", ["pipeline", 0, ["x"], Array.from({ length: 64 }, () => ["pipeline", 1])]];
+    using peer = await dial(gateway(), { framing: "flotilla.v1" });
+    peer.call("listOrders", [target.tokens.alice]);
+    const startMs = performance.now();
+    peer.send(...Array.from({ length: 60 }, () => call), ["pull", 61]);
+    await inTime(peer.answer(61), ["the last call's answer"]);
+    expect(performance.now() - startMs).toBeLessThan(refusedMsMax);
+  });
+
   attack("R15 no text makes a validator slow", async () => {
     const texts = [
       "a".repeat(50_000),

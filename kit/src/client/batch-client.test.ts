@@ -2,12 +2,19 @@ import { createServer, type RequestListener } from "node:http";
 import type { AddressInfo } from "node:net";
 import { expect, test } from "vitest";
 import type { FlotillaError } from "../base/errors.ts";
-import type { RpcTarget } from "../rpc/stub.ts";
+import { RpcTarget } from "../rpc/stub.ts";
+import { serve } from "../server/serve.ts";
 import { until } from "../testing/until.ts";
 import { openBatch } from "./batch-client.ts";
 
 interface Desk extends RpcTarget {
   hello(): string;
+}
+
+class DeskTarget extends RpcTarget {
+  hello() {
+    return "hello";
+  }
 }
 
 async function serveHttp(listener: RequestListener): Promise<AsyncDisposable & { readonly url: string }> {
@@ -67,4 +74,12 @@ test("a refusal is believed field by field", async () => {
     );
     expect([error?.code, error?.reason, error?.requestId, error?.cause], JSON.stringify(said)).toEqual(heard);
   }
+});
+
+test("another path of one of ours is not found, for good", async () => {
+  const server = await serve({ name: "desk", port: 0, main: () => new DeskTarget() });
+  using batch = openBatch<Desk>({ url: server.url });
+  const refused = { code: "not_found", retryable: false, requestId: expect.stringMatching(/^[0-9a-f]{32}$/) };
+  await expect(Promise.resolve(batch.main.hello())).rejects.toMatchObject(refused);
+  await server.drain();
 });

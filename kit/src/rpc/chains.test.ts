@@ -83,7 +83,12 @@ describe("results as arguments", () => {
 
   test("are paid for by who sends them", async () => {
     let lines = 0;
-    const intake = { lines: (count: number) => void (lines += count), unread() {} };
+    const intake = {
+      lines(count: number) {
+        lines += count;
+      },
+      unread() {},
+    };
     const peer = makeRawPeer({ limits: edgeLimits, intake });
     await peer.say(pushed("echo", [many(1_200, 1)]));
     const before = lines;
@@ -123,9 +128,11 @@ test("a relayed call whose time is over says so to who asks later, and keeps nob
 });
 
 describe("a capability named then", () => {
+  const thenable = JSON.parse('{"then":["export",-1]}') as object;
+
   test.each([
-    ["of a result", { then: ["export", -1] }],
-    ["of an error", ["error", "Error", "m", null, { then: ["export", -1] }]],
+    ["of a result", thenable],
+    ["of an error", ["error", "Error", "m", null, thenable]],
   ])("%s is dropped: whoever awaits it would hand out their own resolvers", async (_, value) => {
     const peer = makeRawPeer();
     const main = peer.session.remoteMain as unknown as { f(): Promise<unknown> };
@@ -140,7 +147,7 @@ describe("a capability named then", () => {
 
   test("of an argument is dropped too", async () => {
     const peer = makeRawPeer();
-    await peer.say(pushed("echo", { then: ["export", -1], a: 1 }), ["pull", 1]);
+    await peer.say(pushed("echo", { ...thenable, a: 1 }), ["pull", 1]);
     expect(peer.answerTo(1)).toEqual(["resolve", 1, { a: 1 }]);
     expect(peer.released()).toEqual({ [-1]: 1 });
   });

@@ -19,6 +19,14 @@ const statuses: Readonly<Record<ErrorCode, number>> = {
   internal: 500,
 };
 
+/** Reasons for which HTTP has a status of its own. */
+const statusesByReason: Readonly<Record<string, number>> = {
+  body_too_large: 413,
+  [encodingReason]: 415,
+  method_not_allowed: 405,
+  upgrade_required: 426,
+};
+
 /** Answers are data for programs: no browser is to keep, show, frame, guess at or run them. */
 const safeHeaders = {
   "cache-control": "no-store",
@@ -36,8 +44,7 @@ const preflightHeaders = {
 };
 
 export function httpStatus(code: ErrorCode, reason?: string): number {
-  if (reason === encodingReason) return 415;
-  return reason === "body_too_large" ? 413 : statuses[code];
+  return (reason === undefined ? undefined : statusesByReason[reason]) ?? statuses[code];
 }
 
 export function answerLines(response: ServerResponse, lines: string): void {
@@ -79,18 +86,25 @@ function detailHeaders({ retryAfterMs, reason }: FlotillaError): Record<string, 
  * Answers a request for a WebSocket session that came without an upgrade. The client may have asked for one: many proxies
  * pass `Upgrade` on only when they are told to.
  */
-export function answerUpgradeRequired(response: ServerResponse): void {
+export function answerUpgradeRequired(response: ServerResponse, requestId: string): void {
   const message =
     "Sessions are WebSockets, and this request has no Upgrade header. If your client sent one, a proxy in between has " +
     "dropped it: let it pass on Upgrade and Connection over HTTP/1.1. One request is answered at POST /rpc/batch";
   response.setHeader("upgrade", "websocket");
-  answerJson(response, 426, { code: "invalid_argument", reason: "upgrade_required", message });
+  answerUnasked(response, new FlotillaError("invalid_argument", message, { reason: "upgrade_required", requestId }));
 }
 
 /** @param isPath whether anything is served at the path, by another method. */
-export function answerUnserved(response: ServerResponse, isPath: boolean): void {
-  if (isPath) answerJson(response, 405, { code: "unimplemented", message: "Not with this method" });
-  else answerJson(response, 404, { code: "not_found", message: "No such path" });
+export function answerUnserved(response: ServerResponse, isPath: boolean, requestId?: string): void {
+  const error = isPath
+    ? new FlotillaError("unimplemented", "Not with this method", { reason: "method_not_allowed", requestId })
+    : new FlotillaError("not_found", "No such path", { requestId });
+  answerUnasked(response, error);
+}
+
+/** What is no session and no batch keeps HTTP's own status line. */
+function answerUnasked(response: ServerResponse, error: FlotillaError): void {
+  answerJson(response, httpStatus(error.code, error.reason), bodyOf(error));
 }
 
 /** Lets a listed web page read the answer. SECURITY: that page by name, never `*`, and never with credentials. */

@@ -172,8 +172,8 @@ export async function serve(options: ServeOptions): Promise<Server> {
     const isGet = request.method === "GET" || request.method === "HEAD";
     if (path === paths.health && isGet) health.answerAlive(response);
     else if (path === paths.ready && isGet) health.answerReady(response, stopping !== undefined);
-    else if (path === paths.session && isGet) answerUpgradeRequired(response);
-    else answerUnserved(response, Object.values<string>(paths).includes(path));
+    else if (path === paths.session && isGet) answerUpgradeRequired(response, traceIdOf(request));
+    else answerUnserved(response, Object.values<string>(paths).includes(path), traceIdOf(request));
   }
 
   async function answerBatch(request: IncomingMessage, response: ServerResponse, batch: Batch): Promise<void> {
