@@ -257,8 +257,8 @@ export const mutantsOfLimits: readonly Mutant[] = [
   {
     promise: "limits: a call that is pulled twice is asked for once",
     file: "kit/src/rpc/question.ts",
-    cut: "!this.isSettled && !this.isPulled",
-    put: "!this.isSettled",
+    cut: "this.#isOpen && !this.isPulled",
+    put: "this.#isOpen",
     test: "kit/src/rpc/holds.test.ts",
   },
   {

@@ -234,16 +234,19 @@ describe.skipIf(whyNoPostgres)("an order store in postgres", () => {
   it("of two instances places one order for fifty equal requests, half of them at each, in each of many rounds", async () => {
     const place = postgres!.place();
     const [one, other] = await Promise.all([openOrderStore(place), openOrderStore(place)]);
+    // Numbers may be missing: one of two that insert the same order at once has taken one in vain.
+    let last = "";
     for (let round = 1; round <= 5; round++) {
       const key = `key ${round}`;
       const asked = Array.from({ length: 50 }, (_, n) => (n % 2 ? one : other).place(orderOf(key)));
       const answers = await Promise.all(asked);
       expect(new Set(answers.map((answer) => answer.order.id)).size).toBe(1);
       expect(answers.filter((answer) => !answer.replayed)).toHaveLength(1);
-      expect(await one.byId(answers[0]!.order.id)).toMatchObject({ lines });
+      last = answers[0]!.order.id;
+      expect(await one.byId(last)).toMatchObject({ lines });
       expect(await other.count()).toBe(round);
     }
-    const cancelled = Array.from({ length: 10 }, (_, n) => (n % 2 ? one : other).cancel("order1", byAlice));
+    const cancelled = Array.from({ length: 10 }, (_, n) => (n % 2 ? one : other).cancel(last, byAlice));
     expect(new Set((await Promise.all(cancelled)).map((order) => order?.status))).toEqual(new Set(["cancelled"]));
     await Promise.all([one.close(), other.close()]);
   });

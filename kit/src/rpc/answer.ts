@@ -17,7 +17,7 @@ export interface AnswerSession {
   /** @throws TypeError or FlotillaError for a value that isn't data, or is too large. */
   writeData(answer: Answer, value: unknown): string;
   /** It is relayed, and did not come in time. */
-  late(answer: Answer): void;
+  late(answer: Answer, error: FlotillaError): void;
   /** Charges the peer for the values that one message of its has copied, and bounds them as if they stood in it. */
   copying(): (value: unknown) => void;
   /** It was settled: the peer is told, if it asked. */
@@ -138,12 +138,8 @@ export class Answer extends ResultRef implements Call, Alarm {
   ring(): void {
     const error = deadlineExceeded(this.context.traceId);
     // Only the answer of a relayed call is late; calls on its result go on.
-    if (!this.isRelaying) {
-      this.fail(error);
-      return;
-    }
-    this.lateness = error;
-    this.#session.late(this);
+    if (this.isRelaying) this.#session.late(this, error);
+    else this.fail(error);
   }
 
   returned(value: unknown): void {

@@ -27,3 +27,10 @@ function expressionsIn(array: readonly unknown[]): readonly unknown[] {
   const isReference = tag === "pipeline" || tag === "import" || tag === "remap";
   return isReference ? array.slice(3).flat() : array;
 }
+
+const capabilities: ReadonlySet<unknown> = new Set(["export", "import", "pipeline", "promise", "remap", "writable"]);
+
+/** Whether an expression comes to a capability, or may do so. */
+export function isCapability(expression: unknown): boolean {
+  return Array.isArray(expression) && capabilities.has(expression[0]);
+}

@@ -2,7 +2,7 @@ import { FlotillaError } from "../base/errors.ts";
 import type { Limits } from "../base/limits.ts";
 import { exhausted, violation } from "../transport/refusals.ts";
 import { readBytes } from "./bytes.ts";
-import { givenIn } from "./given.ts";
+import { givenIn, isCapability } from "./given.ts";
 import { codedError, plainError } from "./read-error.ts";
 import type { Path, Ref } from "./ref.ts";
 import { type Raw, rawOf, stubOf } from "./stub.ts";
@@ -230,13 +230,6 @@ export class Reader {
       this.#errorDepth -= 1;
     }
   }
-}
-
-const capabilities: ReadonlySet<unknown> = new Set(["export", "import", "pipeline", "promise", "remap", "writable"]);
-
-/** Whether an expression comes to a capability, or may do so. */
-function isCapability(expression: unknown): boolean {
-  return Array.isArray(expression) && capabilities.has(expression[0]);
 }
 
 /** The way into what an expression refers to. @throws FlotillaError a violation of the protocol. */

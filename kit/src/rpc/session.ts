@@ -189,8 +189,9 @@ export class RpcSession implements InboxSession, ImportSession, QuestionSession,
     this.#tell(answer, `["reject",${answer.id},${text}]`);
   }
 
-  late(answer: Answer): void {
-    if (answer.isPulled && !answer.isAnswered) this.#reject(answer, answer.lateness);
+  late(answer: Answer, error: FlotillaError): void {
+    answer.lateness = error;
+    if (answer.isPulled && !answer.isAnswered) this.#reject(answer, error);
   }
 
   #tell(answer: Answer, message: string): void {
