@@ -59,6 +59,7 @@ test("the kit exports these values", () => {
       "openSession",
       "optional",
       "originOf",
+      "readable",
       "reasonOf",
       "registerInEtcd",
       "revocable",
@@ -71,6 +72,7 @@ test("the kit exports these values", () => {
       "systemClock",
       "withContext",
       "withOwnDeadline",
+      "writable",
     ]
   `);
 });

@@ -23,6 +23,7 @@ export {
 } from "./capability/contract.ts";
 export { expiring } from "./capability/expiry.ts";
 export { makeRevoker, type Revoker, revocable } from "./capability/revoker.ts";
+export { readable, writable } from "./capability/streams.ts";
 export { anyNumber, bytes, instant } from "./capability/wire-types.ts";
 export { type OpenBatch, type OpenBatchOptions, openBatch } from "./client/batch-client.ts";
 export type { CallOptions, Use } from "./client/caller.ts";

@@ -175,7 +175,7 @@ export const defencesOfCalls: readonly Defence[] = [
     edits: [
       ...nothingRefused,
       edit(messages, 'throw violation("unknown or disabled operation");', "return message;"),
-      edit(reader, 'throw violation("unknown or disabled expression");', "return undefined;"),
+      edit("kit/src/rpc/leaf.ts", 'throw violation("unknown or disabled expression");', "return undefined;"),
     ],
   },
   {

@@ -22,6 +22,8 @@ export interface Limits {
    * `outstandingCallsMax` alone bounds those.
    */
   readonly capabilitiesMax: number;
+  /** Bytes of the streams of one session that have come and were not read yet: eight that stand still, as stock sends. */
+  readonly streamBytesMax: number;
   /** Calls of one network address that run at once, whether or not anybody still waits: releasing a call does not end it. */
   readonly runningCallsMax: number;
   /** Calls of one session that run at once before its others wait. A person's screen needs about ten. */
@@ -99,6 +101,7 @@ export const edgeLimits: Limits = {
   messageReferencesMax: 64,
   outstandingCallsMax: 1_000,
   capabilitiesMax: 500,
+  streamBytesMax: 2 * 1024 * 1024,
   runningCallsMax: 1_000,
   turnsPerSessionMax: 8,
   turnsPerAddressMax: 16,
@@ -137,6 +140,7 @@ export const linkLimits: Limits = {
   messageReferencesMax: 64,
   outstandingCallsMax: 100_000,
   capabilitiesMax: 40_000,
+  streamBytesMax: 32 * 1024 * 1024,
   runningCallsMax: 100_000,
   turnsPerSessionMax: Number.POSITIVE_INFINITY,
   turnsPerAddressMax: Number.POSITIVE_INFINITY,

@@ -190,6 +190,7 @@ function callBoundary(target: Dispatcher, name: string, args: readonly unknown[]
     context,
     env: undefined,
     isPlain: true,
+    streams: [],
     isSettled: false,
     returned: answer,
     returnedData: answer,

@@ -14,6 +14,7 @@ import type { Contract, Implementation, Method } from "./contract.ts";
 import type { Env } from "./env.ts";
 import { hold, isDisposable, isHeld, letGo } from "./holders.ts";
 import { type Asked, askLeased, leasedCall } from "./leased.ts";
+import { assertAskedFor } from "./streams.ts";
 
 /** For whom something is exposed: `{ peer }` is enough. Without a clock it follows its session's, or the system's. */
 export type ExposeOptions = Omit<Env, "clock"> & Partial<Pick<Env, "clock">>;
@@ -254,8 +255,8 @@ function asCapability(call: Invocation, contract: Contract<RpcTarget>, result: u
 }
 
 function receiveArguments(call: Invocation): readonly unknown[] {
-  const { args } = call;
-  const { params } = call.method;
+  const [args, { params }] = [call.args, call.method];
+  assertAskedFor(call.reply.streams, args, params);
   if (args.length > params.length) throw tooManyArguments(params.length);
   const received = new Array<unknown>(params.length);
   for (let i = 0; i < params.length; i += 1) {
@@ -294,6 +295,5 @@ function isObject(value: unknown): value is object {
   return value !== null && (typeof value === "object" || typeof value === "function");
 }
 
-function isPromise(value: unknown): value is PromiseLike<unknown> {
-  return value instanceof Promise || value instanceof RpcPromise;
-}
+const isPromise = (value: unknown): value is PromiseLike<unknown> =>
+  value instanceof Promise || value instanceof RpcPromise;

@@ -13,6 +13,8 @@ export interface Param<T> {
   readonly isOptional: boolean;
   /** Throws a coded error that names the parameter. What it returns is disposed after the call if it is disposable. */
   receive(value: unknown, from: Pick<Env, "peer" | "clock"> & { readonly isPlain?: boolean }): unknown;
+  /** The kind of stream that it takes, if it takes one. */
+  readonly stream?: "readable" | "writable";
   /** Only for the type checker: what the schema lets through is assignable to what the interface declares. */
   readonly [carries]?: T;
 }
@@ -197,6 +199,7 @@ export function optional<T>(param: Param<T>): Param<T> {
   return {
     name: param.name,
     isOptional: true,
+    ...(param.stream && { stream: param.stream }),
     receive: (value, from) => (value === undefined ? undefined : param.receive(value, from)),
   };
 }

@@ -63,6 +63,10 @@ class LeasedReply implements Call {
     return this.#reply.isPlain;
   }
 
+  get streams(): Call["streams"] {
+    return this.#reply.streams;
+  }
+
   get isSettled(): boolean {
     return this.#reply.isSettled;
   }

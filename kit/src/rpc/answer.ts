@@ -2,6 +2,7 @@ import type { Alarm, Alarms } from "../base/alarms.ts";
 import { type CallScope, deadlineExceeded, runInContext } from "../base/context.ts";
 import type { FlotillaError } from "../base/errors.ts";
 import type { Call } from "./call.ts";
+import type { Pipe } from "./pipe.ts";
 import { letGoOf, type ReadValue } from "./reader.ts";
 import type { Path, Ref } from "./ref.ts";
 import { ResultRef } from "./result.ts";
@@ -9,6 +10,7 @@ import type { SessionEnv } from "./session-env.ts";
 import type { Raw } from "./stub.ts";
 import { returnTo } from "./target.ts";
 import { fill } from "./values.ts";
+import type { WireStream } from "./wire-stream.ts";
 
 /** The part of a session that a peer's call uses. */
 export interface AnswerSession {
@@ -48,12 +50,17 @@ export class Answer extends ResultRef implements Call, Alarm {
   /** It is let go of as soon as it is answered: the peer calls nothing on it. */
   readonly isStream: boolean;
   isPlain = true;
+  /** It is no call: the peer writes to a stream here, which nobody has taken yet. */
+  pipe: Pipe | undefined = undefined;
+  /** It writes to a stream, and so it is a part of a call under way. */
+  isOfStream = false;
   /** It came to data, as it is sent. */
   text: string | undefined;
   /** The answer of whose result this is a part. */
   #whole: Answer | undefined;
   readonly #session: AnswerSession;
   #stubs: readonly Raw[] | undefined;
+  #streams: readonly WireStream[] = none;
   #call: Asked | undefined;
 
   constructor(session: AnswerSession, { id, context, isStream, isPulled }: NewAnswer) {
@@ -80,6 +87,11 @@ export class Answer extends ResultRef implements Call, Alarm {
     return this.text !== undefined || this.#whole?.isData === true;
   }
 
+  /** The streams among its arguments. */
+  get streams(): readonly WireStream[] {
+    return this.#streams;
+  }
+
   get isRelaying(): boolean {
     return this.state === "relaying";
   }
@@ -100,6 +112,10 @@ export class Answer extends ResultRef implements Call, Alarm {
     this.isPlain = call.isPlain;
     this.method = String(call.path.at(-1) ?? "the call");
     if (call.stubs.length > 0) this.#stubs = call.stubs;
+    if (call.streams.length > 0) {
+      this.#streams = call.streams;
+      for (const stream of call.streams) stream.context = this.context;
+    }
     if (!call.isCall) {
       if (call.on instanceof Answer) this.#whole = call.on;
       this.#session.alarms.set(this);
@@ -161,6 +177,7 @@ export class Answer extends ResultRef implements Call, Alarm {
     // Before the answer leaves, so a caller that hears it knows that its capabilities were released.
     if (this.#stubs) for (const raw of this.#stubs) raw.dispose();
     this.#stubs = undefined;
+    for (const stream of this.#streams) stream[Symbol.dispose]();
     this.context.isAnswered = true;
     this.#session.settled(this);
     super.settled();
@@ -196,6 +213,8 @@ export class Answer extends ResultRef implements Call, Alarm {
     return held;
   }
 }
+
+const none: readonly never[] = [];
 
 /** An answer is the peer's to let go of. */
 function letGoOfTarget(on: Ref): void {

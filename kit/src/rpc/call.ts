@@ -1,6 +1,7 @@
 import type { CallContext } from "../base/context.ts";
 import type { Ref } from "./ref.ts";
 import type { SessionEnv } from "./session-env.ts";
+import type { WireStream } from "./wire-stream.ts";
 
 /** A call on an object of this process, as the object sees it. */
 export interface Call {
@@ -9,6 +10,8 @@ export interface Call {
   readonly env: SessionEnv | undefined;
   /** Whether its arguments hold nothing but what JSON has. */
   readonly isPlain: boolean;
+  /** The peer's streams among its arguments, which end with it. Whoever runs it takes them, or refuses it. */
+  readonly streams: readonly WireStream[];
   /** The call was answered, or its time is over: a later result is dropped and disposed. */
   readonly isSettled: boolean;
   /** Answers it with what a method returned: data, a target, a stub, or the promise of one. Takes the capabilities in it. */

@@ -1,5 +1,5 @@
 /**
- * The peer's capabilities named in an expression that is not read, each as often as it is named. Walks without recursion: a
+ * The peer's capabilities and pipes named in an expression that is not read, each as often as it is named. Walks without recursion: a
  * hostile nesting must not become a stack overflow.
  */
 export function givenIn(expression: unknown): number[] {
@@ -14,7 +14,9 @@ export function givenIn(expression: unknown): number[] {
     }
     const [tag, id] = value as unknown[];
     const isGift = tag === "export" || tag === "promise" || tag === "writable";
-    if (isGift && Number.isSafeInteger(id) && (id as number) < 0) ids.push(id as number);
+    const isGiven =
+      Number.isSafeInteger(id) && (isGift ? (id as number) < 0 : tag === "readable" && (id as number) > 0);
+    if (isGiven) ids.push(id as number);
     else for (const item of expressionsIn(value)) left.push(item);
   }
   return ids;

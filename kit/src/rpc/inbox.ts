@@ -6,8 +6,9 @@ import { exhausted, violation } from "../transport/refusals.ts";
 import type { Answer } from "./answer.ts";
 import { type Received, readContext, stoppingLine } from "./context-line.ts";
 import { type Message, type MessageOptions, MessageReader, type MessageSession } from "./messages.ts";
+import { notOffered } from "./not-offered.ts";
 import type { Question } from "./question.ts";
-import { letGoOf, notOffered, type ReadValue } from "./reader.ts";
+import { letGoOf, type ReadValue } from "./reader.ts";
 import { fill } from "./values.ts";
 
 export interface InboxSession extends MessageSession {

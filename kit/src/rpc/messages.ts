@@ -6,8 +6,11 @@ import type { Framing } from "../transport/channel.ts";
 import { exhausted, isViolation, violation } from "../transport/refusals.ts";
 import { Answer, type AnswerSession } from "./answer.ts";
 import { type CallerPolicy, type Received, received } from "./context-line.ts";
-import { letGoOf, notOffered, pathIn, Reader, type ReadValue } from "./reader.ts";
+import { notOffered } from "./not-offered.ts";
+import { Pipe } from "./pipe.ts";
+import { letGoOf, pathIn, Reader, type ReadValue } from "./reader.ts";
 import type { Tables } from "./tables.ts";
+import { TargetRef } from "./target.ts";
 import type { Parent } from "./values.ts";
 
 /** A message, in place of whose expression stands what was read from it. */
@@ -19,6 +22,8 @@ export interface MessageSession extends AnswerSession {
   readonly tables: Tables;
   /** A call of the peer's was read. */
   begun(answer: Answer): void;
+  /** What the peer writes to that pipe is read no more. */
+  pipeFailed(answer: Answer, error: unknown): void;
 }
 
 export interface MessageOptions {
@@ -33,10 +38,12 @@ export class MessageReader {
   readonly #options: MessageOptions;
   /** The peer is one of ours, which has messages that a stock one does not know (docs/protocol.md). */
   readonly #isOurs: boolean;
+  readonly #framing: Framing;
   readonly #values: Reader;
 
   constructor(framing: Framing, session: MessageSession, options: MessageOptions) {
     this.#isOurs = framing === "flotilla.v1";
+    this.#framing = framing;
     this.#session = session;
     this.#options = options;
     this.#values = new Reader(session.tables);
@@ -49,9 +56,7 @@ export class MessageReader {
     if (isCall) return this.#readPush(message, context, nowMs);
     switch (operation) {
       case "pipe": {
-        const answer = this.#newAnswer("pipe", context, nowMs);
-        this.#session.begun(answer);
-        answer.fail(notOffered("readable"));
+        this.#begin(this.#newAnswer("pipe", context, nowMs));
         return message;
       }
       case "resolve":
@@ -77,6 +82,19 @@ export class MessageReader {
     if (message.length < 2) throw violation(`${message[0]} takes a call`);
     message[1] = this.#readCall(message[1], this.#newAnswer(message[0], context, nowMs));
     return message;
+  }
+
+  /** A pipe. In a batch nothing comes after it: whoever waits for an answer would wait for ever. */
+  #begin(answer: Answer): void {
+    this.#session.begun(answer);
+    if (answer.isSettled) return;
+    if (this.#framing === "batch") {
+      answer.fail(notOffered("readable"));
+      return;
+    }
+    answer.pipe = new Pipe(this.#session.tables.streams, (error) => this.#session.pipeFailed(answer, error));
+    answer.okRef(new TargetRef(answer.pipe.writableEnd));
+    answer.isOfStream = true;
   }
 
   #newAnswer(operation: string, context: Received | undefined, nowMs: number): Answer {
@@ -121,7 +139,10 @@ export class MessageReader {
     const on = tables.target(id as number);
     const read = args ? this.#values.readArguments(args) : nothingRead;
     answer.asked({ ...read, on: on instanceof Answer ? on : on.dup(), path, isCall: args !== undefined });
-    if (on instanceof Answer) answer.depth = on.depth + 1;
+    if (on instanceof Answer) {
+      answer.depth = on.depth + 1;
+      answer.isOfStream = on.isOfStream;
+    }
     const { pipelineDepthMax } = this.#options.limits;
     if (path.length > pipelineDepthMax) throw exhausted(`a path of more than ${pipelineDepthMax} names`);
     if (answer.depth > pipelineDepthMax) throw exhausted(`more than ${pipelineDepthMax} calls pipelined on each other`);
@@ -190,4 +211,4 @@ export class MessageReader {
 }
 
 const none: readonly never[] = [];
-const nothingRead: ReadValue = { value: none, stubs: none, holes: none, isPlain: true };
+const nothingRead: ReadValue = { value: none, stubs: none, holes: none, streams: none, isPlain: true };

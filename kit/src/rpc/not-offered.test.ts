@@ -98,14 +98,15 @@ describe("what is not offered fails its own call", () => {
     await expectAlive(peer, 2);
   });
 
-  test("a pipe, and what streams into it", async () => {
+  test("a pipe that no contract asks for, and what streams into it", async () => {
     const peer = makeRawPeer();
-    await peer.say(["pipe"], ["stream", ["pipeline", 1, ["write"], ["x"]]], ["pull", 1]);
-    expect(peer.answerTo(1)).toEqual(rejection(1, unimplemented));
-    expect(peer.answerTo(2)).toEqual(rejection(2, unimplemented));
-    await peer.say(["release", 1, 1]);
+    const write = ["stream", ["pipeline", 1, ["write"], [["bytes", "AAAA"]]]];
+    await peer.say(["pipe"], write, call(["readable", 1]), ["pull", 3]);
+    expect(peer.answerTo(3)).toEqual(rejection(3, unimplemented));
+    expect(peer.answerTo(2)).toEqual(rejection(2, { code: "aborted", reason: "stream_ended" }));
+    await peer.say(["release", 1, 1], ["release", 3, 1]);
     expect(peer.session.stats()).toEqual({ imports: 1, exports: 1 });
-    await expectAlive(peer, 3);
+    await expectAlive(peer, 4);
   });
 
   test("a pull of the main object", async () => {

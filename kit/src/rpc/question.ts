@@ -129,7 +129,8 @@ export class Question extends ResultRef implements Alarm, Unwritten {
 interface NewQuestion {
   readonly id: number;
   readonly context: CallContext;
-  readonly expression: string;
+  /** Undefined for what was sent already. */
+  readonly expression: string | undefined;
 }
 
 /** Characters around the expression of a call. */

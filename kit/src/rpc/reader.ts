@@ -1,12 +1,15 @@
-import { FlotillaError } from "../base/errors.ts";
+import type { FlotillaError } from "../base/errors.ts";
 import type { Limits } from "../base/limits.ts";
 import { exhausted, violation } from "../transport/refusals.ts";
-import { readBytes } from "./bytes.ts";
+import { FarWritable } from "./far-stream.ts";
 import { givenIn, isCapability } from "./given.ts";
+import { readLeaf } from "./leaf.ts";
+import { notOffered } from "./not-offered.ts";
 import { codedError, plainError } from "./read-error.ts";
 import type { Path, Ref } from "./ref.ts";
 import { type Raw, rawOf, stubOf } from "./stub.ts";
 import type { Hole, Parent } from "./values.ts";
+import type { WireStream } from "./wire-stream.ts";
 
 type ReadLimits = Pick<
   Limits,
@@ -18,10 +21,12 @@ export interface ReaderSession {
   readonly limits: ReadLimits;
   /** A capability of the peer's, held once more. @throws FlotillaError when it has given us too many. */
   import(id: number): Ref;
-  /** Lets go, unseen, of one that the peer has given us. */
+  /** Lets go, unseen, of one that the peer has given us, or of its pipe of that number. */
   refuse(id: number): void;
   /** A hold of the object behind a number of the peer's: a capability of ours, or the result of one of its calls. */
   entry(id: number): Ref;
+  /** What the peer writes to its pipe `id`, once; undefined when there is no such pipe, or none any more. */
+  pipe(id: number): WireStream | undefined;
 }
 
 /** A value as it was read. */
@@ -31,15 +36,19 @@ export interface ReadValue {
   readonly stubs: readonly Raw[];
   /** The results that belong into it and may not be there yet. */
   readonly holes: readonly Hole[];
+  /** The streams in it. */
+  readonly streams: readonly WireStream[];
   /** Whether it holds nothing but what JSON has. */
   readonly isPlain: boolean;
 }
 
 /** Releases the capabilities in a value that was read and goes nowhere. */
-export function letGoOf({ stubs, holes }: Pick<ReadValue, "stubs" | "holes">): void {
+export function letGoOf({ stubs, holes, streams = none }: Held): void {
   for (const raw of stubs) raw.dispose();
   for (const { ref } of holes) ref.dispose();
+  for (const stream of streams) stream[Symbol.dispose]();
 }
+type Held = Pick<ReadValue, "stubs" | "holes"> & Partial<Pick<ReadValue, "streams">>;
 
 const none: readonly never[] = [];
 
@@ -56,6 +65,9 @@ export class Reader {
   #refusal: FlotillaError | undefined;
   #stubs: Raw[] | undefined;
   #holes: Hole[] | undefined;
+  #streams: WireStream[] | undefined;
+  /** Streams come as arguments, for which contracts may ask. */
+  #takesStreams = false;
 
   constructor(session: ReaderSession) {
     this.#session = session;
@@ -66,24 +78,27 @@ export class Reader {
    * @throws FlotillaError a violation of the protocol, which ends the session; or the refusal of this message alone.
    */
   read(parent: Parent, key: string | number): ReadValue {
+    this.#takesStreams = false;
     return this.#whole(() => this.#value(parent[key], parent, key, 0));
   }
 
   /** The arguments of a call. @throws as `read`. */
   readArguments(list: unknown[]): ReadValue {
+    this.#takesStreams = true;
     return this.#whole(() => this.#list(list, 1));
   }
 
   #whole(build: () => unknown): ReadValue {
     this.#nodes = this.#references = this.#errorDepth = 0;
     this.#isPlain = true;
-    this.#refusal = this.#stubs = this.#holes = undefined;
+    this.#refusal = this.#stubs = this.#holes = this.#streams = undefined;
     try {
       const value = build();
       const { messageNodesMax } = this.#session.limits;
       if (this.#nodes > messageNodesMax) this.#refusal ??= tooManyValues(messageNodesMax);
       if (this.#refusal) throw this.#refusal;
-      return { value, stubs: this.#stubs ?? none, holes: this.#holes ?? none, isPlain: this.#isPlain };
+      const streams = this.#streams ?? none;
+      return { value, stubs: this.#stubs ?? none, holes: this.#holes ?? none, streams, isPlain: this.#isPlain };
     } catch (error) {
       this.#letGo();
       throw error;
@@ -94,13 +109,18 @@ export class Reader {
   #unseen<T>(read: () => T): T {
     const stubs = this.#stubs?.length ?? 0;
     const holes = this.#holes?.length ?? 0;
+    const streams = this.#streams?.length ?? 0;
     const value = read();
-    this.#letGo(stubs, holes);
+    this.#letGo(stubs, holes, streams);
     return value;
   }
 
-  #letGo(stubs = 0, holes = 0): void {
-    letGoOf({ stubs: this.#stubs?.splice(stubs) ?? none, holes: this.#holes?.splice(holes) ?? none });
+  #letGo(stubs = 0, holes = 0, streams = 0): void {
+    letGoOf({
+      stubs: this.#stubs?.splice(stubs) ?? none,
+      holes: this.#holes?.splice(holes) ?? none,
+      streams: this.#streams?.splice(streams) ?? none,
+    });
   }
 
   #value(value: unknown, parent: Parent, key: string | number, depth: number): unknown {
@@ -142,11 +162,12 @@ export class Reader {
         return this.#reference(value, parent, key);
       case "error":
         return this.#error(value, depth + 1);
+      case "readable":
+      case "writable":
+        return this.#stream(value, depth);
       case "promise":
       case "remap":
       case "blob":
-      case "readable":
-      case "writable":
       case "headers":
       case "request":
       case "response":
@@ -172,6 +193,26 @@ export class Reader {
     } catch (error) {
       return this.#refuse(value, () => error as FlotillaError);
     }
+  }
+
+  /** A stream is an argument itself: no contract asks for one within data. */
+  #stream(value: unknown[], depth: number): unknown {
+    const [tag, id] = value;
+    const mayBe = this.#takesStreams && depth === 1 && value.length === 2 && Number.isSafeInteger(id);
+    if (mayBe && !this.#countReference()) return this.#refuse(value, () => this.#tooManyReferences());
+    try {
+      const stream = mayBe && (tag === "readable" ? this.#session.pipe(id as number) : this.#writable(id as number));
+      if (!stream) return this.#refuse(value, () => notOffered(tag as string));
+      this.#streams ??= [];
+      this.#streams.push(stream);
+      return stream;
+    } catch (error) {
+      return this.#refuse(value, () => error as FlotillaError);
+    }
+  }
+
+  #writable(id: number): WireStream | undefined {
+    return id < 0 ? new FarWritable(this.#session.import(id)) : undefined;
   }
 
   #reference(value: unknown[], parent: Parent, key: string | number): unknown {
@@ -240,56 +281,6 @@ export function pathIn(expression: readonly unknown[]): Path {
   return path;
 }
 
-export function notOffered(what: string): FlotillaError {
-  return new FlotillaError("unimplemented", `Not offered here: ${names[what] ?? what}`);
-}
-const names: Readonly<Record<string, string>> = {
-  promise: "a promise as an argument, or inside of a value",
-  remap: "map",
-  blob: "Blob",
-  readable: "ReadableStream",
-  writable: "WritableStream",
-  headers: "Headers",
-  request: "Request",
-  response: "Response",
-};
-
 export function tooManyValues(max: number): FlotillaError {
   return exhausted(`a message of more than ${max} values`);
 }
-
-/** Its digits are read in the square of their number. */
-const bigint = /^-?[0-9]{1,16384}$/;
-
-function readLeaf(value: readonly unknown[]): unknown {
-  const [tag, content] = value;
-  switch (tag) {
-    case "undefined":
-    case "inf":
-    case "-inf":
-    case "nan":
-      if (value.length > 1) throw violation(`bad ${tag}`);
-      return constants[tag];
-    case "bigint":
-      if (typeof content !== "string" || !bigint.test(content)) throw violation("bad bigint");
-      return BigInt(content);
-    case "date":
-      if (typeof content !== "number" && content !== null) throw violation("bad date");
-      return new Date(content ?? Number.NaN);
-    case "bytes":
-      return readBytes(value);
-    case "url": {
-      const url = typeof content === "string" && value.length === 2 ? URL.parse(content) : null;
-      if (!url) throw violation("bad url");
-      return url;
-    }
-    default:
-      throw violation("unknown or disabled expression");
-  }
-}
-const constants = {
-  undefined,
-  inf: Number.POSITIVE_INFINITY,
-  "-inf": Number.NEGATIVE_INFINITY,
-  nan: Number.NaN,
-};

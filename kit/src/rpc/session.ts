@@ -8,11 +8,11 @@ import type { Channel } from "../transport/channel.ts";
 import { sessionEnded, slowReader } from "../transport/refusals.ts";
 import type { Answer, AnswerSession } from "./answer.ts";
 import { stoppingLine } from "./context-line.ts";
+import { chargeCopies } from "./copies.ts";
 import { capabilityLost, type Import, type ImportSession } from "./import.ts";
 import { Inbox, type InboxSession } from "./inbox.ts";
 import { Outbox } from "./outbox.ts";
 import { Question, type QuestionSession } from "./question.ts";
-import { tooManyValues } from "./reader.ts";
 import { BrokenRef, type Path, type Ref } from "./ref.ts";
 import type { SessionEnv } from "./session-env.ts";
 import type { RpcSessionOptions } from "./session-options.ts";
@@ -20,7 +20,7 @@ import { stoppingRefusal } from "./stopping.ts";
 import { stubOf } from "./stub.ts";
 import { Tables } from "./tables.ts";
 import { TargetRef } from "./target.ts";
-import { countValues, noSuchMember } from "./values.ts";
+import { noSuchMember } from "./values.ts";
 import { writeError } from "./wire-error.ts";
 import { asRefusal, Writer } from "./writer.ts";
 
@@ -128,7 +128,7 @@ export class RpcSession implements InboxSession, ImportSession, QuestionSession,
   begun(answer: Answer): void {
     this.tables.answers.add(answer);
     if (answer.isPulled) this.#awaited += 1;
-    if (this.isRefusing) answer.fail(stoppingRefusal);
+    if (this.isRefusing && !answer.isOfStream) answer.fail(stoppingRefusal);
   }
 
   writeData(answer: Answer, value: unknown): string {
@@ -141,14 +141,7 @@ export class RpcSession implements InboxSession, ImportSession, QuestionSession,
   }
 
   copying(): (value: unknown) => void {
-    const { limits, intake } = this.#options;
-    let left = limits.messageNodesMax;
-    return (value) => {
-      const count = countValues(value, left);
-      if (count > left) throw tooManyValues(limits.messageNodesMax);
-      left -= count;
-      intake?.lines(Math.ceil(count / copiesPerLine));
-    };
+    return chargeCopies(this.#options.limits, this.#options.intake);
   }
 
   settled(answer: Answer): void {
@@ -198,7 +191,7 @@ export class RpcSession implements InboxSession, ImportSession, QuestionSession,
     answer.isAnswered = true;
     this.alarms.cancel(answer);
     this.#say(message);
-    this.#answeredOne();
+    if (answer.isPulled) this.#answeredOne();
     if (answer.isStream) this.release(answer);
   }
 
@@ -207,6 +200,10 @@ export class RpcSession implements InboxSession, ImportSession, QuestionSession,
     answer.isGone = true;
     answer.dispose();
     if (answer.isPulled && !answer.isAnswered) this.#answeredOne();
+  }
+
+  pipeFailed(answer: Answer, error: unknown): void {
+    if (!answer.isPulled) this.#reject(answer, error);
   }
 
   rejectMain(error: FlotillaError): void {
@@ -290,9 +287,6 @@ export class RpcSession implements InboxSession, ImportSession, QuestionSession,
     this.tables.clear(heard, capabilityLost(this.#options.callers.peerName, heard));
   }
 }
-
-/** So many values are copied in the time that a line takes (measured: 0.25 µs for each). */
-const copiesPerLine = 12;
 
 function nameOf(path: Path): string {
   return path.length === 0 ? "the call" : path.join(".");

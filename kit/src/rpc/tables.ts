@@ -1,12 +1,16 @@
+import type { Clock } from "../base/clock.ts";
+import { contextToSend, currentContext } from "../base/context.ts";
 import type { FlotillaError } from "../base/errors.ts";
 import type { Limits } from "../base/limits.ts";
 import { exhausted, violation } from "../transport/refusals.ts";
 import { Answer } from "./answer.ts";
+import { FarWriter, NearWritable } from "./far-stream.ts";
 import { Import, type ImportSession } from "./import.ts";
-import { type Question, questionOf } from "./question.ts";
+import { Question, type QuestionSession, questionOf } from "./question.ts";
 import type { ReaderSession } from "./reader.ts";
 import type { Ref } from "./ref.ts";
 import { Ring } from "./ring.ts";
+import { StreamBudget, type WireStream } from "./wire-stream.ts";
 import type { WriterSession } from "./writer.ts";
 
 /** A capability that the peer was given. */
@@ -22,7 +26,7 @@ interface TablesOptions {
   readonly sendLimits: WriterSession["sendLimits"];
   /** The main object of this side. Owned by the tables. */
   readonly main: Ref;
-  readonly session: ImportSession;
+  readonly session: ImportSession & QuestionSession & { readonly clock: Clock };
   /** Sends a message that holds no call. */
   readonly say: (message: string) => void;
   readonly writeError: (thrown: unknown) => string;
@@ -42,6 +46,8 @@ export class Tables implements ReaderSession, WriterSession {
   readonly remoteMain: Import;
   readonly limits: Limits;
   readonly sendLimits: WriterSession["sendLimits"];
+  /** Of streams in both directions. */
+  readonly streams: StreamBudget;
   readonly #imports = new Ring<Import>();
   readonly #given = new Ring<Given>();
   readonly #options: TablesOptions;
@@ -53,6 +59,7 @@ export class Tables implements ReaderSession, WriterSession {
     this.#options = options;
     this.limits = options.limits;
     this.sendLimits = options.sendLimits;
+    this.streams = new StreamBudget(options.limits.streamBytesMax);
     this.remoteMain = new Import(options.session, 0);
   }
 
@@ -106,7 +113,35 @@ export class Tables implements ReaderSession, WriterSession {
   }
 
   refuse(id: number): void {
-    this.#options.say(`["release",${id},1]`);
+    if (id > 0) this.pipe(id)?.[Symbol.dispose]();
+    else this.#options.say(`["release",${id},1]`);
+  }
+
+  pipe(id: number): WireStream | undefined {
+    const answer = this.answers.get(id);
+    const pipe = answer?.pipe;
+    // Each has one reader.
+    if (answer) answer.pipe = undefined;
+    return pipe;
+  }
+
+  /** @throws FlotillaError when it cannot be sent. */
+  sendStream(stream: ReadableStream): Question {
+    const { session } = this.#options;
+    const question = new Question(session, {
+      id: this.nextQuestion(),
+      context: contextToSend(session.clock),
+      expression: undefined,
+    });
+    this.questions.add(question);
+    this.#options.say('["pipe"]');
+    const writer = new FarWriter(question, currentContext());
+    stream.pipeTo(writer.stream()).catch(() => {});
+    return question;
+  }
+
+  receiver(stream: WritableStream): object {
+    return new NearWritable(stream, this.streams);
   }
 
   entry(id: number): Ref {

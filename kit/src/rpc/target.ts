@@ -11,10 +11,11 @@ import {
 import { disposeTarget, disposeTargets } from "./brand.ts";
 import { type Call, type Dispatcher, dispatch } from "./call.ts";
 import { CountedRef } from "./counted.ts";
+import { notOffered } from "./not-offered.ts";
 import type { OnBroken, Path, Ref } from "./ref.ts";
 import { ResultRef } from "./result.ts";
 import { promiseOf, type Raw, RpcTarget, rawOf, setRefOf, stubOf } from "./stub.ts";
-import { asFault, Unsendable } from "./unsendable.ts";
+import { asFault, isStream, Unsendable, unsendableObject } from "./unsendable.ts";
 import { copyOf, disposeValue, fill, type Hole, noSuchMember, unpassable } from "./values.ts";
 
 type Callable = (...args: readonly unknown[]) => unknown;
@@ -84,6 +85,9 @@ function carryOut(target: object, path: Path, args: readonly unknown[], call: Ca
   try {
     const method = methodOf(target, path);
     if (!method) throw noSuchMember(path);
+    const [stream] = call.streams;
+    // No contract asks for it.
+    if (stream) throw notOffered(stream.kind);
     call.returned(runInContext(call.context, run, method, target, args));
   } catch (error) {
     call.fail(error);
@@ -112,6 +116,7 @@ class LocalCall extends ResultRef implements Call, Alarm {
   readonly context: CallContext;
   readonly env = undefined;
   readonly isPlain = false;
+  readonly streams: readonly never[] = [];
   readonly atMs: number;
   before: Alarm | undefined = undefined;
   after: Alarm | undefined = undefined;
@@ -203,6 +208,7 @@ function refuseInData(it: object): never {
 /** Copies `args` for the method: capabilities in them become stubs, which end with the call. */
 function takeArguments(args: readonly unknown[], stubs: Raw[], holes: Hole[]): readonly unknown[] {
   const taken = copyOf(args, (it, parent, key) => {
+    if (isStream(it)) return it;
     const raw = rawOf(it);
     if (raw?.isPromise) {
       holes.push({ parent, key, ref: raw.hold() });
@@ -234,6 +240,7 @@ function returnData(call: ResultRef, value: object): void {
   const taken: object[] = [];
   try {
     const copy = copyOf(value, (it) => {
+      if (isStream(it)) throw unsendableObject(it);
       const raw = rawOf(it);
       const stub = raw ? (raw.isPromise ? promiseOf : stubOf)(raw.take()) : stubOf(targetOnce(it, seen));
       taken.push(stub);

@@ -1,5 +1,6 @@
 import { type ErrorCode, FlotillaError } from "../base/errors.ts";
 import { isTarget } from "./brand.ts";
+import { WireStream } from "./wire-stream.ts";
 
 /** Something in a value that cannot travel; `at` says where. */
 export class Unsendable extends Error {
@@ -24,7 +25,16 @@ export function inside(error: unknown, key: string): unknown {
 /** Classes that Cap'n Web carries and we don't. */
 const notOffered = new Set(["Blob", "File", "Headers", "Request", "Response", "ReadableStream", "WritableStream"]);
 
+/** Whether `value` is a stream of this process. */
+export function isStream(value: object): value is ReadableStream | WritableStream {
+  return value instanceof ReadableStream || value instanceof WritableStream;
+}
+
 export function unsendableObject(value: object): Unsendable {
+  if (value instanceof WireStream) {
+    const what = value.kind === "readable" ? "ReadableStream" : "WritableStream";
+    return new Unsendable(`a ${what} of another session`, { code: "unimplemented" });
+  }
   const name = value.constructor?.name ?? "object";
   if (notOffered.has(name)) return new Unsendable(`a ${name}, which is not carried here`, { code: "unimplemented" });
   return new Unsendable(`a ${name}, which is neither data nor extends RpcTarget of this package`);

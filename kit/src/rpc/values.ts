@@ -2,7 +2,14 @@ import { FlotillaError } from "../base/errors.ts";
 import { depthMax } from "./brand.ts";
 import type { Outcome, Path, Ref } from "./ref.ts";
 import { promiseOf, type Raw, RpcTarget, rawOf, stubOf } from "./stub.ts";
-import { assertNoForeignStub, inside, Unsendable, unsendableArgument, unsendableObject } from "./unsendable.ts";
+import {
+  assertNoForeignStub,
+  inside,
+  isStream,
+  Unsendable,
+  unsendableArgument,
+  unsendableObject,
+} from "./unsendable.ts";
 
 /** A place inside of a value where a result belongs that is not there yet. */
 export interface Hole {
@@ -149,7 +156,7 @@ function copyAt(value: unknown, at: Place): unknown {
     }
     return copy;
   }
-  return value instanceof RpcTarget ? replace(value, at.parent, at.key) : leaf(value);
+  return value instanceof RpcTarget || isStream(value) ? replace(value, at.parent, at.key) : leaf(value);
 }
 
 /** @returns `value` if its class is passed by value. @throws Unsendable otherwise. */

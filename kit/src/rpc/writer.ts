@@ -1,6 +1,7 @@
 import { FlotillaError } from "../base/errors.ts";
 import type { Limits } from "../base/limits.ts";
 import { writeBytes } from "./bytes.ts";
+import type { Question } from "./question.ts";
 import { BrokenRef, type Ref } from "./ref.ts";
 import { ResultRef } from "./result.ts";
 import { type Raw, RpcTarget, rawOf } from "./stub.ts";
@@ -9,6 +10,7 @@ import {
   asFault,
   assertNoForeignStub,
   inside,
+  isStream,
   Unsendable,
   unsendableArgument,
   unsendableObject,
@@ -28,6 +30,10 @@ export interface WriterSession {
   /** The number of `ref` in the peer's table, if it is the peer's, or the result of a call to it that is not there yet. */
   numberOf(ref: Ref): number | undefined;
   writeError(thrown: unknown): string;
+  /** Sends what `stream` gives, from now on. @returns the result that stands for it, to be disposed if nobody hears of it. */
+  sendStream(stream: ReadableStream): Question;
+  /** An object by which the peer writes to `stream`. */
+  receiver(stream: WritableStream): object;
 }
 
 /** `data`: capabilities and errors in it are a fault. */
@@ -40,6 +46,10 @@ export class Writer {
   #nodes = 0;
   /** Given by the message that is being written. */
   #given: number[] = [];
+  /** Streams that are sent for the message that is being written. */
+  #sent: Question[] = [];
+  /** A call is written, for whose arguments contracts may ask. */
+  #isCall = false;
   #isWriting = false;
 
   constructor(session: WriterSession) {
@@ -56,6 +66,7 @@ export class Writer {
   writeArguments(args: readonly unknown[]): string {
     // A getter in a value that is being written makes a call.
     if (this.#isWriting) return new Writer(this.#session).writeArguments(args);
+    this.#isCall = true;
     return this.#whole("any", () => `[${this.#items(args, 1)}]`);
   }
 
@@ -70,6 +81,7 @@ export class Writer {
     this.#kind = kind;
     this.#nodes = 0;
     if (this.#given.length > 0) this.#given = [];
+    if (this.#sent.length > 0) this.#sent = [];
     this.#isWriting = true;
     try {
       const text = write();
@@ -77,9 +89,10 @@ export class Writer {
       return text;
     } catch (error) {
       for (const id of this.#given) this.#session.takeBack(id);
+      for (const question of this.#sent) question.dispose();
       throw error;
     } finally {
-      this.#isWriting = false;
+      this.#isWriting = this.#isCall = false;
     }
   }
 
@@ -129,7 +142,20 @@ export class Writer {
     if (bytes !== undefined) return bytes;
     if (value instanceof URL) return `["url",${JSON.stringify(value.href)}]`;
     if (value instanceof Error && this.#kind !== "data") return this.#session.writeError(value);
+    if (this.#isCall && isStream(value)) return this.#stream(value);
     throw unsendableObject(value);
+  }
+
+  #stream(stream: ReadableStream | WritableStream): string {
+    if (stream.locked) throw new Unsendable("a stream that is locked");
+    if (stream instanceof WritableStream) {
+      const id = this.#session.give(new TargetRef(this.#session.receiver(stream)));
+      this.#given.push(id);
+      return `["writable",${id}]`;
+    }
+    const question = this.#session.sendStream(stream);
+    this.#sent.push(question);
+    return `["readable",${question.id}]`;
   }
 
   #items(value: readonly unknown[], depth: number): string {
