@@ -345,4 +345,32 @@ export const mutantsOfCore: readonly Mutant[] = [
     put: "this.isRefusing",
     test: "kit/src/capability/streams.test.ts",
   },
+  {
+    promise: "core: chunks of a stream are cut",
+    file: "kit/src/rpc/far-stream.ts",
+    cut: "const pieceBytes = 64 * 1024;",
+    put: "const pieceBytes = 64 * 1024 * 1024;",
+    test: "kit/src/capability/streams.test.ts",
+  },
+  {
+    promise: "core: a close under way is not aborted",
+    file: "kit/src/rpc/far-stream.ts",
+    cut: "    this.#isOver = true;\n    try {",
+    put: "    try {",
+    test: "kit/src/capability/streams.test.ts",
+  },
+  {
+    promise: "core: the source of a call that was not sent is cancelled",
+    file: "kit/src/rpc/writer.ts",
+    cut: "      for (const sent of this.#sent) sent.fail(error);\n",
+    put: "",
+    test: "kit/src/capability/streams.test.ts",
+  },
+  {
+    promise: "core: the far end hears that its stream gave no bytes",
+    file: "kit/src/rpc/far-stream.ts",
+    cut: "      this.abort(error);\n",
+    put: "",
+    test: "kit/src/capability/streams.test.ts",
+  },
 ];

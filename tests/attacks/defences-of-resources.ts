@@ -13,6 +13,7 @@ import {
 } from "./defence.ts";
 
 const resources = "resources.timing.test.ts";
+const connections = "connections.timing.test.ts";
 const callbacks = "callbacks.test.ts";
 const limits = "limits.timing.test.ts";
 const web = "web.slow.test.ts";
@@ -21,10 +22,25 @@ const leakage = "leakage.slow.test.ts";
 export const defencesOfResources: readonly Defence[] = [
   {
     row: "R1",
-    test: "R1 calls",
+    test: "R1 calls pipelined",
     file: resources,
     off: "no limit of pipelining",
     edits: [edit(messages, "if (answer.depth > pipelineDepthMax)", "if (answer.depth < 0)")],
+  },
+  {
+    row: "R1",
+    test: "R1 calls that each wait",
+    file: resources,
+    off: "results settle each other as deep as it goes",
+    edits: [edit("kit/src/rpc/result.ts", "if (nested >= nestedMax) {", "if (nested < 0) {")],
+  },
+  {
+    row: "R1",
+    // With R13, whose thousand orders it copies.
+    test: "much to answer",
+    file: resources,
+    off: "what is copied into arguments is not counted",
+    edits: [edit("kit/src/rpc/copies.ts", "if (count > left) throw", "if (count < 0) throw")],
   },
   {
     row: "R2",
@@ -94,13 +110,13 @@ export const defencesOfResources: readonly Defence[] = [
   },
   {
     row: "R7",
-    file: resources,
+    file: connections,
     off: "no limit for one address",
     edits: [edit("kit/src/server/address-budget.ts", "count >= countMax", "count < 0")],
   },
   {
     row: "R8",
-    file: resources,
+    file: connections,
     off: "five minutes for a request",
     edits: [
       edit(listener, "headersTimeout: receiveMsMax,", "headersTimeout: 60_000,"),
@@ -109,14 +125,14 @@ export const defencesOfResources: readonly Defence[] = [
   },
   {
     row: "R9",
-    file: resources,
+    file: connections,
     off: "compression is accepted",
     edits: [edit("kit/src/server/upgrader.ts", "perMessageDeflate: false", "perMessageDeflate: true")],
   },
   {
     row: "R10",
     test: "R10 a frame",
-    file: resources,
+    file: connections,
     off: "no limit of a frame's size before it is read",
     edits: [
       edit(
@@ -129,7 +145,7 @@ export const defencesOfResources: readonly Defence[] = [
   {
     row: "R10",
     test: "R10 32 MB",
-    file: resources,
+    file: connections,
     off: "what is no message is said back",
     edits: [edit("kit/src/rpc/inbox.ts", 'throw violation("not JSON");', "throw violation(line);")],
   },
@@ -167,7 +183,7 @@ export const defencesOfResources: readonly Defence[] = [
   },
   {
     row: "R12",
-    file: resources,
+    file: connections,
     off: "neither the schema nor the hashing looks at the length",
     edits: [
       noSchema,

@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { expect } from "vitest";
 import { type ServiceName, serviceNames } from "../../shop/topology.ts";
 import { batchClient } from "../gateway-clients.ts";
@@ -162,4 +163,22 @@ function isAtRest({ users, orders, gateway }: Tables): boolean {
     isIdle(orders) &&
     isIdle(gateway)
   );
+}
+
+const canSeeMemory = process.platform === "linux";
+
+/** Runs `run`, after which the gateway has not grown by more than `megabytesMax`. */
+export async function expectLittleMemory(
+  target: Target,
+  megabytesMax: number,
+  run: () => Promise<void>,
+): Promise<void> {
+  const before = canSeeMemory ? megabytesOf(target) : 0;
+  await run();
+  if (canSeeMemory) expect(megabytesOf(target) - before).toBeLessThan(megabytesMax);
+}
+
+function megabytesOf({ shop }: Target): number {
+  const status = readFileSync(`/proc/${shop.pidOf("gateway")}/status`, "utf8");
+  return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) / 1_024;
 }

@@ -5,7 +5,7 @@ import { callersMax, deadlineMsDefault, deadlineMsMax } from "./limits.ts";
 import { makeStorage } from "./platform.ts";
 
 /**
- * What travels with every call without being an argument: the trace, the time that is left, and who called on the way.
+ * Facts that travel with every call and are no arguments: the trace, the time that is left, and who called on the way.
  * It is information, never authority: a peer may write anything into it.
  */
 export interface CallContext {
@@ -54,7 +54,7 @@ export class CallScope implements CallContext {
   }
 }
 
-/** What a caller may ask for. */
+/** Wishes of a caller for the calls that it makes. */
 export interface ContextRequest {
   /** Milliseconds from now; it can only shorten what an enclosing context leaves. Default 10 s, at most 30 s. */
   readonly timeoutMs?: number;

@@ -25,7 +25,7 @@ const retryableByDefault: ReadonlySet<ErrorCode> = new Set(["unavailable", "abor
 /** Longer messages are cut before they leave the process, so that no peer can make us carry its text. Characters. */
 const messageCharsMax = 1_000;
 
-/** What an error may say beside its code and its message. */
+/** Details of an error beside its code and its message. */
 export interface ErrorDetail {
   /**
    * A domain word beside the code, such as `introduction_refused`: `[a-z0-9_]`, at most 100 characters. Anything else is

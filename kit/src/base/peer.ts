@@ -1,5 +1,5 @@
 /**
- * Who is at the other end of a session. A service proved its name by its key when the session opened; `anonymous` is
+ * The other end of a session. A service proved its name by its key when the session opened; `anonymous` is
  * everybody else. Authority may depend on it, because it comes from the session and never from an argument.
  */
 export type Peer = ServicePeer | AnonymousPeer;
@@ -12,7 +12,7 @@ export interface ServicePeer {
   readonly instance: string;
 }
 
-/** Whoever proved nothing: a client, a web page, a service without a key. */
+/** A peer that proved nothing: a client, a web page, a service without a key. */
 export interface AnonymousPeer {
   readonly kind: "anonymous";
   /**

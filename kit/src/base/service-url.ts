@@ -1,4 +1,4 @@
-/** Of the sessions at a url; `href` is then what stands in the request, and `socketPath` where it goes. */
+/** The address of the sessions at a url: `href` stands in the request, and `socketPath` is where it goes. */
 export interface Address {
   readonly href: string;
   readonly socketPath?: string | undefined;

@@ -20,6 +20,7 @@ interface Store extends RpcTarget {
   hold(bytes: ReadableStream<Uint8Array>): void;
   download(bytes: number, to: WritableStream<Uint8Array>): string;
   drop(to: WritableStream<Uint8Array>): string;
+  hurry(to: WritableStream<Uint8Array>): string;
 }
 
 const StoreContract = contract<Store>("Store", {
@@ -28,17 +29,25 @@ const StoreContract = contract<Store>("Store", {
   hold: { params: [readable("bytes", bytesMax)] },
   download: { params: [arg("bytes", Type.Number()), writable("to")] },
   drop: { params: [writable("to")] },
+  hurry: { params: [writable("to")] },
 });
 
 /** Does the work of `Store`, on either library. */
 class Work {
   readonly held = Promise.withResolvers<void>();
   readonly errors: unknown[] = [];
+  /** Bytes of the largest chunk that was read. */
+  chunkMax = 0;
+  /** Bytes that were written, taken or not. */
+  written = 0;
 
   async upload(_name: string, bytes: ReadableStream<Uint8Array>) {
     let sum = 0;
     try {
-      for await (const chunk of bytes) for (const byte of chunk) sum += byte;
+      for await (const chunk of bytes) {
+        this.chunkMax = Math.max(this.chunkMax, chunk.byteLength);
+        for (const byte of chunk) sum += byte;
+      }
     } catch (error) {
       this.errors.push(error);
       throw error;
@@ -57,7 +66,10 @@ class Work {
   }
   async download(count: number, to: WritableStream<Uint8Array>) {
     const writer = to.getWriter();
-    for (let left = count; left > 0; left -= 16 * kib) await writer.write(new Uint8Array(16 * kib).fill(1));
+    for (let left = count; left > 0; left -= 16 * kib) {
+      await writer.write(new Uint8Array(16 * kib).fill(1));
+      this.written += 16 * kib;
+    }
     await writer.close();
     return "written";
   }
@@ -65,6 +77,12 @@ class Work {
     const writer = to.getWriter();
     await writer.write(new Uint8Array(1));
     return "dropped";
+  }
+  async hurry(to: WritableStream<Uint8Array>) {
+    const writer = to.getWriter();
+    await writer.write(new Uint8Array(1));
+    writer.close().catch(() => {});
+    return "gone";
   }
 }
 
@@ -121,7 +139,8 @@ function sink(takes: Promise<void> = Promise.resolve()) {
       await takes;
       told.bytes += chunk.byteLength;
     },
-    close() {
+    async close() {
+      await takes;
       told.end = "closed";
     },
     abort() {
@@ -129,6 +148,10 @@ function sink(takes: Promise<void> = Promise.resolve()) {
     },
   });
   return { stream, told };
+}
+
+async function turns(count: number): Promise<void> {
+  for (let left = count; left > 0; left -= 1) await new Promise(setImmediate);
 }
 
 const atRest = { imports: 1, exports: 1 };
@@ -194,6 +217,7 @@ describe.each(pairingsWith(newestStock).map((pairing) => [pairing.name, pairing]
     const call = Promise.resolve(callOn(stage.client.main, "download", 2_048 * kib, stream));
     await stage.quiet();
     expect(told.bytes).toBe(0);
+    expect(stage.work.written).toBeLessThanOrEqual(256 * kib + 16 * kib);
     takes.resolve();
     await call;
     expect(told).toEqual({ bytes: 2_048 * kib, end: "closed" });
@@ -214,10 +238,53 @@ describe("between two of ours", () => {
     client.close();
   });
 
-  test("chunks larger than a message are cut", async () => {
-    const { client } = setUp(pairing);
+  test("chunks are cut, so that each is within what an edge takes", async () => {
+    const { client, work } = setUp(pairing);
     expect(await callOn(client.main, "upload", "file", source(1, 2 * kib * kib).stream)).toBe(2 * kib * kib);
+    expect(work.chunkMax).toBe(64 * kib);
     client.close();
+  });
+
+  test("a source that gives anything but bytes fails where it is read", async () => {
+    const stage = setUp(pairing);
+    const texts = new ReadableStream({
+      pull: (controller) => controller.enqueue("text"),
+    });
+    await expect(Promise.resolve(callOn(stage.client.main, "upload", "file", texts))).rejects.toMatchObject({
+      reason: "stream_ended",
+    });
+    await stage.quiet();
+    expect([stage.client.stats(), stage.server.stats()]).toEqual([atRest, atRest]);
+    stage.client.close();
+  });
+
+  test("the source of a call that cannot be sent is cancelled, though it has nothing to give", async () => {
+    const stage = setUp(pairing);
+    let cancelled = 0;
+    const idle = new ReadableStream({
+      cancel() {
+        cancelled += 1;
+      },
+    });
+    const call = Promise.resolve(callOn(stage.client.main, "upload", idle, new Map()));
+    await expect(call).rejects.toMatchObject({ code: "invalid_argument" });
+    await stage.quiet();
+    expect(cancelled).toBe(1);
+    expect([stage.client.stats(), stage.server.stats()]).toEqual([atRest, atRest]);
+    stage.client.close();
+  });
+
+  test("a close under way when the method returns is not aborted, not at a stock client either", async () => {
+    const [stockToOurs] = pairingsWith(newestStock).filter(({ name }) => name === "stock 0.12 to ours");
+    for (const each of [pairing, stockToOurs!]) {
+      const { client, quiet } = setUp(each);
+      const { stream, told } = sink(turns(8));
+      expect(await callOn(client.main, "hurry", stream)).toBe("gone");
+      await turns(20);
+      await quiet();
+      expect(told).toEqual({ bytes: 1, end: "closed" });
+      client.close();
+    }
   });
 
   test("what the method leaves open is aborted when it returns", async () => {
@@ -287,6 +354,37 @@ describe("a peer that writes its messages itself", () => {
     await peer.clock.settle();
     await peer.say(["release", 1, 1], ["release", 2, 1]);
     expect(peer.session.stats()).toEqual(atRest);
+  });
+
+  test("whose chunk nobody reads in time loses its stream, and no bytes of the session's", async () => {
+    const work = new Work();
+    const peer = makeRawPeer({
+      limits: { ...edgeLimits, streamBytesMax: 4 * kib },
+      makeMain: () => expose(StoreContract, work as never, { peer: anonymous }),
+    });
+    await peer.say(["pipe"], write(4 * kib));
+    await peer.clock.advance(30_000);
+    expect(peer.answerTo(2)).toEqual(rejection(2, { code: "deadline_exceeded" }));
+    await peer.say(["push", ["pipeline", 0, ["upload"], ["file", ["readable", 1]]]], ["pull", 3]);
+    expect(peer.answerTo(3)).toEqual(rejection(3, { code: "deadline_exceeded" }));
+    expect(work.errors).toHaveLength(1);
+    const others = ["stream", ["pipeline", 4, ["write"], write(4 * kib)[1]![3] as unknown[]]];
+    await peer.say(["pipe"], others, ["push", ["pipeline", 0, ["first"], [["readable", 4]]]], ["pull", 6]);
+    expect(peer.answerTo(6)).toEqual(["resolve", 6, 4 * kib]);
+    peer.cut();
+  });
+
+  test("writes no more into our stream than waits to be taken", async () => {
+    const peer = makeRawPeer({ limits: { ...edgeLimits, streamBytesMax: 4 * kib } });
+    const { stream } = sink(Promise.withResolvers<void>().promise);
+    const main = peer.session.remoteMain as unknown as { take(to: WritableStream): Promise<unknown> };
+    Promise.resolve(main.take(stream)).catch(() => {});
+    await peer.clock.settle();
+    const ours = (bytes: number) => ["stream", ["import", -1, ["write"], write(bytes)[1]![3] as unknown[]]];
+    await peer.say(ours(3 * kib), ours(2 * kib));
+    expect(peer.answerTo(1)).toBeUndefined();
+    expect(peer.answerTo(2)).toEqual(rejection(2, { reason: "stream_overrun" }));
+    peer.cut();
   });
 
   test("has one reader for its pipe, and writes bytes alone", async () => {

@@ -7,7 +7,8 @@ import type { Param } from "./contract.ts";
 
 /**
  * A parameter that is a stream of bytes from the caller: the method reads it before it returns, and what it has not read by
- * then is cancelled. The caller is as slow as the method reads. Each chunk has to be read within the call's deadline.
+ * then is cancelled. The caller is as slow as the method reads. A chunk has to be read before its own message is late: by the
+ * deadline of the call, and of a stock client within 10 s.
  *
  * @param bytesMax of the whole stream; above it reading fails with `resource_exhausted`, reason `stream_too_large`.
  */
@@ -18,7 +19,7 @@ export function readable(name: string, bytesMax: number): Param<ReadableStream<U
     stream: "readable",
     receive(value) {
       if (value instanceof Pipe) return value.open(bytesMax);
-      // Of this process.
+      // A call within this process passes the stream itself.
       if (value instanceof ReadableStream) return value;
       throw new FlotillaError("invalid_argument", `${name} must be a ReadableStream`);
     },
@@ -26,8 +27,8 @@ export function readable(name: string, bytesMax: number): Param<ReadableStream<U
 }
 
 /**
- * A parameter that is a stream to which the method writes bytes for the caller, and which it closes before it returns: what it
- * has not closed by then is aborted. Writing is as slow as the caller takes the bytes.
+ * A parameter that is a stream to which the method writes bytes for the caller. The method waits for its `close` before it
+ * returns: what is not closed by then is aborted. Writing is as slow as the caller takes the bytes.
  */
 export function writable(name: string): Param<WritableStream<Uint8Array>> {
   return {

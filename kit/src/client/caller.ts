@@ -37,7 +37,7 @@ export interface CallOptions {
   readonly group?: string;
 }
 
-/** What a call does with the instance that was chosen for it. */
+/** Makes a call on the instance that was chosen for it. */
 export type Use<T extends RpcTarget, R> = (main: RpcStub<T>, connection: Connection<T>) => PromiseLike<R>;
 
 /** Between two attempts of a call that may be repeated. */

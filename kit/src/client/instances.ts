@@ -7,15 +7,15 @@ import type { Connection } from "./connection.ts";
 import { type InstanceReport, type Member, makeMember } from "./instance.ts";
 import { type Members, makeMembers } from "./members.ts";
 
-/** What `connectAll` takes: `ConnectOptions` with several addresses, or who knows them. */
+/** Options of `connectAll`: `ConnectOptions` with several addresses, or who knows them. */
 export type ConnectAllOptions = Omit<ConnectOptions, "url" | "onStopping"> &
   (
     | {
-        /** Of every instance; each as `ConnectOptions.url`. */
+        /** The address of every instance, each as `ConnectOptions.url`. */
         readonly urls: readonly string[];
       }
     | {
-        /** Who knows where the instances are, while they come and go. */
+        /** Knows where the instances are, while they come and go. */
         readonly directory: Directory;
       }
   );

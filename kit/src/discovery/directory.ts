@@ -14,7 +14,7 @@ export interface Directory {
   watch(tell: (urls: readonly string[]) => void): () => void;
 }
 
-/** Instances of one service. Who calls it has a connection to each, so a service that needs more has subsets. */
+/** Instances of one service. Each caller has a connection to every one of them, so a service that needs more has subsets. */
 export const instancesMax = 128;
 
 /** Always the same `urls`, each as `ConnectOptions.url`. */

@@ -3,7 +3,7 @@ import { Resolver } from "node:dns/promises";
 import type { Directory } from "./directory.ts";
 import { type DirectoryOptions, type Found, makeLookup } from "./lookup.ts";
 
-/** What is looked up by DNS, and how often. */
+/** Options of `dnsDirectory` and `srvDirectory`. */
 export interface DnsOptions extends DirectoryOptions {
   /** `address:port` of name servers; default: those of the system. */
   readonly servers?: readonly string[] | undefined;

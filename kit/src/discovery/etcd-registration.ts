@@ -4,9 +4,9 @@ import { FlotillaError } from "../base/errors.ts";
 import { addressOf } from "../base/service-url.ts";
 import { askEtcd, checkPlace, type EtcdPlace, failed, isObject, toBase64 } from "./etcd.ts";
 
-/** What is registered, and for how long at a time. */
+/** Options of `registerInEtcd`. */
 export interface RegistrationOptions {
-  /** Of the instance that is registered: the last part of its key. */
+  /** The run that is registered: the last part of its key. */
   readonly instance: string;
   /** Where it is reached, as `ConnectOptions.url`. */
   readonly address: string;

@@ -5,7 +5,7 @@ import { addressOf } from "../base/service-url.ts";
 import { decodeText } from "../base/text.ts";
 import { type Directory, instancesMax } from "./directory.ts";
 
-/** What every directory takes. */
+/** Options of every directory. */
 export interface DirectoryOptions {
   /** Milliseconds between two looks, about; where the source says how long its answer is good, sooner if that is less. */
   readonly intervalMs?: number | undefined;

@@ -38,7 +38,7 @@ export function openDirectory(text: string, options: DirectoryOptions = {}): Dir
   }
 }
 
-/** Of an `etcd+http:` text. @throws TypeError */
+/** Reads an `etcd+http:` text. @throws TypeError for what is none. */
 export function etcdPlaceOf(text: string): EtcdPlace {
   const url = URL.parse(text.replace(/^etcd\+/i, ""));
   const prefix = url ? decodeURIComponent(url.pathname.slice(1)) : "";

@@ -96,7 +96,7 @@ const usage = `keys COMMAND
   revoke NAME [KEY]    ends trust in KEY; without it, in all keys of NAME but the one it signs with
   --json               for programs`;
 
-/** What `runKeys` takes: the arguments of a command line, and what it may touch. */
+/** Options of `runKeys`: the arguments of a command line, and what it may touch. */
 export interface KeysCommand {
   readonly directory: string;
   readonly args: readonly string[];

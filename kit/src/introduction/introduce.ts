@@ -124,7 +124,7 @@ export function introduce<T extends RpcTarget>(capability: Gift<T>, options: Int
 
 /** Whether the home takes a deposit. */
 class Decision {
-  /** Who waits for an answer while nobody knows yet. */
+  /** Rejects the answers that are waited for while nobody knows yet. */
   readonly #undecided = new Set<(reason: unknown) => void>();
   readonly #taking = Promise.withResolvers<void>();
   #refusal: { readonly reason: unknown } | undefined;

@@ -69,7 +69,7 @@ export function makeBulkhead({ runningMax, waitingMax, waitMsMax, refusal, clock
     });
   }
 
-  /** Whoever waits longest takes the place over. */
+  /** The work that waits longest takes the place over. */
   function leave(): void {
     const [next] = waiting;
     if (!next) {

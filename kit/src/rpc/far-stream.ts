@@ -44,6 +44,7 @@ export class FarWriter {
   #isEnded = false;
   #wake: (() => void) | undefined;
   #endHearing = () => {};
+  #controller: WritableStreamDefaultController | undefined;
   readonly #context: CallContext | undefined;
 
   /** Owns `ref`. @param context of the call that the stream belongs to, whose deadline is that of each write. */
@@ -59,43 +60,55 @@ export class FarWriter {
   stream(): WritableStream<Uint8Array> {
     return new WritableStream<Uint8Array>({
       start: (controller) => {
-        this.#endHearing = this.#ref.onBroken((error) => this.#failed(error, controller));
+        this.#controller = controller;
+        this.#endHearing = this.#ref.onBroken((error) => this.fail(error));
       },
-      write: (chunk, controller) => this.#write(chunk, controller),
+      write: (chunk) => this.#write(chunk),
       close: () => this.#close(),
       abort: (reason) => this.abort(reason),
     });
   }
 
-  async #write(chunk: Uint8Array, controller: WritableStreamDefaultController): Promise<void> {
-    const bytes = bytesIn([chunk]);
+  async #write(chunk: Uint8Array): Promise<void> {
+    const bytes = this.#bytesOf(chunk);
     for (let at = 0; at < bytes.byteLength; at += pieceBytes) {
-      const piece = bytes.subarray(at, at + pieceBytes);
-      this.#send(piece, controller);
+      if (this.#failure) throw this.#failure.error;
+      this.#send(bytes.subarray(at, at + pieceBytes));
       while (!this.#failure && this.#underWay >= windowBytes) {
         await new Promise<void>((resolve) => {
           this.#wake = resolve;
         });
       }
-      if (this.#failure) throw this.#failure.error;
+    }
+    if (this.#failure) throw this.#failure.error;
+  }
+
+  /** A stream does not abort its sink for an error of the sink's own, so the far end is told here. */
+  #bytesOf(chunk: Uint8Array): Uint8Array {
+    try {
+      return bytesIn([chunk]);
+    } catch (error) {
+      this.abort(error);
+      throw error;
     }
   }
 
-  #send(piece: Uint8Array, controller: WritableStreamDefaultController): void {
+  #send(piece: Uint8Array): void {
     this.#underWay += piece.byteLength;
     this.#call("write", [piece]).then(
       () => this.#answered(piece),
       (error: unknown) => {
-        this.#failed(error, controller);
+        this.fail(error);
         this.#answered(piece);
       },
     );
   }
 
-  #failed(error: unknown, controller: WritableStreamDefaultController): void {
+  /** Lets go of the far end without a word, and fails the stream, whose source is cancelled then. */
+  fail(error: unknown): void {
     if (this.#isOver) return;
     this.#failure ??= { error };
-    controller.error(error);
+    this.#controller?.error(error);
     this.#end();
     this.#wake?.();
   }
@@ -107,6 +120,8 @@ export class FarWriter {
 
   async #close(): Promise<void> {
     if (this.#failure) throw this.#failure.error;
+    // From now on there is nothing to abort, also while nobody awaits this.
+    this.#isOver = true;
     try {
       await this.#call("close", []);
     } finally {

@@ -22,7 +22,7 @@ export interface MessageSession extends AnswerSession {
   readonly tables: Tables;
   /** A call of the peer's was read. */
   begun(answer: Answer): void;
-  /** What the peer writes to that pipe is read no more. */
+  /** Nobody reads any more from the pipe that `answer` is. */
   pipeFailed(answer: Answer, error: unknown): void;
 }
 
@@ -56,7 +56,7 @@ export class MessageReader {
     if (isCall) return this.#readPush(message, context, nowMs);
     switch (operation) {
       case "pipe": {
-        this.#begin(this.#newAnswer("pipe", context, nowMs));
+        this.#beginPipe(this.#newAnswer("pipe", context, nowMs));
         return message;
       }
       case "resolve":
@@ -84,8 +84,8 @@ export class MessageReader {
     return message;
   }
 
-  /** A pipe. In a batch nothing comes after it: whoever waits for an answer would wait for ever. */
-  #begin(answer: Answer): void {
+  /** In a batch there is no pipe: nothing comes after it, so that a reader would wait for ever. */
+  #beginPipe(answer: Answer): void {
     this.#session.begun(answer);
     if (answer.isSettled) return;
     if (this.#framing === "batch") {

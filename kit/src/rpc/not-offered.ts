@@ -1,6 +1,6 @@
 import { FlotillaError } from "../base/errors.ts";
 
-/** What Cap'n Web has and is not offered here, or not there. */
+/** The error for a part of Cap'n Web that is not offered, or not where it stands. */
 export function notOffered(what: string): FlotillaError {
   return new FlotillaError("unimplemented", `Not offered here: ${names[what] ?? what}`);
 }

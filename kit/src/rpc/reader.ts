@@ -25,7 +25,7 @@ export interface ReaderSession {
   refuse(id: number): void;
   /** A hold of the object behind a number of the peer's: a capability of ours, or the result of one of its calls. */
   entry(id: number): Ref;
-  /** What the peer writes to its pipe `id`, once; undefined when there is no such pipe, or none any more. */
+  /** The stream that the peer writes to its pipe `id`, once; undefined when there is none, or none any more. */
   pipe(id: number): WireStream | undefined;
 }
 

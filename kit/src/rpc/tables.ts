@@ -11,7 +11,7 @@ import type { ReaderSession } from "./reader.ts";
 import type { Ref } from "./ref.ts";
 import { Ring } from "./ring.ts";
 import { StreamBudget, type WireStream } from "./wire-stream.ts";
-import type { WriterSession } from "./writer.ts";
+import type { SentStream, WriterSession } from "./writer.ts";
 
 /** A capability that the peer was given. */
 interface Given {
@@ -46,7 +46,7 @@ export class Tables implements ReaderSession, WriterSession {
   readonly remoteMain: Import;
   readonly limits: Limits;
   readonly sendLimits: WriterSession["sendLimits"];
-  /** Of streams in both directions. */
+  /** Counts the bytes of streams in both directions. */
   readonly streams: StreamBudget;
   readonly #imports = new Ring<Import>();
   readonly #given = new Ring<Given>();
@@ -126,7 +126,7 @@ export class Tables implements ReaderSession, WriterSession {
   }
 
   /** @throws FlotillaError when it cannot be sent. */
-  sendStream(stream: ReadableStream): Question {
+  sendStream(stream: ReadableStream): SentStream {
     const { session } = this.#options;
     const question = new Question(session, {
       id: this.nextQuestion(),
@@ -137,7 +137,7 @@ export class Tables implements ReaderSession, WriterSession {
     this.#options.say('["pipe"]');
     const writer = new FarWriter(question, currentContext());
     stream.pipeTo(writer.stream()).catch(() => {});
-    return question;
+    return { id: question.id, fail: (error) => writer.fail(error) };
   }
 
   receiver(stream: WritableStream): object {

@@ -4,7 +4,7 @@ import { FlotillaError } from "../base/errors.ts";
 /** The end of a stream that the peer passed as an argument, until a contract asks for it. It ends with the call. */
 export abstract class WireStream implements Disposable {
   abstract readonly kind: "readable" | "writable";
-  /** Of the call that brought it. */
+  /** The context of the call that brought it. */
   context: CallContext | undefined;
   abstract [Symbol.dispose](): void;
 }

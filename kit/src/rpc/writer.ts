@@ -1,7 +1,6 @@
 import { FlotillaError } from "../base/errors.ts";
 import type { Limits } from "../base/limits.ts";
 import { writeBytes } from "./bytes.ts";
-import type { Question } from "./question.ts";
 import { BrokenRef, type Ref } from "./ref.ts";
 import { ResultRef } from "./result.ts";
 import { type Raw, RpcTarget, rawOf } from "./stub.ts";
@@ -20,6 +19,14 @@ import { isPlainObject } from "./values.ts";
 /** Limits of the peer on one message. */
 export type SendLimits = Pick<Limits, "frameBytesMax" | "messageNodesMax" | "messageDepthMax">;
 
+/** A stream whose bytes are sent to a pipe of the peer's. */
+export interface SentStream {
+  /** The number of the pipe. */
+  readonly id: number;
+  /** Ends it at both ends: the message that names it was not sent. */
+  fail(error: unknown): void;
+}
+
 /** The tables that messages being written refer to. */
 export interface WriterSession {
   readonly sendLimits: SendLimits;
@@ -30,8 +37,8 @@ export interface WriterSession {
   /** The number of `ref` in the peer's table, if it is the peer's, or the result of a call to it that is not there yet. */
   numberOf(ref: Ref): number | undefined;
   writeError(thrown: unknown): string;
-  /** Sends what `stream` gives, from now on. @returns the result that stands for it, to be disposed if nobody hears of it. */
-  sendStream(stream: ReadableStream): Question;
+  /** Sends the bytes of `stream`, from now on. */
+  sendStream(stream: ReadableStream): SentStream;
   /** An object by which the peer writes to `stream`. */
   receiver(stream: WritableStream): object;
 }
@@ -47,7 +54,7 @@ export class Writer {
   /** Given by the message that is being written. */
   #given: number[] = [];
   /** Streams that are sent for the message that is being written. */
-  #sent: Question[] = [];
+  #sent: SentStream[] = [];
   /** A call is written, for whose arguments contracts may ask. */
   #isCall = false;
   #isWriting = false;
@@ -89,7 +96,7 @@ export class Writer {
       return text;
     } catch (error) {
       for (const id of this.#given) this.#session.takeBack(id);
-      for (const question of this.#sent) question.dispose();
+      for (const sent of this.#sent) sent.fail(error);
       throw error;
     } finally {
       this.#isWriting = this.#isCall = false;
@@ -153,9 +160,9 @@ export class Writer {
       this.#given.push(id);
       return `["writable",${id}]`;
     }
-    const question = this.#session.sendStream(stream);
-    this.#sent.push(question);
-    return `["readable",${question.id}]`;
+    const sent = this.#session.sendStream(stream);
+    this.#sent.push(sent);
+    return `["readable",${sent.id}]`;
   }
 
   #items(value: readonly unknown[], depth: number): string {

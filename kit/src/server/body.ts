@@ -58,7 +58,7 @@ export interface GrowingBytes {
  * doubles when it is full, so it is at most twice as large as what has come, whatever length was announced.
  */
 export function makeGrowingBytes(): GrowingBytes {
-  // Of Node's pool: zeroed memory of its own costs more than most bodies.
+  // From Node's pool: zeroed memory of its own costs more than most bodies.
   let buffer: Uint8Array = Buffer.allocUnsafe(1_024);
   let length = 0;
   return {

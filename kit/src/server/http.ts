@@ -20,12 +20,12 @@ const statuses: Readonly<Record<ErrorCode, number>> = {
 };
 
 /** Reasons for which HTTP has a status of its own. */
-const statusesByReason: Readonly<Record<string, number>> = {
-  body_too_large: 413,
-  [encodingReason]: 415,
-  method_not_allowed: 405,
-  upgrade_required: 426,
-};
+const statusesByReason: ReadonlyMap<string, number> = new Map([
+  ["body_too_large", 413],
+  [encodingReason, 415],
+  ["method_not_allowed", 405],
+  ["upgrade_required", 426],
+]);
 
 /** Answers are data for programs: no browser is to keep, show, frame, guess at or run them. */
 const safeHeaders = {
@@ -44,7 +44,7 @@ const preflightHeaders = {
 };
 
 export function httpStatus(code: ErrorCode, reason?: string): number {
-  return (reason === undefined ? undefined : statusesByReason[reason]) ?? statuses[code];
+  return (reason !== undefined && statusesByReason.get(reason)) || statuses[code];
 }
 
 export function answerLines(response: ServerResponse, lines: string): void {
@@ -102,7 +102,7 @@ export function answerUnserved(response: ServerResponse, isPath: boolean, reques
   answerUnasked(response, error);
 }
 
-/** What is no session and no batch keeps HTTP's own status line. */
+/** The answer keeps HTTP's own status line: people ask for such paths too. */
 function answerUnasked(response: ServerResponse, error: FlotillaError): void {
   answerJson(response, httpStatus(error.code, error.reason), bodyOf(error));
 }

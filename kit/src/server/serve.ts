@@ -35,7 +35,7 @@ import { makeListener } from "./listener.ts";
 import { makeProxies } from "./proxies.ts";
 import { makeUpgrader, offersWebSocket } from "./upgrader.ts";
 
-/** What `serve` takes. `edge` limits anonymous peers, `link` services that proved a key: default `edgeLimits`, `linkLimits`. */
+/** Options of `serve`. `edge` limits anonymous peers, `link` services that proved a key: default `edgeLimits`, `linkLimits`. */
 export interface ServeOptions {
   /** The service's name; with `identity`, the one its key stands for. */
   readonly name: string;
